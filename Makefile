@@ -1,0 +1,51 @@
+# weir: targets for users and contributors. `make` lists them.
+GO ?= go
+# The race detector needs a C compiler; where there is none the tests run without it, and say so.
+RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+RUNS ?= 5
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/weir
+	$(GO) build -o bin/weir ./cmd/weir
+
+.PHONY: test
+test: ## all tests that need nothing but Go; those that need Docker or Chromium say that they were skipped
+ifeq ($(RACE),)
+	@echo "no C compiler: the tests run without the race detector"
+endif
+	$(GO) test $(RACE) ./...
+
+.PHONY: test-docker
+test-docker: ## the tests on real Kafka in Docker; fails where there is no Docker
+	WEIR_REQUIRE_DOCKER=1 $(GO) test $(RACE) -count=1 -timeout 15m -run Docker ./testbed ./cmd/weir
+
+.PHONY: check
+check: ## format, vet, lint and race tests
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools.mod golangci-lint run ./...
+	$(MAKE) test
+
+.PHONY: bench
+bench: ## the micro-benchmarks of the hot paths
+	$(GO) test -run '^$$' -bench . -benchmem ./loadgen ./gateway ./results
+
+.PHONY: nightly
+nightly: build ## longer: the quickstart RUNS times on each kind of Kafka, and each fuzz target for a minute
+	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet || exit; done
+	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet --set kafka.provider=docker || exit; done
+	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet --set kafka.provider=docker --set kafka.brokers=3 || exit; done
+	$(MAKE) fuzz FUZZTIME=60s
+
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
