@@ -1,0 +1,155 @@
+package scenarios
+
+import (
+	"math"
+	"time"
+)
+
+// Cost is an estimate of what a plan asks of the machine, from the plan alone: what is lost, shed or reconnected is not
+// in it, and a zipf producer's most frequent keys are taken to be those with the lowest ids.
+type Cost struct {
+	Connections    int   `json:"connections"`
+	Messages       int64 `json:"messages"`        // sent in the warm-up and the measure phases
+	Deliveries     int64 `json:"deliveries"`      // that they cause
+	ProducedBytes  int64 `json:"produced_bytes"`  // values alone
+	DeliveredBytes int64 `json:"delivered_bytes"` // values alone
+	// PeakDeliveries is the largest number of deliveries a second of any phase.
+	PeakDeliveries float64 `json:"peak_deliveries_per_s"`
+	// SendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
+	SendBufferBytes int64 `json:"send_buffer_bytes"`
+	AuditBytes      int64 `json:"audit_bytes"`
+	// Duration is what the run takes where nothing waits; Longest where every deadline is used up.
+	Duration time.Duration `json:"duration_ns"`
+	Longest  time.Duration `json:"longest_ns"`
+}
+
+// The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, and for a key of one.
+const (
+	auditStreamBytes    = 48
+	auditPartitionBytes = 64
+	auditKeyBytes       = 32
+)
+
+// Cost estimates what the plan asks of the machine. It is pure.
+func (p *Plan) Cost() Cost {
+	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p)}
+	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
+	fanOut := make([]float64, len(p.Producers))
+	buffer := 0.0
+	for i, producer := range p.Producers {
+		fanOut[i] = p.fanOut(producer)
+		buffer += producer.Rate * producer.Stall.Seconds() * producer.Size.mean()
+	}
+	var messages, deliveries, produced, delivered float64
+	for _, phase := range phases {
+		peak := 0.0
+		for i, producer := range p.Producers {
+			rate := p.RateIn(phase, producer)
+			sent := rate * phase.Duration.Seconds()
+			messages += sent
+			deliveries += sent * fanOut[i]
+			produced += sent * producer.Size.mean()
+			delivered += sent * fanOut[i] * producer.Size.mean()
+			peak += rate * fanOut[i]
+		}
+		c.PeakDeliveries = max(c.PeakDeliveries, peak)
+		c.Duration += phase.Duration
+	}
+	c.Longest = c.Duration + p.Phases.ConnectDeadline + p.Phases.JoinDeadline + p.Phases.DrainDeadline
+	c.Duration += rampOf(p)
+	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
+	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), whole(buffer)
+	return c
+}
+
+// whole rounds to an integer, the largest there is where it would not fit.
+func whole(x float64) int64 {
+	if x >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(math.Round(x))
+}
+
+// mean is the mean size in bytes.
+func (s Size) mean() float64 {
+	if s.Kind == SizeUniform {
+		return float64(s.Min+s.Max) / 2
+	}
+	return float64(s.Min)
+}
+
+// fanOut is how many clients receive one message of the producer, on average.
+func (p *Plan) fanOut(producer Producer) float64 {
+	total := p.KeyCount(producer.Topic)
+	sum := 0.0
+	for _, g := range p.Clients {
+		switch {
+		case g.Subscribe.Topic != producer.Topic:
+		case g.Subscribe.All:
+			sum += float64(g.Count)
+		case producer.Keys.Kind != KeysNone && total > 0:
+			// The clients' keys are count·n consecutive ids modulo total: each id is followed by as many clients as the
+			// others, the first few by one more.
+			slots := g.Count * min(g.Subscribe.Keys, total)
+			sum += float64(slots/total) + producer.Keys.shareOfFirst(slots%total)
+		}
+	}
+	return sum
+}
+
+// shareOfFirst is the share of messages whose key's id is below n.
+func (k Keys) shareOfFirst(n int) float64 {
+	n = min(n, k.Count)
+	if k.Kind == KeysZipf {
+		return harmonic(n, k.Skew) / harmonic(k.Count, k.Skew)
+	}
+	return float64(n) / float64(k.Count)
+}
+
+// harmonic is the generalised harmonic number Σ k^-s for k = 1…n: exact to 1000, then by the integral with the midpoint
+// rule, which is off by less than 10⁻⁶ of the sum.
+func harmonic(n int, s float64) float64 {
+	const exact = 1000
+	sum := 0.0
+	for k := 1; k <= min(n, exact); k++ {
+		sum += math.Pow(float64(k), -s)
+	}
+	if n <= exact {
+		return sum
+	}
+	a, b := exact+0.5, float64(n)+0.5
+	if math.Abs(s-1) < 1e-9 {
+		return sum + math.Log(b/a)
+	}
+	return sum + (math.Pow(b, 1-s)-math.Pow(a, 1-s))/(1-s)
+}
+
+// auditBytes estimates the delivery audit's memory.
+func auditBytes(p *Plan) int64 {
+	bytes := 0.0
+	for _, producer := range p.Producers {
+		bytes += auditKeyBytes * float64(producer.Keys.Count)
+		if t := p.Topic(producer.Topic); t != nil {
+			bytes += auditPartitionBytes * float64(t.Partitions)
+		}
+	}
+	for _, g := range p.Clients {
+		bytes += auditStreamBytes * float64(g.Count) * p.streams(g.Subscribe)
+	}
+	return whole(bytes)
+}
+
+// streams is how many streams a client follows: of each producer of the topic one a partition, or one a key.
+func (p *Plan) streams(sub Subscribe) float64 {
+	t, n := p.Topic(sub.Topic), 0
+	for _, producer := range p.Producers {
+		switch {
+		case producer.Topic != sub.Topic || t == nil:
+		case sub.All:
+			n += t.Partitions
+		case producer.Keys.Kind != KeysNone:
+			n += min(sub.Keys, producer.Keys.Count)
+		}
+	}
+	return float64(n)
+}
