@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// client is one WebSocket connection. Its reader is the goroutine of run, its
+// writer the one that run starts and waits for.
+type client struct {
+	conn   net.Conn
+	cfg    *Config
+	hub    *hub
+	queue  queue
+	frames *frameReader
+
+	// Guarded by the hub's mutex.
+	members map[string]*member // by name of channel
+	lastSeq uint64             // number of the last record queued
+}
+
+func newClient(conn net.Conn, cfg *Config, h *hub) *client {
+	c := &client{
+		conn:    conn,
+		cfg:     cfg,
+		hub:     h,
+		frames:  newFrameReader(conn, cfg.ReadLimitBytes),
+		members: make(map[string]*member),
+	}
+	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters)
+	c.queue.pushReply(helloMessage(cfg.InstanceID))
+	return c
+}
+
+// run serves the client until the connection has ended.
+func (c *client) run() {
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	if c.read() {
+		// The writer still has a close frame to send, and bounds the time it
+		// takes by itself.
+		writer.Wait()
+	}
+	// An error here is no news: the client is done with either way.
+	_ = c.conn.Close()
+	writer.Wait()
+}
+
+// sever drops the connection under both goroutines.
+func (c *client) sever() { _ = c.conn.Close() }
+
+// read reads until there is no more to be expected of the client, and reports
+// whether the connection still stands.
+//
+// The read deadline is the ping timer: when nothing has come for an interval
+// the client is pinged, and after two pings without any sign it gets a last
+// quarter. A timer that fires says only that time has passed. The extra look at
+// the socket matters when the gateway itself was stopped: the pongs came
+// meanwhile and wait in the kernel.
+func (c *client) read() (standing bool) {
+	silent := 0 // intervals without a sign of life
+	c.setReadDeadline(c.cfg.PingInterval)
+	for {
+		op, payload, err := c.frames.next()
+		switch breach, isBreach := errors.AsType[*frameError](err); {
+		case err == nil:
+			silent = 0
+			if !c.handle(op, payload) {
+				return true
+			}
+		case isBreach:
+			c.close(breach.code)
+			c.discard()
+			return true
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			c.queue.close(CloseAbnormal, nil, false)
+			return false
+		case c.closing():
+			return true
+		default:
+			if silent++; !c.probe(silent) {
+				c.close(CloseNoPong)
+				return true
+			}
+		}
+	}
+}
+
+// probe asks a client that has been silent for so many intervals for a sign of
+// life, and reports false when it is given up.
+func (c *client) probe(silent int) bool {
+	switch {
+	case silent <= 2:
+		c.queue.pushPing()
+		c.setReadDeadline(c.cfg.PingInterval)
+	case silent == 3:
+		c.setReadDeadline(c.cfg.PingInterval / 4)
+	default:
+		return false
+	}
+	return true
+}
+
+// handle acts on a message and reports whether to go on reading.
+func (c *client) handle(op opcode, payload []byte) bool {
+	if op == opClose {
+		code, err := closePayload(payload)
+		if breach, ok := errors.AsType[*frameError](err); ok {
+			c.close(breach.code)
+			return false
+		}
+		c.queue.close(CloseNormal, closeReply(code, payload), false)
+		return false
+	}
+	if c.closing() {
+		return true // only the client's close frame is of interest now
+	}
+	switch op {
+	case opPing:
+		c.queue.pushPong(payload)
+	case opBinary:
+		c.close(CloseUnsupportedData)
+	case opText:
+		c.request(payload)
+	}
+	return true
+}
+
+// closeReply repeats the client's code, or has none where it gave none.
+func closeReply(code CloseCode, payload []byte) []byte {
+	if len(payload) == 0 {
+		return appendFrame(nil, opClose, nil)
+	}
+	return appendFrame(nil, opClose, []byte{byte(code >> 8), byte(code)})
+}
+
+func (c *client) request(text []byte) {
+	req, err := decodeRequest(text)
+	refused, isRefused := errors.AsType[*requestError](err)
+	switch {
+	case isRefused:
+	case err != nil:
+		c.close(CloseBadMessage)
+		return
+	case req.Type == requestSubscribe:
+		refused = c.hub.subscribe(c, req.ID, req.Channels)
+	case req.Type == requestUnsubscribe:
+		refused = c.hub.unsubscribe(c, req.ID, req.Channels)
+	}
+	if refused != nil {
+		c.hub.counters.errorsSent.Add(1)
+		c.queue.pushReply(errorMessage(req.ID, refused))
+	}
+}
+
+// close makes the writer send a close frame with the code and end.
+func (c *client) close(code CloseCode) {
+	c.queue.close(code, closeFrame(code), false)
+}
+
+func (c *client) closing() bool {
+	_, _, closing := c.queue.closed()
+	return closing
+}
+
+// discard reads what can no longer be understood until the client closes or
+// CloseTimeout has passed. Closing a socket with unread data would reset the
+// connection, and the client would lose the close frame.
+func (c *client) discard() {
+	c.setReadDeadline(c.cfg.CloseTimeout)
+	// Every error ends it, and none is news.
+	_, _ = io.Copy(io.Discard, c.conn)
+}
+
+// setReadDeadline sets the deadline d from now, or CloseTimeout from now once
+// the client is being closed. The writer sets the deadline after closing was
+// set, so that whichever of the two comes last, it is the short one.
+func (c *client) setReadDeadline(d time.Duration) {
+	_ = c.conn.SetReadDeadline(time.Now().Add(d)) // fails only if the connection is closed: so will the read
+	if c.closing() {
+		_ = c.conn.SetReadDeadline(time.Now().Add(c.cfg.CloseTimeout))
+	}
+}
+
+// write writes out the queue until it is closed, then the close frame.
+func (c *client) write() {
+	done := 0
+	for c.queue.wait(done) {
+		n, err := c.writeBatch()
+		if err != nil {
+			c.writeFailed(err)
+			return
+		}
+		done = n
+	}
+	code, frame, _ := c.queue.closed()
+	if frame == nil || !code.onWire() {
+		return
+	}
+	if err := c.writeFrames(frame); err != nil {
+		c.writeFailed(err)
+		return
+	}
+	c.setReadDeadline(c.cfg.CloseTimeout)
+}
+
+// writeBatch writes what waits and returns how many bytes of the queue it was.
+func (c *client) writeBatch() (int, error) {
+	b := c.hub.batches.Get().(*batch)
+	defer func() {
+		b.reset()
+		c.hub.batches.Put(b)
+	}()
+	c.queue.take(b)
+	if err := c.writeFrames(b.join()); err != nil {
+		c.hub.counters.abandoned.Add(int64(b.records))
+		return 0, err
+	}
+	c.hub.counters.deliveries.Add(int64(b.records))
+	return b.bytes, nil
+}
+
+func (c *client) writeFrames(frames []byte) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
+		return err
+	}
+	n, err := c.conn.Write(frames)
+	c.hub.counters.bytesWritten.Add(int64(n))
+	c.hub.counters.writes.Add(1)
+	return err
+}
+
+// writeFailed ends a connection whose stream may be cut inside a frame.
+func (c *client) writeFailed(err error) {
+	code := CloseAbnormal
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		code = CloseWriteTimeout
+	}
+	c.queue.close(code, nil, false)
+	c.sever()
+}

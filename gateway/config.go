@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// SlowPolicy says what happens to a client whose queue is full.
+type SlowPolicy string
+
+const (
+	// SlowDisconnect closes the client with [CloseSlowClient]. What waited in
+	// its queue is abandoned.
+	SlowDisconnect SlowPolicy = "disconnect"
+	// SlowDropOldest drops the records that have waited longest and tells the
+	// client by notices which and exactly how many.
+	SlowDropOldest SlowPolicy = "drop-oldest"
+)
+
+// Config says what a gateway consumes, where it listens and what it bounds. The
+// zero value of each field but Brokers and Topics stands for a default, which
+// [Config.WithDefaults] fills in.
+type Config struct {
+	// Listen is the TCP address of the HTTP server, "127.0.0.1:0" by default;
+	// port 0 picks a free one, which Run's ready function is told.
+	Listen string
+	// InstanceID is echoed by /readyz, /stats and the hello message, so that who
+	// starts a gateway can tell that what answers is what it started.
+	InstanceID string
+	// AllowedOrigins are the browser origins ("https://app.example.com") that
+	// may connect besides the gateway's own; "*" allows all. Requests without an
+	// Origin header do not come from a browser and are always allowed.
+	AllowedOrigins []string
+
+	// Brokers are the Kafka bootstrap addresses, host:port.
+	Brokers []string
+	// Topics are the topics consumed, all partitions of each.
+	Topics []string
+	// MetadataInterval is how often new partitions are looked for, 5 s by default.
+	MetadataInterval time.Duration
+
+	// QueueBytes bounds what waits for one client, in bytes of WebSocket frames,
+	// those being written included; 1 MiB by default, at least 1 KiB. A frame
+	// larger than the bound passes only when nothing else waits.
+	QueueBytes int
+	// SlowPolicy is what happens when a queue is full; SlowDisconnect by default.
+	SlowPolicy SlowPolicy
+	// MaxChannelsPerClient bounds a client's subscriptions, 1,000 by default.
+	MaxChannelsPerClient int
+	// ReadLimitBytes bounds one message from a client, 64 KiB by default.
+	ReadLimitBytes int
+
+	// HandshakeTimeout bounds reading the HTTP request and writing the answer
+	// to an upgrade, 10 s by default.
+	HandshakeTimeout time.Duration
+	// WriteTimeout bounds one write to a client (at most one batch of 16 KiB or
+	// one frame), 10 s by default.
+	WriteTimeout time.Duration
+	// PingInterval is the time between pings, 25 s by default. A client that has
+	// answered none of two is closed before the fourth would be due.
+	PingInterval time.Duration
+	// CloseTimeout is how long the gateway waits for the client's part of the
+	// closing handshake before it drops the connection, 1 s by default.
+	CloseTimeout time.Duration
+	// DrainTimeout bounds writing out the queues at shutdown, 10 s by default.
+	DrainTimeout time.Duration
+
+	// KafkaOpts are appended to the options of the Kafka client: TLS, SASL, a
+	// dialer. They do not print.
+	KafkaOpts []kgo.Opt `json:"-"`
+}
+
+// WithDefaults returns c with the defaults in place of zero values.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.Listen, "127.0.0.1:0")
+	setDefault(&c.MetadataInterval, 5*time.Second)
+	setDefault(&c.QueueBytes, 1<<20)
+	setDefault(&c.SlowPolicy, SlowDisconnect)
+	setDefault(&c.MaxChannelsPerClient, 1000)
+	setDefault(&c.ReadLimitBytes, 64<<10)
+	setDefault(&c.HandshakeTimeout, 10*time.Second)
+	setDefault(&c.WriteTimeout, 10*time.Second)
+	setDefault(&c.PingInterval, 25*time.Second)
+	setDefault(&c.CloseTimeout, time.Second)
+	setDefault(&c.DrainTimeout, 10*time.Second)
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports everything that is wrong with c, which has its defaults, as
+// one error of a line each.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("Listen: %q is not host:port", c.Listen)
+	}
+	if len(c.Brokers) == 0 {
+		bad("Brokers: empty (give at least one host:port)")
+	}
+	for i, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			bad("Brokers[%d]: %q is not host:port", i, b)
+		}
+	}
+	if len(c.Topics) == 0 {
+		bad("Topics: empty (give at least one topic)")
+	}
+	for i, t := range c.Topics {
+		if !validTopic(t) {
+			bad("Topics[%d]: %q is not a topic name (1 to 249 of a-z A-Z 0-9 . _ -)", i, t)
+		} else if slices.Index(c.Topics, t) < i {
+			bad("Topics[%d]: %q is named twice", i, t)
+		}
+	}
+	if c.SlowPolicy != SlowDisconnect && c.SlowPolicy != SlowDropOldest {
+		bad("SlowPolicy: %q is unknown (write %q or %q)", c.SlowPolicy, SlowDisconnect, SlowDropOldest)
+	}
+	for _, f := range []struct {
+		name       string
+		value, min int
+	}{
+		{"QueueBytes", c.QueueBytes, 1 << 10},
+		{"MaxChannelsPerClient", c.MaxChannelsPerClient, 1},
+		{"ReadLimitBytes", c.ReadLimitBytes, 128},
+	} {
+		if f.value < f.min {
+			bad("%s: %d is too small (at least %d)", f.name, f.value, f.min)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"MetadataInterval", c.MetadataInterval},
+		{"HandshakeTimeout", c.HandshakeTimeout},
+		{"WriteTimeout", c.WriteTimeout},
+		{"PingInterval", c.PingInterval},
+		{"CloseTimeout", c.CloseTimeout},
+		{"DrainTimeout", c.DrainTimeout},
+	} {
+		if f.value <= 0 {
+			bad("%s: %s is not a positive duration", f.name, f.value)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validTopic follows Kafka's rule for topic names. It also is what makes
+// TOPIC/KEY unambiguous: a topic holds no slash.
+func validTopic(t string) bool {
+	if t == "" || len(t) > 249 || t == "." || t == ".." {
+		return false
+	}
+	for _, r := range t {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// String prints each field but KafkaOpts, which may hold secrets.
+func (c Config) String() string {
+	v := reflect.ValueOf(c)
+	var b strings.Builder
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if f.Tag.Get("json") == "-" {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		fmt.Fprintf(&b, "%s:%v", f.Name, v.Field(i).Interface())
+	}
+	return b.String()
+}

@@ -1,0 +1,27 @@
+// Package gateway passes Kafka records on to WebSocket clients: every topic it
+// consumes is a channel, and so is every key in a topic. It speaks the protocol
+// of docs/PROTOCOL.md and is the reference system under test of weir, but knows
+// nothing of being measured: it imports no other package of this module.
+//
+//	Kafka → consumer → hub → queue of each client → writer of that client → socket
+//	                    ↑
+//	          reader of each client (subscribe, unsubscribe, pong, close)
+//
+// One goroutine polls Kafka and fans each record out. The WebSocket frame of a
+// record is built once and shared, unchanged, by all who receive it; a delivery
+// is a pointer put into a client's queue. Each queue is bounded in bytes, and
+// Config.SlowPolicy says what happens to a client that does not keep up; it
+// never slows the others down. A writer takes what is waiting and writes it with
+// one system call, so that frames coalesce under load and go out at once
+// without.
+//
+// Delivery is at most once and live: a subscription begins at the moment of its
+// acknowledgement and ends with the connection. The package does no
+// authentication, TLS, compression, replay or publishing.
+//
+// Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller and the
+// partition watcher. The hub owns the clients' goroutines, two for each
+// (client.run reads, and waits for the writer that it starts), and Run waits
+// for the hub. The Kafka client's own goroutines end with its Close, which Run
+// calls. Locks are taken in the order hub, queue; neither is held during I/O.
+package gateway

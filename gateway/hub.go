@@ -1,0 +1,315 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// hub knows who is subscribed to what and fans records out. Its channels of
+// whole topics are fixed; those of keys exist while they have subscribers.
+type hub struct {
+	maxChannels int
+	counters    *counters
+
+	clientsDone sync.WaitGroup // the clients' goroutines
+	batches     sync.Pool      // of *batch: only a writer that is writing has one
+
+	mu      sync.Mutex
+	closed  bool // admits no more clients
+	clients map[*client]struct{}
+	topics  map[string]*topic // the map itself is constant
+	seq     uint64            // number of the record being fanned out
+	encoder recordEncoder
+}
+
+type topic struct {
+	name   string
+	header []byte // of its record messages
+	whole  *channel
+	keys   map[string]*channel
+}
+
+// channel is what clients subscribe to: a topic, or a key in one.
+type channel struct {
+	name        string
+	topic       *topic
+	key         string
+	ofKey       bool
+	noticeBytes int // the longest frame of a notice about it
+	members     []*member
+}
+
+// member is one client's subscription to one channel.
+type member struct {
+	client  *client
+	channel *channel
+	index   int // in channel.members
+
+	// runs holds, by partition, the last notice of drops. It belongs to the
+	// client's queue and is guarded by its mutex.
+	runs []*dropRun
+}
+
+func (m *member) run(partition int32) *dropRun {
+	if int(partition) < len(m.runs) {
+		return m.runs[partition]
+	}
+	return nil
+}
+
+func (m *member) setRun(partition int32, run *dropRun) {
+	for int(partition) >= len(m.runs) {
+		m.runs = append(m.runs, nil)
+	}
+	m.runs[partition] = run
+}
+
+func newHub(topics []string, maxChannels int, c *counters) *hub {
+	h := &hub{
+		maxChannels: maxChannels,
+		counters:    c,
+		clients:     make(map[*client]struct{}),
+		topics:      make(map[string]*topic, len(topics)),
+		batches:     sync.Pool{New: func() any { return new(batch) }},
+	}
+	for _, name := range topics {
+		t := &topic{name: name, header: recordHeader(name), keys: make(map[string]*channel)}
+		t.whole = newChannel(t, name)
+		h.topics[name] = t
+	}
+	return h
+}
+
+func newChannel(t *topic, name string) *channel {
+	ch := &channel{name: name, topic: t}
+	const longest = -1 << 63
+	n := notice{
+		kind: noticeTruncated, channel: ch, partition: -1 << 31,
+		firstOffset: longest, lastOffset: longest, count: longest,
+	}
+	ch.noticeBytes = len(appendFrame(nil, opText, n.append(nil)))
+	return ch
+}
+
+// publish queues a record for all who are subscribed to its topic or key, once
+// for each client, and builds its frame if there are any.
+func (h *hub) publish(t *topic, r *record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var ofKey *channel
+	if r.key != nil {
+		ofKey = t.keys[string(r.key)]
+	}
+	if len(t.whole.members) == 0 && ofKey == nil {
+		return
+	}
+	r.queuedAt = time.Now().UnixNano()
+	msg := &message{frame: h.encoder.encode(t.header, r), partition: r.partition, offset: r.offset}
+	h.seq++
+	queued := h.fanOut(t.whole, msg)
+	if ofKey != nil {
+		queued += h.fanOut(ofKey, msg)
+	}
+	h.counters.queued.Add(queued)
+}
+
+func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
+	for _, m := range ch.members {
+		c := m.client
+		if c.lastSeq == h.seq { // has it by the topic's channel
+			continue
+		}
+		c.lastSeq = h.seq
+		if c.queue.pushRecord(msg, m) {
+			queued++
+		}
+	}
+	return queued
+}
+
+// notify tells all who are subscribed to the topic or a key in it that records
+// of a partition will not come or have changed. Whom it concerns cannot be told
+// closer, since the keys of such records are not known.
+func (h *hub) notify(t *topic, n notice) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notifyChannel(t.whole, n)
+	for _, ch := range t.keys {
+		h.notifyChannel(ch, n)
+	}
+}
+
+func (h *hub) notifyChannel(ch *channel, n notice) {
+	if len(ch.members) == 0 {
+		return
+	}
+	n.channel = ch
+	payload := n.append(nil)
+	for _, m := range ch.members {
+		m.client.queue.pushReply(payload)
+	}
+}
+
+// add admits a client, starts it and reports whether it did: a hub that is
+// closed admits none.
+func (h *hub) add(c *client, channels []string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.clients[c] = struct{}{}
+	h.counters.connections.Add(1)
+	h.counters.connectionsTotal.Add(1)
+	if len(channels) > 0 {
+		h.subscribeLocked(c, channels)
+		c.queue.pushReply(acknowledgement("subscribed", nil, channels))
+	}
+	h.clientsDone.Go(func() {
+		c.run()
+		h.remove(c)
+	})
+	return true
+}
+
+func (h *hub) remove(c *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range c.members {
+		h.leave(m)
+	}
+	delete(h.clients, c)
+	h.counters.connections.Add(-1)
+	code, _, _ := c.queue.closed()
+	h.counters.closed(code)
+}
+
+// subscribe adds the channels, all or none, and queues the acknowledgement under
+// the same lock: what is published after it is delivered.
+func (h *hub) subscribe(c *client, id *uint64, channels []string) *requestError {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.checkLocked(c.members, channels); err != nil {
+		return err
+	}
+	h.subscribeLocked(c, channels)
+	c.queue.pushReply(acknowledgement("subscribed", id, channels))
+	return nil
+}
+
+// check says what would be wrong with a new client's subscribing to the channels.
+func (h *hub) check(channels []string) *requestError {
+	return h.checkLocked(nil, channels)
+}
+
+// checkLocked needs the lock for held alone, which maps names of channels.
+func (h *hub) checkLocked(held map[string]*member, channels []string) *requestError {
+	added := make(map[string]struct{}, len(channels))
+	for _, name := range channels {
+		if t, _, _ := h.parse(name); t == nil {
+			return &requestError{ErrorUnknownChannel, fmt.Sprintf("channel %.80q: the gateway consumes no such topic", name)}
+		}
+		if _, ok := held[name]; !ok {
+			added[name] = struct{}{}
+		}
+	}
+	if n := len(held) + len(added); n > h.maxChannels {
+		return &requestError{ErrorTooManyChannels, fmt.Sprintf("%d channels are more than a client may have (%d)", n, h.maxChannels)}
+	}
+	return nil
+}
+
+func (h *hub) subscribeLocked(c *client, channels []string) {
+	for _, name := range channels {
+		if _, ok := c.members[name]; ok {
+			continue
+		}
+		ch := h.channel(name)
+		m := &member{client: c, channel: ch, index: len(ch.members)}
+		ch.members = append(ch.members, m)
+		c.members[name] = m
+		h.counters.subscriptions.Add(1)
+	}
+}
+
+// unsubscribe removes the channels that the client has; after the
+// acknowledgement nothing comes by them.
+func (h *hub) unsubscribe(c *client, id *uint64, channels []string) *requestError {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, name := range channels {
+		if t, _, _ := h.parse(name); t == nil {
+			return &requestError{ErrorUnknownChannel, fmt.Sprintf("channel %.80q: the gateway consumes no such topic", name)}
+		}
+	}
+	for _, name := range channels {
+		if m, ok := c.members[name]; ok {
+			delete(c.members, name)
+			h.leave(m)
+		}
+	}
+	c.queue.pushReply(acknowledgement("unsubscribed", id, channels))
+	return nil
+}
+
+// leave takes m out of its channel by putting the last member in its place.
+func (h *hub) leave(m *member) {
+	ch := m.channel
+	last := len(ch.members) - 1
+	ch.members[m.index] = ch.members[last]
+	ch.members[m.index].index = m.index
+	ch.members[last] = nil
+	ch.members = ch.members[:last]
+	if last == 0 && ch.ofKey {
+		delete(ch.topic.keys, ch.key)
+	}
+	h.counters.subscriptions.Add(-1)
+}
+
+// parse splits TOPIC or TOPIC/KEY. The topic is nil if the gateway does not
+// consume it.
+func (h *hub) parse(name string) (t *topic, key string, ofKey bool) {
+	topicName, key, ofKey := strings.Cut(name, "/")
+	return h.topics[topicName], key, ofKey
+}
+
+// channel returns the channel of a name that was checked.
+func (h *hub) channel(name string) *channel {
+	t, key, ofKey := h.parse(name)
+	if !ofKey {
+		return t.whole
+	}
+	ch, ok := t.keys[key]
+	if !ok {
+		ch = newChannel(t, name)
+		ch.key, ch.ofKey = key, true
+		t.keys[key] = ch
+	}
+	return ch
+}
+
+// close admits no more clients and closes those there are: with flush after
+// their queues have been written out, else at once.
+func (h *hub) close(flush bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for c := range h.clients {
+		c.queue.close(CloseServiceRestart, closeFrame(CloseServiceRestart), flush)
+	}
+}
+
+// sever drops the connections that are left.
+func (h *hub) sever() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.clients {
+		c.queue.close(CloseServiceRestart, nil, false)
+		c.sever()
+	}
+}
+
+// wait returns when no client is left.
+func (h *hub) wait() { h.clientsDone.Wait() }

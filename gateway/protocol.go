@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// protocolVersion is the version of docs/PROTOCOL.md that hello announces.
+const protocolVersion = 1
+
+// ErrorCode is the stable code of an error message to a client. The connection
+// goes on after an error.
+type ErrorCode string
+
+const (
+	// ErrorBadRequest: a field is missing or of the wrong type.
+	ErrorBadRequest ErrorCode = "bad_request"
+	// ErrorUnknownType: the type of the message is not known.
+	ErrorUnknownType ErrorCode = "unknown_type"
+	// ErrorUnknownChannel: a channel's topic is not one that the gateway consumes.
+	ErrorUnknownChannel ErrorCode = "unknown_channel"
+	// ErrorTooManyChannels: the request would exceed Config.MaxChannelsPerClient.
+	ErrorTooManyChannels ErrorCode = "too_many_channels"
+	// ErrorNotReady: the gateway is starting or draining. Only as the answer to
+	// an upgrade request, with HTTP status 503.
+	ErrorNotReady ErrorCode = "not_ready"
+)
+
+// requestError is a request that is refused; it becomes an error message.
+type requestError struct {
+	code    ErrorCode
+	message string
+}
+
+func (e *requestError) Error() string { return e.message }
+
+// requestType is what a client asks for.
+type requestType string
+
+const (
+	requestSubscribe   requestType = "subscribe"
+	requestUnsubscribe requestType = "unsubscribe"
+)
+
+// request is a message from a client.
+type request struct {
+	Type     requestType `json:"type"`
+	ID       *uint64     `json:"id"` // nil where the client gave none
+	Channels []string    `json:"channels"`
+}
+
+// errNotObject is a text message that is no JSON object at all; the connection
+// is closed, since what sent it does not speak the protocol.
+var errNotObject = errors.New("message is not a JSON object")
+
+// decodeRequest reads a message from a client. The error is errNotObject or a
+// *requestError; with the latter the request carries the id if it could be read.
+func decodeRequest(text []byte) (request, error) {
+	var r request
+	err := json.Unmarshal(text, &r)
+	wrongType, isWrongType := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case isWrongType && wrongType.Field == "", err != nil && !isWrongType, !beginsObject(text):
+		return request{}, errNotObject
+	case isWrongType:
+		return r, &requestError{ErrorBadRequest, fmt.Sprintf("field %q: a %s does not belong there", wrongType.Field, wrongType.Value)}
+	case r.Type == "":
+		return r, &requestError{ErrorBadRequest, `field "type" is missing`}
+	case r.Type != requestSubscribe && r.Type != requestUnsubscribe:
+		return r, &requestError{ErrorUnknownType, fmt.Sprintf("type %.40q is unknown (write %q or %q)", r.Type, requestSubscribe, requestUnsubscribe)}
+	case len(r.Channels) == 0:
+		return r, &requestError{ErrorBadRequest, `field "channels" is missing or empty`}
+	}
+	return r, nil
+}
+
+// beginsObject tells {…} from null, which json.Unmarshal takes for an empty
+// struct.
+func beginsObject(text []byte) bool {
+	for _, c := range text {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c == '{'
+		}
+	}
+	return false
+}
+
+// The messages to clients that are not records. They are built by hand since
+// the order of their fields is promised.
+
+func helloMessage(instanceID string) []byte {
+	b := append([]byte(`{"type":"hello","protocol":`), strconv.Itoa(protocolVersion)...)
+	b = appendJSONString(append(b, `,"instance":`...), instanceID)
+	return append(b, '}')
+}
+
+// acknowledgement answers the request with kind "subscribed" or "unsubscribed".
+func acknowledgement(kind string, id *uint64, channels []string) []byte {
+	b := appendID(appendJSONString([]byte(`{"type":`), kind), id)
+	b = append(b, `,"channels":[`...)
+	for i, ch := range channels {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONString(b, ch)
+	}
+	return append(b, "]}"...)
+}
+
+func errorMessage(id *uint64, err *requestError) []byte {
+	b := appendID([]byte(`{"type":"error"`), id)
+	b = appendJSONString(append(b, `,"code":`...), string(err.code))
+	b = appendJSONString(append(b, `,"message":`...), err.message)
+	return append(b, '}')
+}
+
+func appendID(b []byte, id *uint64) []byte {
+	if id == nil {
+		return b
+	}
+	return strconv.AppendUint(append(b, `,"id":`...), *id, 10)
+}
+
+// noticeKind says why records of a channel do not come.
+type noticeKind string
+
+const (
+	// noticeDropped: the drop-oldest policy dropped them.
+	noticeDropped noticeKind = "dropped"
+	// noticeGap: Kafka removed them before the gateway had read them.
+	noticeGap noticeKind = "gap"
+	// noticeTruncated: Kafka lost them after the gateway had read them; their
+	// offsets are given to other records.
+	noticeTruncated noticeKind = "truncated"
+)
+
+// notice tells a client of records that it does not get.
+type notice struct {
+	kind        noticeKind
+	channel     *channel
+	partition   int32
+	firstOffset int64
+	lastOffset  int64
+	count       int64
+}
+
+func (n *notice) append(b []byte) []byte {
+	b = appendJSONString(append(b, `{"type":"notice","kind":`...), string(n.kind))
+	b = appendJSONString(append(b, `,"channel":`...), n.channel.name)
+	b = appendJSONString(append(b, `,"topic":`...), n.channel.topic.name)
+	b = strconv.AppendInt(append(b, `,"partition":`...), int64(n.partition), 10)
+	b = strconv.AppendInt(append(b, `,"first_offset":`...), n.firstOffset, 10)
+	b = strconv.AppendInt(append(b, `,"last_offset":`...), n.lastOffset, 10)
+	b = strconv.AppendInt(append(b, `,"count":`...), n.count, 10)
+	return append(b, '}')
+}

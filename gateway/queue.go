@@ -1,0 +1,409 @@
+package gateway
+
+import (
+	"math/bits"
+	"sync"
+)
+
+const (
+	// maxBatchBytes bounds what a writer takes at once: enough to make the
+	// system call cheap per frame, little enough that what can no longer be
+	// dropped stays small and that thousands of stuck writers hold little memory.
+	maxBatchBytes = 16 << 10
+	// minBatchesInQueue keeps a batch a small part of a small queue.
+	minBatchesInQueue = 4
+)
+
+// message is a frame on its way to clients. That of a record is shared by all
+// who receive it and never changes. A nil notice and a zero kind is a record.
+type message struct {
+	frame     []byte
+	kind      messageKind
+	partition int32 // of a record
+	offset    int64 // of a record
+	drops     *dropRun
+}
+
+type messageKind uint8
+
+const (
+	kindRecord messageKind = iota
+	kindReply              // hello, acknowledgements, errors, gap notices
+	kindPing
+	kindPong
+	kindDrops // a notice of dropped records, built when it is taken
+)
+
+// dropRun is a notice of dropped records that still grows. Its place in the
+// queue is where the records were.
+type dropRun struct {
+	notice
+	epoch     uint64 // the queue's when it was begun
+	taken     bool   // by the writer; it grows no more
+	sizeBytes int    // what the queue counts for it: its frame at most
+}
+
+// entry is a place in a queue.
+type entry struct {
+	msg    *message
+	member *member // the subscription by which a record came; nil for others
+}
+
+// queue is what waits for one client, and the bound of it. Everything that is
+// sent passes through it, so that the order is one and the writer is alone.
+//
+// The bound counts frames, those that the writer has taken and not yet written
+// included. Records may be dropped, by the policy; replies and notices may not,
+// and a client for which they alone exceed the bound is closed as slow. A frame
+// is always admitted to an empty queue, however large.
+type queue struct {
+	bound    int
+	policy   SlowPolicy
+	counters *counters
+
+	mu    sync.Mutex
+	ready sync.Cond // there is something to write, or the queue closes
+	// front holds what precedes the ring and may not be dropped: replies and
+	// notices that were passed when records behind them were dropped. Keeping
+	// them apart makes the oldest record the ring's first, however many drops
+	// there are.
+	front     []entry
+	ring      ring
+	bytes     int // in front, in ring and with the writer
+	oversized int // of these, what a frame larger than the bound may take
+	epoch     uint64
+	pong      *message // the one pong that waits, if any
+	pinging   bool     // a ping waits
+
+	closing    bool // nothing more is admitted
+	closeCode  CloseCode
+	closeFrame []byte // to be sent last; nil for none
+}
+
+func (q *queue) init(bound int, policy SlowPolicy, c *counters) {
+	q.bound, q.policy, q.counters = bound, policy, c
+	q.ready.L = &q.mu
+}
+
+// pushRecord queues a record that came by subscription m and reports whether
+// the client is still open.
+func (q *queue) pushRecord(msg *message, m *member) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closing {
+		return false
+	}
+	switch {
+	case q.makeRoom(len(msg.frame), q.bound):
+		q.append(entry{msg, m})
+	case q.policy == SlowDropOldest:
+		q.drop(msg, m)
+		q.closeIfOver()
+	default:
+		q.closeSlow()
+	}
+	return true
+}
+
+// pushReply queues what may not be dropped.
+func (q *queue) pushReply(payload []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, payload)})
+}
+
+// pushPing queues a ping unless one waits already.
+func (q *queue) pushPing() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.pinging {
+		q.pinging = true
+		q.pushControl(&message{kind: kindPing, frame: appendFrame(nil, opPing, nil)})
+	}
+}
+
+// pushPong answers a ping. Only the latest of several pings is answered (RFC
+// 6455, section 5.5.3), so that a client that floods gets one pong in the queue.
+func (q *queue) pushPong(payload []byte) {
+	frame := appendFrame(nil, opPong, payload)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.pong != nil {
+		q.bytes += len(frame) - len(q.pong.frame)
+		q.pong.frame = frame
+		q.makeRoom(0, q.bound+q.oversized)
+		q.closeIfOver()
+		return
+	}
+	q.pong = &message{kind: kindPong, frame: frame}
+	q.pushControl(q.pong)
+}
+
+func (q *queue) pushControl(msg *message) {
+	if q.closing {
+		return
+	}
+	q.makeRoom(len(msg.frame), q.bound+q.oversized)
+	q.append(entry{msg: msg})
+	q.closeIfOver()
+}
+
+func (q *queue) append(e entry) {
+	size := len(e.msg.frame)
+	if size > q.bound {
+		q.oversized = size // it was let in because nothing else waits
+	}
+	q.ring.push(e)
+	q.bytes += size
+	q.ready.Signal()
+}
+
+// makeRoom reports whether size more bytes fit the limit, having dropped the
+// oldest records until they do where the policy is to.
+func (q *queue) makeRoom(size, limit int) bool {
+	for q.bytes > 0 && q.bytes+size > limit {
+		if q.policy != SlowDropOldest || q.ring.n == 0 {
+			return false
+		}
+		e := q.ring.pop()
+		if e.msg.kind == kindRecord {
+			q.release(len(e.msg.frame))
+			q.drop(e.msg, e.member)
+			continue
+		}
+		q.front = append(q.front, e)
+		if e.msg.kind == kindReply {
+			// A notice must not speak, before an acknowledgement, of records
+			// that came after it.
+			q.epoch++
+		}
+	}
+	return true
+}
+
+// release takes n bytes out of the account.
+func (q *queue) release(n int) {
+	q.bytes -= n
+	if q.bytes <= q.bound {
+		q.oversized = 0
+	}
+}
+
+// drop notes that the record, which all in front precedes and which nothing
+// that is still droppable precedes, is not delivered.
+func (q *queue) drop(msg *message, m *member) {
+	q.counters.dropped.Add(1)
+	if run := m.run(msg.partition); run != nil && run.epoch == q.epoch && !run.taken {
+		run.lastOffset = msg.offset
+		run.count++
+		return
+	}
+	run := &dropRun{
+		notice: notice{
+			kind: noticeDropped, channel: m.channel, partition: msg.partition,
+			firstOffset: msg.offset, lastOffset: msg.offset, count: 1,
+		},
+		epoch: q.epoch,
+		// The numbers may grow, and what is counted must not.
+		sizeBytes: m.channel.noticeBytes,
+	}
+	m.setRun(msg.partition, run)
+	q.front = append(q.front, entry{msg: &message{kind: kindDrops, drops: run}})
+	q.bytes += run.sizeBytes
+	q.ready.Signal()
+}
+
+// closeIfOver closes a client as slow for which too much waits that may not be
+// dropped.
+func (q *queue) closeIfOver() {
+	if q.bytes > q.bound+q.oversized {
+		q.closeSlow()
+	}
+}
+
+func (q *queue) closeSlow() {
+	q.closeLocked(CloseSlowClient, closeFrame(CloseSlowClient), false)
+}
+
+// wait returns after done bytes have been written, when there is something to
+// take. It returns false when nothing is left and nothing more will come.
+func (q *queue) wait(done int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.release(done)
+	for len(q.front) == 0 && q.ring.n == 0 {
+		if q.closing {
+			return false
+		}
+		q.ready.Wait()
+	}
+	return true
+}
+
+// take moves the next frames into b: as many as fit a batch, and one at least
+// if there is one.
+func (q *queue) take(b *batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	limit := min(maxBatchBytes, q.bound/minBatchesInQueue)
+	taken := 0
+	for _, e := range q.front {
+		if !q.takeOne(b, e, limit) {
+			break
+		}
+		taken++
+	}
+	q.front = append(q.front[:0], q.front[taken:]...)
+	if len(q.front) > 0 {
+		return
+	}
+	q.front = nil
+	for q.ring.n > 0 && q.takeOne(b, q.ring.first(), limit) {
+		q.ring.pop()
+	}
+	q.ring.release()
+}
+
+// takeOne adds the entry to the batch if it fits.
+func (q *queue) takeOne(b *batch, e entry, limit int) bool {
+	size := len(e.msg.frame)
+	if e.msg.kind == kindDrops {
+		size = e.msg.drops.sizeBytes
+	}
+	if len(b.frames) > 0 && b.bytes+size > limit {
+		return false
+	}
+	frame := e.msg.frame
+	switch e.msg.kind {
+	case kindRecord:
+		b.records++
+	case kindPing:
+		q.pinging = false
+	case kindPong:
+		q.pong = nil
+	case kindDrops:
+		e.msg.drops.taken = true
+		frame = appendFrame(nil, opText, e.msg.drops.append(nil))
+	case kindReply:
+	}
+	b.frames = append(b.frames, frame)
+	b.bytes += size
+	return true
+}
+
+// close ends the queue with code and the frame that tells the client, if any.
+// With flush, what waits is written first; without, it is abandoned. The first
+// close counts, except that one without flush cuts short one with.
+func (q *queue) close(code CloseCode, frame []byte, flush bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closeLocked(code, frame, flush)
+}
+
+func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
+	if !q.closing {
+		q.closing, q.closeCode, q.closeFrame = true, code, frame
+	}
+	if !flush {
+		q.abandon()
+	}
+	q.ready.Signal()
+}
+
+// abandon forgets what waits. What the writer has taken stays counted.
+func (q *queue) abandon() {
+	for _, e := range q.front {
+		if e.msg.kind == kindDrops {
+			q.bytes -= e.msg.drops.sizeBytes
+		} else {
+			q.bytes -= len(e.msg.frame)
+		}
+	}
+	var records int64
+	for q.ring.n > 0 {
+		e := q.ring.pop()
+		q.bytes -= len(e.msg.frame)
+		if e.msg.kind == kindRecord {
+			records++
+		}
+	}
+	q.front, q.ring, q.pong = nil, ring{}, nil
+	q.counters.abandoned.Add(records)
+}
+
+// closed reports how the queue was closed, if it was.
+func (q *queue) closed() (code CloseCode, frame []byte, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closeCode, q.closeFrame, q.closing
+}
+
+// batch is what a writer has taken from a queue.
+type batch struct {
+	frames  [][]byte
+	bytes   int // as the queue counts them
+	records int
+	buf     []byte // for joining frames
+}
+
+// join returns the batch's bytes: a frame that is alone as it is, several
+// copied together. Copying is cheaper than a vector of hundreds of small pieces.
+func (b *batch) join() []byte {
+	if len(b.frames) == 1 {
+		return b.frames[0]
+	}
+	b.buf = b.buf[:0]
+	for _, f := range b.frames {
+		b.buf = append(b.buf, f...)
+	}
+	return b.buf
+}
+
+func (b *batch) reset() {
+	clear(b.frames)
+	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
+}
+
+// ring is a growing circular buffer of entries.
+type ring struct {
+	entries []entry // the length is zero or a power of two
+	head, n int
+}
+
+const (
+	minRing = 8
+	// keepRing is the largest ring that an idle client keeps.
+	keepRing = 256
+)
+
+func (r *ring) push(e entry) {
+	if r.n == len(r.entries) {
+		r.grow()
+	}
+	r.entries[(r.head+r.n)&(len(r.entries)-1)] = e
+	r.n++
+}
+
+func (r *ring) grow() {
+	grown := make([]entry, max(minRing, 1<<bits.Len(uint(r.n))))
+	copied := copy(grown, r.entries[r.head:])
+	copy(grown[copied:], r.entries[:r.head])
+	r.entries, r.head = grown, 0
+}
+
+func (r *ring) first() entry { return r.entries[r.head] }
+
+func (r *ring) pop() entry {
+	e := r.entries[r.head]
+	r.entries[r.head] = entry{}
+	r.head = (r.head + 1) & (len(r.entries) - 1)
+	r.n--
+	return e
+}
+
+// release gives the memory of a past backlog back.
+func (r *ring) release() {
+	if r.n == 0 && len(r.entries) > keepRing {
+		*r = ring{}
+	}
+}

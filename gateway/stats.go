@@ -1,0 +1,74 @@
+package gateway
+
+import "sync/atomic"
+
+// Stats is what /stats answers. Counters run from the gateway's start. For the
+// records put into queues, Queued = Deliveries + Dropped + Abandoned + those
+// still waiting or being written.
+type Stats struct {
+	InstanceID    string `json:"instance"`
+	Connections   int64  `json:"connections"`   // open now
+	Subscriptions int64  `json:"subscriptions"` // in force now
+
+	ConnectionsTotal int64 `json:"connections_total"`
+	Records          int64 `json:"records"`          // read from Kafka
+	RecordBytes      int64 `json:"record_bytes"`     // their keys and values
+	Queued           int64 `json:"queued"`           // records × clients they were meant for
+	Deliveries       int64 `json:"deliveries"`       // of these, written to the socket
+	Dropped          int64 `json:"dropped"`          // dropped by the drop-oldest policy
+	Abandoned        int64 `json:"abandoned"`        // left behind when a client was closed
+	SlowDisconnects  int64 `json:"slow_disconnects"` // clients closed for a full queue or a write timeout
+	BytesWritten     int64 `json:"bytes_written"`    // of WebSocket frames
+	Writes           int64 `json:"writes"`           // system calls that wrote them, at least
+	KafkaErrors      int64 `json:"kafka_errors"`     // fetch, connection and metadata errors, retried ones included
+	KafkaGaps        int64 `json:"kafka_gaps"`       // out-of-range offsets and truncations
+	ErrorsSent       int64 `json:"errors_sent"`      // error messages to clients
+
+	Closes map[string]int64 `json:"closes"` // closed connections by name of close code
+}
+
+// counters are what Stats is made from. All goroutines add to them.
+type counters struct {
+	connections, subscriptions, connectionsTotal atomic.Int64
+	records, recordBytes                         atomic.Int64
+	queued, deliveries, dropped, abandoned       atomic.Int64
+	bytesWritten, writes                         atomic.Int64
+	kafkaErrors, kafkaGaps, errorsSent           atomic.Int64
+	closes                                       [len(closeCodes)]atomic.Int64
+}
+
+func (c *counters) closed(code CloseCode) {
+	if i := code.index(); i >= 0 {
+		c.closes[i].Add(1)
+	}
+}
+
+func (c *counters) stats(instanceID string) Stats {
+	s := Stats{
+		InstanceID:       instanceID,
+		Connections:      c.connections.Load(),
+		Subscriptions:    c.subscriptions.Load(),
+		ConnectionsTotal: c.connectionsTotal.Load(),
+		Records:          c.records.Load(),
+		RecordBytes:      c.recordBytes.Load(),
+		Queued:           c.queued.Load(),
+		Deliveries:       c.deliveries.Load(),
+		Dropped:          c.dropped.Load(),
+		Abandoned:        c.abandoned.Load(),
+		BytesWritten:     c.bytesWritten.Load(),
+		Writes:           c.writes.Load(),
+		KafkaErrors:      c.kafkaErrors.Load(),
+		KafkaGaps:        c.kafkaGaps.Load(),
+		ErrorsSent:       c.errorsSent.Load(),
+		Closes:           make(map[string]int64, len(closeCodes)),
+	}
+	for i := range closeCodes {
+		n := c.closes[i].Load()
+		s.Closes[closeCodes[i].name] = n
+		switch closeCodes[i].code {
+		case CloseSlowClient, CloseWriteTimeout:
+			s.SlowDisconnects += n
+		}
+	}
+	return s
+}
