@@ -1,0 +1,33 @@
+package testbed
+
+import "path/filepath"
+
+// Options is how children are started and watched.
+type Options struct {
+	// Executable is the weir binary itself (os.Executable): the children are hidden commands of it.
+	Executable string
+	// RunID names the run in labels, container names and instance ids: short, [a-z0-9].
+	RunID string
+	// Log receives the children's lines and the progress of slow steps; nil drops them. It is called from several
+	// goroutines, one call at a time for each child.
+	Log func(line string)
+	// Dir is where the children's output is kept (kafka.log, gateway.log, reaper.log); empty keeps none.
+	Dir string
+	// AllowTargets lists hosts, as the target's URL spells them, that may be measured although they are not loopback.
+	AllowTargets []string
+}
+
+// log is Log with a nil check.
+func (o Options) log(line string) {
+	if o.Log != nil {
+		o.Log(line)
+	}
+}
+
+// logPath is where a child of that name keeps its output, or "".
+func (o Options) logPath(name string) string {
+	if o.Dir == "" {
+		return ""
+	}
+	return filepath.Join(o.Dir, name+".log")
+}

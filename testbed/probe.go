@@ -1,0 +1,139 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	probeTimeout = 5 * time.Second // for one handshake
+	probePause   = 100 * time.Millisecond
+)
+
+// probe waits until a WebSocket handshake with the URL succeeds, for at most within. What may pass while a target comes
+// up is tried again: a refused connection, one closed at once (a port published for a container that isn't up yet), no
+// answer, a status of 500 and above. Anything else is final.
+func probe(ctx context.Context, target string, within time.Duration, allowed []string) error {
+	u, err := url.Parse(target)
+	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
+		return errors.New("it is no WebSocket URL (write ws://host:port/path)")
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if err := checkLoopback(ctx, u.Hostname(), allowed); err != nil {
+		return err
+	}
+	var last error
+	for {
+		final, err := handshake(ctx, u)
+		if err == nil || final {
+			return err
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // an attempt that was cut short by the deadline says less than the one before
+		}
+		t := time.NewTimer(probePause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("not ready within %v: %w", within, last)
+		}
+	}
+}
+
+// checkLoopback refuses to aim load at another machine unless its name is allowed.
+func checkLoopback(ctx context.Context, host string, allowed []string) error {
+	if slices.Contains(allowed, host) {
+		return nil
+	}
+	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
+	if err != nil {
+		return fmt.Errorf("resolve host: %w (mend gateway.url)", err)
+	}
+	for _, ip := range ips {
+		if !ip.IP.IsLoopback() {
+			return fmt.Errorf("%s is not a loopback address: load goes to this machine alone, unless host %s is allowed by name", ip.IP, host)
+		}
+	}
+	return nil
+}
+
+// handshake tries once and says whether trying again is in vain.
+func handshake(ctx context.Context, u *url.URL) (final bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	connected := false
+	d := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		connected = err == nil
+		return c, err
+	}}
+	conn, resp, err := d.DialContext(ctx, u.String(), nil)
+	if err == nil {
+		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+		_ = conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second)) // only a courtesy
+		return true, conn.Close()
+	}
+	if !connected {
+		return false, dialTrouble(u, err)
+	}
+	if errors.Is(err, websocket.ErrBadHandshake) && resp != nil {
+		return statusTrouble(u, resp)
+	}
+	return answerTrouble(err)
+}
+
+func dialTrouble(u *url.URL, err error) error {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("connect: %w: nothing listens at %s (start the gateway, or mend gateway.url)", err, u.Host)
+	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("connect: %w: %s takes no connections (a firewall, or a full accept queue?)", err, u.Host)
+	}
+	return fmt.Errorf("connect: %w (mend gateway.url)", err)
+}
+
+func statusTrouble(u *url.URL, resp *http.Response) (final bool, err error) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return true, errors.New("it switches protocols, but not to WebSocket: its handshake answer is wrong (RFC 6455, 4.2.2)")
+	}
+	cause := "is " + path(u) + " the WebSocket endpoint?"
+	switch resp.StatusCode {
+	case http.StatusForbidden, http.StatusUnauthorized:
+		cause = "does it want a token or an Origin?"
+	case http.StatusBadRequest, http.StatusUpgradeRequired:
+		cause = "does it want a subprotocol?"
+	}
+	return resp.StatusCode < 500, fmt.Errorf("it answers HTTP %s to the WebSocket handshake (%s)", resp.Status, cause)
+}
+
+func path(u *url.URL) string {
+	if u.Path == "" {
+		return "/"
+	}
+	return u.Path
+}
+
+// answerTrouble is for connections that were made and gave no HTTP answer.
+func answerTrouble(err error) (final bool, _ error) {
+	switch text := err.Error(); {
+	case strings.Contains(text, "malformed HTTP"):
+		return true, fmt.Errorf("what listens there speaks no HTTP: %s (is the port another service's, or TLS?)", cut(text, 200))
+	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
+		return true, fmt.Errorf("TLS handshake: %w (plain text wants ws://)", err)
+	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return false, errors.New("it takes the connection and gives no answer to the WebSocket handshake (is it stopped, or another protocol's server?)")
+	}
+	return false, fmt.Errorf("it closes the connection during the WebSocket handshake: %w (is it starting up, or another protocol's server?)", err)
+}

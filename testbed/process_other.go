@@ -1,0 +1,17 @@
+//go:build !unix
+
+package testbed
+
+import (
+	"os"
+	"syscall"
+)
+
+func sysProcAttr(bool) *syscall.SysProcAttr { return nil }
+
+func awaitZombie(int) bool { return false }
+
+// terminateGroup has no signal to send here: the child has its standard input's end alone, then the kill.
+func terminateGroup(*os.Process) error { return nil }
+
+func killGroup(p *os.Process) error { return p.Kill() }

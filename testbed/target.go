@@ -1,0 +1,78 @@
+package testbed
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+const defaultReadyIn = 30 * time.Second // where the plan says nothing
+
+// Target is the system under test. The zero value is not usable; StartTarget makes one, Stop ends it.
+type Target struct {
+	// URL is where clients connect, ws:// or wss://.
+	URL string
+	// Description says what the target is: "reference gateway", "external ws://127.0.0.1:8080/ws".
+	Description string
+
+	child *process      // nil for an external target
+	never chan struct{} // Done of an external target
+}
+
+// StartTarget starts the plan's target against the brokers at seeds, or checks that it is there, and returns when it is
+// ready. topics are names in Kafka. ctx bounds the start alone. On an error nothing is left running.
+func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string, topics []string, o Options) (*Target, error) {
+	if plan.ReadyIn <= 0 {
+		plan.ReadyIn = defaultReadyIn
+	}
+	switch plan.Target {
+	case scenarios.TargetReference:
+		return startReference(ctx, plan, seeds, topics, o)
+	case scenarios.TargetExternal:
+		return useTarget(ctx, plan, o)
+	}
+	return nil, fmt.Errorf("start target: %q is unknown (reference or external)", plan.Target)
+}
+
+// useTarget checks that a WebSocket endpoint answers at the plan's URL.
+func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Target, error) {
+	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets); err != nil {
+		return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
+	}
+	return &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}, nil
+}
+
+// Processes returns the pids whose resources can be read as the target's: the child's, none for an external one.
+func (t *Target) Processes() []int {
+	if t.child == nil {
+		return nil
+	}
+	return []int{t.child.pid()}
+}
+
+// Done is closed when the target ended unasked, and never otherwise: not by Stop nor for an external target.
+func (t *Target) Done() <-chan struct{} {
+	if t.child == nil {
+		return t.never
+	}
+	return t.child.died
+}
+
+// Err says how the target ended unasked, with its last lines; nil while Done is open.
+func (t *Target) Err() error {
+	if t.child == nil {
+		return nil
+	}
+	return t.child.Err()
+}
+
+// Stop ends a target that weir started and returns when it has gone; an external one is left alone. The end of ctx turns
+// it into a kill. Idempotent.
+func (t *Target) Stop(ctx context.Context) error {
+	if t.child == nil {
+		return nil
+	}
+	return t.child.Stop(ctx)
+}

@@ -1,0 +1,14 @@
+package testbed
+
+// ResourceUse is what processes use, with all that they started: summed over the tree of each pid.
+type ResourceUse struct {
+	CPUSeconds  float64 `json:"cpu_seconds"` // user and system, since each process's start; 10 ms resolution
+	RSSBytes    int64   `json:"rss_bytes"`   // resident memory; pages that processes share count for each
+	Descriptors int     `json:"descriptors"` // open ones
+}
+
+func (u *ResourceUse) add(v ResourceUse) {
+	u.CPUSeconds += v.CPUSeconds
+	u.RSSBytes += v.RSSBytes
+	u.Descriptors += v.Descriptors
+}
