@@ -1,0 +1,307 @@
+package loadgen
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/weirbench/weir/results"
+)
+
+// verdictless sends: what the audit has to know of a message that was not acknowledged.
+type exclusion struct {
+	seq     uint64
+	refused bool // proved not written; otherwise its fate was never settled, or the topic shows that it is not there
+}
+
+// streamKey names a stream (producer, key) or (producer, partition).
+type streamKey struct {
+	producer int
+	byKey    bool
+	id       int
+}
+
+// auditor closes the account: it sets what each client was to receive against what arrived.
+type auditor struct {
+	topo      *topology
+	swarm     *swarm
+	producers []*producer
+	reference reference
+	totals    map[countKey]int64 // the clients' counters of the whole run
+
+	excluded map[streamKey][]exclusion // sorted by sequence number
+	rows     map[results.Label]*results.AuditRow
+	audit    results.Audit
+}
+
+// closeAudit returns the account of the run. All workers and producers have ended.
+func closeAudit(a *auditor) *results.Audit {
+	a.excluded = map[streamKey][]exclusion{}
+	a.rows = map[results.Label]*results.AuditRow{}
+	a.audit.CorruptionChecked = true
+	for i, p := range a.producers {
+		a.auditTopic(i, p)
+	}
+	for _, list := range a.excluded {
+		slices.SortFunc(list, func(x, y exclusion) int { return int(int64(x.seq) - int64(y.seq)) })
+	}
+	a.takeTotals()
+	for _, c := range a.swarm.clients {
+		a.auditClient(c)
+	}
+	a.finish()
+	return &a.audit
+}
+
+// row returns the row of a label, made on first use.
+func (a *auditor) row(label results.Label) *results.AuditRow {
+	r := a.rows[label]
+	if r == nil {
+		r = &results.AuditRow{Phase: label.Phase, Group: label.Group, Producer: label.Producer}
+		a.rows[label] = r
+	}
+	return r
+}
+
+// takeTotals puts what was counted as it arrived into the rows. Delivered is counted there and expected computed from
+// the ledgers, so that the identity between them is a check and not a definition.
+func (a *auditor) takeTotals() {
+	for key, n := range a.totals {
+		if key.label.Group == "" {
+			continue
+		}
+		r := a.row(key.label)
+		switch key.name {
+		case results.CountDelivered:
+			r.Delivered += n
+		case results.CountDuplicate:
+			r.Duplicate += n
+		case results.CountReordered:
+			r.Reordered += n
+		case results.CountCorrupt:
+			r.Corrupt += n
+		case results.CountStray:
+			r.Stray += n
+		case results.CountEarly:
+			r.Early += n
+		case results.CountForeign:
+			r.Foreign += n
+		}
+	}
+}
+
+// auditTopic sets a producer's sends against the topic as read back, and notes which sends nobody can be asked for.
+func (a *auditor) auditTopic(index int, p *producer) {
+	l := p.ledger
+	view := &a.reference.view.producers[index]
+	t := results.TopicAudit{
+		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)),
+		InTopic: view.inTopic, Doubled: view.doubled, Reordered: view.reordered, Source: a.reference.source, Incomplete: a.reference.why,
+	}
+	absent := int64(0)
+	for _, s := range l.refused {
+		if !a.reference.view.has(index, s) {
+			absent++
+		}
+		a.exclude(index, s, true)
+	}
+	for _, s := range a.unsettled(p) {
+		t.Unsettled++
+		if !a.reference.view.has(index, s) {
+			absent++
+			a.exclude(index, s, false)
+		}
+	}
+	if a.reference.complete {
+		t.AckedGone = l.sent - view.inTopic - absent
+	}
+	a.audit.Reference = append(a.audit.Reference, t)
+}
+
+// unsettled lists the sends that no answer settled. With acks=0 there are no answers: the sends that the topic does not
+// hold are found by computing them again.
+func (a *auditor) unsettled(p *producer) []send {
+	if p.acks {
+		return p.ledger.unsettled
+	}
+	refused := map[send]bool{}
+	for _, s := range p.ledger.refused {
+		refused[s] = true
+	}
+	var all []send
+	again := newLedger(p.shape.partitions, len(p.shape.fanKey))
+	for i := range uint64(p.ledger.sent) {
+		if s := again.take(p.shape.choose.choose(i)); !refused[s] && !a.reference.view.has(p.index, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (a *auditor) exclude(producer int, s send, refused bool) {
+	part := streamKey{producer, false, int(s.partition)}
+	a.excluded[part] = append(a.excluded[part], exclusion{s.partSeq, refused})
+	if s.key != NoKey {
+		key := streamKey{producer, true, int(s.key)}
+		a.excluded[key] = append(a.excluded[key], exclusion{s.keySeq, refused})
+	}
+}
+
+// between returns the exclusions in a span.
+func between(list []exclusion, s span) []exclusion {
+	from := sort.Search(len(list), func(i int) bool { return list[i].seq >= s.from })
+	to := sort.Search(len(list), func(i int) bool { return list[i].seq >= s.to })
+	return list[from:to]
+}
+
+// auditClient accounts for every stream of one client.
+func (a *auditor) auditClient(c *client) {
+	w := c.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	group := &a.topo.groups[c.group]
+	account := clientAccount{shed: c.shed}
+	for stream := range c.trackers {
+		t := &c.trackers[stream]
+		if t.flag&(flagExpected|flagJoined) != flagExpected|flagJoined {
+			continue
+		}
+		producer, id := group.streamID(c.index, stream)
+		key := streamKey{producer, !group.plan.Subscribe.All, id}
+		for phase := range a.topo.phases {
+			a.auditStream(c, t, key, phase, &account)
+		}
+	}
+	if account.expected > 0 {
+		a.closeClient(c, account)
+	}
+}
+
+// clientAccount is what one client's streams add up to in the measure phases, and how much of the target's reports of
+// shed messages is not used up yet.
+type clientAccount struct {
+	expected, missing int64
+	shed              int64
+}
+
+// auditStream accounts for one phase of one stream of a client.
+func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, account *clientAccount) {
+	r := a.producers[key.producer].ledger.phaseRange(phase, key.byKey, key.id)
+	r.from = max(r.from, t.base)
+	if r.from >= r.to {
+		return
+	}
+	gaps := &c.worker.gaps
+	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: a.topo.groups[c.group].plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
+	expected, undetermined := int64(r.size()), int64(0)
+	excluded := a.excluded[key]
+	for _, x := range between(excluded, r) {
+		arrived := gaps.has(t, x.seq)
+		switch {
+		case x.refused:
+			expected--
+			if arrived {
+				row.Stray++
+				row.Delivered--
+			}
+		case arrived: // a delivery settles it
+		case a.reference.complete: // the topic settles it: it was not written
+			expected--
+		default:
+			undetermined++
+		}
+	}
+	row.Expected += expected
+	row.Undetermined += undetermined
+	missing := undetermined
+	gaps.missing(t, r.to, func(s span, tail bool) {
+		s.from = max(s.from, r.from)
+		if s.from >= s.to {
+			return
+		}
+		n := int64(s.size()) - int64(len(between(excluded, s)))
+		missing += n
+		shed := min(n, account.shed)
+		account.shed -= shed
+		row.Shed += shed
+		if tail && !c.thrown {
+			row.Unseen += n - shed
+		} else {
+			row.Lost += n - shed
+		}
+	})
+	if a.topo.phases[phase].Measured {
+		account.expected += expected
+		account.missing += missing
+	}
+}
+
+// withinShare is the share of a client's expected deliveries that must lie within the objective for the client to count
+// as within it.
+const withinShare = 0.99
+
+// worstClients is how many clients the record names.
+const worstClients = 10
+
+func (a *auditor) closeClient(c *client, account clientAccount) {
+	ca := results.ClientAudit{
+		Client: a.swarm.clientName(c), Expected: account.expected, Missing: account.missing,
+		MaxNS: c.stats.max, WithinShare: float64(c.stats.within) / float64(account.expected), Sessions: c.sessions,
+	}
+	if c.stats.count > 0 {
+		ca.MeanNS = c.stats.sum / c.stats.count
+	}
+	a.audit.ClientsTotal++
+	if ca.WithinShare >= withinShare {
+		a.audit.ClientsWithin++
+	}
+	a.audit.Worst = append(a.audit.Worst, ca)
+	if len(a.audit.Worst) > 64*worstClients {
+		a.keepWorst()
+	}
+}
+
+// keepWorst sorts by what is missing, then by the longest latency, and cuts the list.
+func (a *auditor) keepWorst() {
+	slices.SortStableFunc(a.audit.Worst, func(x, y results.ClientAudit) int {
+		if x.Missing != y.Missing {
+			return int(y.Missing - x.Missing)
+		}
+		return int(y.MaxNS - x.MaxNS)
+	})
+	a.audit.Worst = a.audit.Worst[:min(len(a.audit.Worst), worstClients)]
+}
+
+// finish orders the rows and checks the identity of each.
+func (a *auditor) finish() {
+	a.keepWorst()
+	order := map[string]int{}
+	for i, label := range a.topo.clientCells() {
+		if _, ok := order[label.Phase]; !ok {
+			order[label.Phase] = i
+		}
+	}
+	for _, r := range a.rows {
+		if r.Classes == (results.Classes{}) {
+			continue
+		}
+		a.audit.Rows = append(a.audit.Rows, *r)
+		if !r.Holds() {
+			a.audit.Defects = append(a.audit.Defects, fmt.Sprintf(
+				"the audit's identity does not hold in phase %s, group %s, producer %s: expected %d, delivered %d, lost %d, unseen %d, shed %d, undetermined %d",
+				r.Phase, r.Group, r.Producer, r.Expected, r.Delivered, r.Lost, r.Unseen, r.Shed, r.Undetermined))
+		}
+	}
+	slices.SortFunc(a.audit.Rows, func(x, y results.AuditRow) int {
+		if x.Phase != y.Phase {
+			return order[x.Phase] - order[y.Phase]
+		}
+		return slices.Compare([]string{x.Group, x.Producer}, []string{y.Group, y.Producer})
+	})
+	slices.Sort(a.audit.Defects)
+	for _, w := range a.swarm.workers {
+		if w.gaps.err != nil {
+			a.audit.Defects = append(a.audit.Defects, fmt.Sprintf("the account can't be closed: %v (at most %d)", w.gaps.err, w.gaps.limit))
+		}
+	}
+}

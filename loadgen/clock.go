@@ -1,0 +1,94 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+)
+
+// epoch ties the run's two clocks together: stamps are of the realtime clock, waiting is by the monotonic one.
+type epoch struct {
+	at   time.Time // with a monotonic reading
+	unix int64     // the same instant on the realtime clock, ns
+}
+
+func newEpoch() epoch {
+	now := time.Now()
+	return epoch{now, now.UnixNano()}
+}
+
+// unixAt is the realtime instant that is d after the epoch by the monotonic clock.
+func (e epoch) unixAt(d time.Duration) int64 { return e.unix + int64(d) }
+
+// clockMonitor watches realtime − monotonic. A change that slewing can't explain is a step, and makes the run invalid:
+// no latency across it can be believed.
+type clockMonitor struct {
+	mu      sync.Mutex
+	steps   int
+	slewPPM float64
+	drift   time.Duration
+}
+
+const (
+	clockTick = 100 * time.Millisecond
+	// clockSlew is the largest slewing of the kernel (500 ppm), and stepSlack what reading two clocks may disagree by.
+	clockSlew = 500e-6
+	stepSlack = time.Millisecond
+)
+
+// clockReading is one look at both clocks: at, whose monotonic part is compared with its wall part.
+type clockReading struct {
+	wall int64
+	mono time.Duration
+}
+
+// observe takes one reading against the last and returns a description if the clock stepped in between.
+func (m *clockMonitor) observe(last, now clockReading) string {
+	elapsed := now.mono - last.mono
+	change := time.Duration(now.wall-last.wall) - elapsed
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drift += change
+	if change.Abs() > stepSlack+time.Duration(clockSlew*float64(elapsed)) {
+		m.steps++
+		return fmt.Sprintf("the realtime clock stepped by %v against the monotonic clock within %v", change, elapsed)
+	}
+	return ""
+}
+
+// run samples until ctx ends. Slew is measured over the whole run, since a single tick's is mostly reading noise.
+func (m *clockMonitor) run(ctx context.Context, onStep func(string)) {
+	start := time.Now()
+	read := func() clockReading {
+		now := time.Now()
+		return clockReading{now.UnixNano(), now.Sub(start)}
+	}
+	ticker := time.NewTicker(clockTick)
+	defer ticker.Stop()
+	last := read()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := read()
+		if step := m.observe(last, now); step != "" {
+			onStep(step)
+		}
+		last = now
+		m.mu.Lock()
+		if m.steps == 0 && now.mono > time.Second {
+			m.slewPPM = math.Max(m.slewPPM, math.Abs(float64(m.drift))/float64(now.mono)*1e6)
+		}
+		m.mu.Unlock()
+	}
+}
+
+func (m *clockMonitor) state() (steps int, slewPPM float64, drift time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.steps, m.slewPPM, m.drift
+}

@@ -1,0 +1,179 @@
+package loadgen
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// WebSocket opcodes (RFC 6455, section 5.2).
+const (
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xa
+)
+
+// maxFrame bounds a message that a client puts together, so that a mad target can't fill the generator's memory.
+const maxFrame = 32 << 20
+
+var errFrame = errors.New("the target broke the WebSocket protocol")
+
+// frameReader cuts the bytes that a server sends into messages. It keeps only what is left of an unfinished frame
+// between reads, so that an idle connection costs a few words. Messages that lie whole in the bytes read are handed on
+// without a copy.
+type frameReader struct {
+	rest    []byte // bytes of an unfinished frame
+	message []byte // payloads of an unfinished fragmented message
+	opcode  byte   // of the fragmented message; 0 for none
+}
+
+// frame is one whole message or control frame. Its payload is valid until the next feed.
+type frame struct {
+	opcode  byte
+	payload []byte
+}
+
+// feed takes the bytes of one read and calls each for every message that they complete. last tells that no further
+// whole frame follows in these bytes. The reader is dead after an error.
+func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error {
+	data := p
+	if len(r.rest) > 0 {
+		r.rest = append(r.rest, p...)
+		data = r.rest
+	}
+	at := 0
+	for {
+		f, fin, size, err := parseFrame(data[at:])
+		if err != nil {
+			return err
+		}
+		if size == 0 {
+			break
+		}
+		at += size
+		whole, ok, err := r.assemble(f, fin)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := each(whole, !startsWholeFrame(data[at:])); err != nil {
+			return err
+		}
+	}
+	r.keep(data[at:], len(r.rest) > 0)
+	return nil
+}
+
+// keep stores what is left of an unfinished frame. inPlace tells that left is the tail of rest itself.
+func (r *frameReader) keep(left []byte, inPlace bool) {
+	switch {
+	case len(left) == 0:
+		r.rest = nil
+	case inPlace:
+		n := copy(r.rest, left)
+		r.rest = r.rest[:n]
+	default:
+		r.rest = append(make([]byte, 0, max(len(left)*2, 512)), left...)
+	}
+}
+
+// startsWholeFrame reports whether data begins with a frame that is there to its end.
+func startsWholeFrame(data []byte) bool {
+	_, _, size, err := parseFrame(data)
+	return err == nil && size > 0
+}
+
+// assemble joins fragments. ok is false while a message is unfinished.
+func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err error) {
+	switch {
+	case f.opcode >= opClose:
+		if !fin || len(f.payload) > 125 {
+			return frame{}, false, fmt.Errorf("%w: a control frame is fragmented or longer than 125 bytes", errFrame)
+		}
+		return f, true, nil
+	case f.opcode == opContinuation && r.opcode == 0:
+		return frame{}, false, fmt.Errorf("%w: a continuation of nothing", errFrame)
+	case f.opcode != opContinuation && r.opcode != 0:
+		return frame{}, false, fmt.Errorf("%w: a new message inside a fragmented one", errFrame)
+	case f.opcode != opContinuation && fin:
+		return f, true, nil
+	}
+	if f.opcode != opContinuation {
+		r.opcode, r.message = f.opcode, r.message[:0]
+	}
+	if len(r.message)+len(f.payload) > maxFrame {
+		return frame{}, false, fmt.Errorf("%w: a message of more than %d bytes", errFrame, maxFrame)
+	}
+	r.message = append(r.message, f.payload...)
+	if !fin {
+		return frame{}, false, nil
+	}
+	whole = frame{r.opcode, r.message}
+	r.opcode = 0
+	return whole, true, nil
+}
+
+// parseFrame reads the frame at the beginning of data. size is 0 where it is not there to its end yet.
+func parseFrame(data []byte) (f frame, fin bool, size int, err error) {
+	if len(data) < 2 {
+		return frame{}, false, 0, nil
+	}
+	if data[0]&0x70 != 0 {
+		return frame{}, false, 0, fmt.Errorf("%w: reserved bits are set and no extension was agreed", errFrame)
+	}
+	if data[1]&0x80 != 0 {
+		return frame{}, false, 0, fmt.Errorf("%w: a server's frame is masked", errFrame)
+	}
+	f.opcode = data[0] & 0x0f
+	if f.opcode > opBinary && f.opcode < opClose || f.opcode > opPong {
+		return frame{}, false, 0, fmt.Errorf("%w: unknown opcode %#x", errFrame, f.opcode)
+	}
+	length, head := uint64(data[1]&0x7f), 2
+	switch length {
+	case 126:
+		if head = 4; len(data) < head {
+			return frame{}, false, 0, nil
+		}
+		length = uint64(binary.BigEndian.Uint16(data[2:]))
+	case 127:
+		if head = 10; len(data) < head {
+			return frame{}, false, 0, nil
+		}
+		length = binary.BigEndian.Uint64(data[2:])
+	}
+	if length > maxFrame {
+		return frame{}, false, 0, fmt.Errorf("%w: a frame of %d bytes", errFrame, length)
+	}
+	size = head + int(length)
+	if len(data) < size {
+		return frame{}, false, 0, nil
+	}
+	f.payload = data[head:size:size]
+	return f, data[0]&0x80 != 0, size, nil
+}
+
+// appendClientFrame appends a final, masked frame as a client sends it. The mask is fixed: it protects intermediaries
+// from hostile scripts, and there are neither here.
+func appendClientFrame(dst []byte, opcode byte, payload []byte) []byte {
+	mask := [4]byte{0x77, 0x65, 0x69, 0x72}
+	dst = append(dst, 0x80|opcode)
+	switch n := len(payload); {
+	case n < 126:
+		dst = append(dst, 0x80|byte(n))
+	case n <= 0xffff:
+		dst = append(dst, 0x80|126, byte(n>>8), byte(n))
+	default:
+		dst = append(dst, 0x80|127)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+	}
+	dst = append(dst, mask[:]...)
+	for i, b := range payload {
+		dst = append(dst, b^mask[i&3])
+	}
+	return dst
+}

@@ -1,0 +1,93 @@
+package loadgen
+
+import (
+	"slices"
+	"sync"
+)
+
+// ledger is what one producer knows of its sends: how many went to each stream, where each phase began, and which were
+// not acknowledged. The sequence numbers belong to the pacing goroutine until it has ended; the rest is guarded.
+type ledger struct {
+	partSeq []uint64 // next, by partition
+	keySeq  []uint64 // next, by key
+	marks   []ledgerMark
+
+	mu        sync.Mutex
+	sent      int64
+	acked     int64
+	refused   []send
+	unsettled []send // answered neither by an ack nor by a proof that nothing was written
+}
+
+// ledgerMark is the state of the sequence numbers at the beginning of a load phase.
+type ledgerMark struct{ partSeq, keySeq []uint64 }
+
+// send identifies one message in its streams.
+type send struct {
+	partSeq   uint64
+	keySeq    uint64
+	partition uint32
+	key       uint32
+}
+
+func newLedger(partitions, keys int) *ledger {
+	return &ledger{partSeq: make([]uint64, partitions), keySeq: make([]uint64, keys)}
+}
+
+// enter marks the beginning of phase, and of those before it that had no message.
+func (l *ledger) enter(phase int) {
+	for len(l.marks) <= phase {
+		l.marks = append(l.marks, ledgerMark{slices.Clone(l.partSeq), slices.Clone(l.keySeq)})
+	}
+}
+
+// take returns the sequence numbers of the next message and advances them.
+func (l *ledger) take(key, partition uint32) send {
+	s := send{partSeq: l.partSeq[partition], partition: partition, key: key}
+	l.partSeq[partition]++
+	if key != NoKey {
+		s.keySeq = l.keySeq[key]
+		l.keySeq[key]++
+	}
+	return s
+}
+
+// at returns the sequence numbers that the next message of a stream would have.
+func (l *ledger) at(key, partition uint32) send {
+	s := send{partSeq: l.partSeq[partition], partition: partition, key: key}
+	if key != NoKey {
+		s.keySeq = l.keySeq[key]
+	}
+	return s
+}
+
+// phaseRange is the range of sequence numbers that a stream's messages of one phase have: partition id for a stream
+// (producer, partition), key id for (producer, key). It is called after the pacing goroutine has ended.
+func (l *ledger) phaseRange(phase int, byKey bool, id int) span {
+	at := func(phase int) uint64 {
+		switch {
+		case phase >= len(l.marks) && byKey:
+			return l.keySeq[id]
+		case phase >= len(l.marks):
+			return l.partSeq[id]
+		case byKey:
+			return l.marks[phase].keySeq[id]
+		}
+		return l.marks[phase].partSeq[id]
+	}
+	return span{at(phase), at(phase + 1)}
+}
+
+// answer books what became of sends.
+func (l *ledger) answer(s send, outcome outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch outcome {
+	case sendAcked:
+		l.acked++
+	case sendRefused:
+		l.refused = append(l.refused, s)
+	case sendUnsettled:
+		l.unsettled = append(l.unsettled, s)
+	}
+}

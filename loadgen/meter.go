@@ -1,0 +1,150 @@
+package loadgen
+
+import (
+	"sync"
+
+	"github.com/weirbench/weir/results"
+)
+
+// meter is what one worker measures between two hand-overs: latency recorders and counters, by cell. A cell is one
+// combination of phase, group and producer, flattened to an index. A meter belongs to its worker, which records under
+// its own lock or from its only goroutine; hand-over swaps what was recorded for empty ones and stops nobody for longer
+// than a few copies.
+type meter struct {
+	layout meterLayout
+	pool   *recorderPool
+	slots  []*results.Recorder // cell × stage
+	counts []int64             // cell × counter
+}
+
+// meterLayout names what a meter's cells, stages and counters stand for.
+type meterLayout struct {
+	cells    []results.Label
+	stages   []results.Stage
+	counters []string
+}
+
+// recorderPool keeps empty recorders, since one takes some 156 KB and is needed only while its cell is active.
+type recorderPool struct{ pool sync.Pool }
+
+func newRecorderPool() *recorderPool {
+	return &recorderPool{sync.Pool{New: func() any { return results.NewRecorder() }}}
+}
+
+func (p *recorderPool) get() *results.Recorder { return p.pool.Get().(*results.Recorder) }
+
+func (p *recorderPool) put(r *results.Recorder) {
+	r.Reset()
+	p.pool.Put(r)
+}
+
+func newMeter(layout meterLayout, pool *recorderPool) *meter {
+	m := &meter{layout: layout, pool: pool}
+	m.slots, m.counts = m.empty()
+	return m
+}
+
+func (m *meter) empty() ([]*results.Recorder, []int64) {
+	return make([]*results.Recorder, len(m.layout.cells)*len(m.layout.stages)), make([]int64, len(m.layout.cells)*len(m.layout.counters))
+}
+
+// record adds a latency to a cell's stage.
+func (m *meter) record(cell, stage int, ns int64) {
+	at := cell*len(m.layout.stages) + stage
+	r := m.slots[at]
+	if r == nil {
+		r = m.pool.get()
+		m.slots[at] = r
+	}
+	r.Record(ns)
+}
+
+// count adds n to a cell's counter.
+func (m *meter) count(cell, counter int, n int64) {
+	m.counts[cell*len(m.layout.counters)+counter] += n
+}
+
+// reading is what a meter held at a hand-over.
+type reading struct {
+	layout *meterLayout
+	pool   *recorderPool
+	slots  []*results.Recorder
+	counts []int64
+}
+
+// handOver returns what was recorded and leaves the meter empty.
+func (m *meter) handOver() reading {
+	r := reading{&m.layout, m.pool, m.slots, m.counts}
+	m.slots, m.counts = m.empty()
+	return r
+}
+
+// tally merges readings of one interval. Histograms are merged, percentiles never are.
+type tally struct {
+	series map[seriesKey]*results.Series
+	order  []seriesKey
+	counts map[countKey]int64
+	named  []countKey
+}
+
+type seriesKey struct {
+	stage results.Stage
+	label results.Label
+}
+
+type countKey struct {
+	name  string
+	label results.Label
+}
+
+func newTally() *tally {
+	return &tally{series: map[seriesKey]*results.Series{}, counts: map[countKey]int64{}}
+}
+
+// add merges a reading and gives its recorders back.
+func (t *tally) add(r reading) error {
+	for i, rec := range r.slots {
+		if rec == nil {
+			continue
+		}
+		key := seriesKey{r.layout.stages[i%len(r.layout.stages)], r.layout.cells[i/len(r.layout.stages)]}
+		if err := t.addRecorder(key, rec); err != nil {
+			return err
+		}
+		r.pool.put(rec)
+	}
+	for i, n := range r.counts {
+		if n != 0 {
+			t.addCount(r.layout.counters[i%len(r.layout.counters)], r.layout.cells[i/len(r.layout.counters)], n)
+		}
+	}
+	return nil
+}
+
+func (t *tally) addRecorder(key seriesKey, rec *results.Recorder) error {
+	if have := t.series[key]; have != nil {
+		return rec.AddTo(have)
+	}
+	s := rec.Series(key.stage, key.label)
+	t.series[key] = &s
+	t.order = append(t.order, key)
+	return nil
+}
+
+func (t *tally) addCount(name string, label results.Label, n int64) {
+	key := countKey{name, label}
+	if _, ok := t.counts[key]; !ok {
+		t.named = append(t.named, key)
+	}
+	t.counts[key] += n
+}
+
+// fill puts the tally into an interval.
+func (t *tally) fill(iv *results.Interval) {
+	for _, key := range t.order {
+		iv.Series = append(iv.Series, *t.series[key])
+	}
+	for _, key := range t.named {
+		iv.Counters = append(iv.Counters, results.Counter{Name: key.name, Label: key.label, Value: t.counts[key]})
+	}
+}

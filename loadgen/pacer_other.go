@@ -1,0 +1,18 @@
+//go:build !linux
+
+package loadgen
+
+import "time"
+
+// PacerKind names how this system waits for due times.
+const PacerKind = "timer"
+
+// pacer waits for absolute instants by Go's timers, which may be late by a millisecond; send lag shows by how much.
+type pacer struct{}
+
+func newPacer() *pacer { return &pacer{} }
+
+func (p *pacer) close() {}
+
+// until sleeps until the instant at, which has a monotonic reading, and returns at once if it has passed.
+func (p *pacer) until(at time.Time) { time.Sleep(time.Until(at)) }

@@ -1,0 +1,355 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// markerEvery is how often markers are repeated while anybody waits for them.
+const markerEvery = 250 * time.Millisecond
+
+// pacerGrain is the longest that the pacing goroutine sleeps without looking whether it is to stop.
+const pacerGrain = 20 * time.Millisecond
+
+// lateAfter is the send lag from which a message counts as late.
+const lateAfter = time.Millisecond
+
+// producer sends one producer's messages as its schedule says and its markers while they are waited for. Its pacing
+// goroutine owns the sequence numbers: a marker must stand in its partition exactly between the messages it tells of.
+type producer struct {
+	index  int
+	shape  *producerShape
+	run    uint64
+	client *kgo.Client
+	acks   bool
+
+	join   *pending
+	final  *pending
+	ledger *ledger
+	fill   payload
+	pool   sync.Pool // of *message
+
+	paceMu sync.Mutex
+	paced  *meter // cells: load phases; stages: send lag
+	ackMu  sync.Mutex
+	acked  *meter // cells: load phases; stages: ack
+
+	inFlight atomic.Int64
+}
+
+// The stages and counters of the producers' meters.
+const (
+	paceSent = iota
+	paceLate
+	paceExpected
+)
+
+const (
+	ackAcked = iota
+	ackRefused
+	ackUnsettled
+	ackOverflow
+)
+
+// message is a record with what its promise must know. It is the record's own context, so that the promise finds it
+// without an allocation or a map.
+type message struct {
+	context.Context
+	record kgo.Record
+	send   send
+	sentAt int64
+	phase  int // −1 for markers
+	owner  *producer
+}
+
+func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, extra []kgo.Opt) (*producer, error) {
+	shape := &topo.producers[index]
+	plan := shape.plan
+	client, err := kgo.NewClient(append(producerOptions(plan, seeds, shape.peakRate(topo.plan)), extra...)...)
+	if err != nil {
+		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
+	}
+	cells := make([]results.Label, len(topo.phases))
+	for i, phase := range topo.phases {
+		cells[i] = results.Label{Phase: phase.Name, Producer: plan.Name}
+	}
+	p := &producer{
+		index: index, shape: shape, run: topo.run, client: client, acks: plan.Acks != "none",
+		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
+		ledger: newLedger(shape.partitions, len(shape.fanKey)), fill: newPayload(topo.plan, index),
+		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
+			[]string{results.CountSent, results.CountLate, results.CountExpected}}, pool),
+		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
+			[]string{results.CountAcked, results.CountRefused, results.CountUndetermined, results.CountOverflow}}, pool),
+	}
+	p.pool.New = func() any { return &message{Context: context.Background(), owner: p} }
+	return p, nil
+}
+
+// peakRate is the highest rate of any measure phase, messages per second.
+func (s *producerShape) peakRate(p *scenarios.Plan) float64 {
+	peak := 0.0
+	for _, m := range p.Phases.Measure {
+		peak = max(peak, p.RateIn(m, s.plan))
+	}
+	return peak
+}
+
+// maxBufferedBytes bounds what one producer may hold while a broker stalls.
+const maxBufferedBytes = 1 << 30
+
+// producerOptions sizes the buffer so that a stalled broker shows as ack latency and never holds up the schedule.
+func producerOptions(plan scenarios.Producer, seeds []string, rate float64) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(seeds...),
+		kgo.ClientID("weir-" + plan.Name),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(plan.Linger),
+		kgo.MaxBufferedRecords(int(rate*plan.Stall.Seconds()) + 10_000),
+		kgo.MaxBufferedBytes(maxBufferedBytes),
+		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.ProducerBatchMaxBytes(int32(max(1_000_000, plan.Size.Max+1024))),
+		kgo.ProducerBatchCompression(compressionOf(plan.Compression)),
+	}
+	switch plan.Acks {
+	case "none":
+		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
+	case "leader":
+		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+	default:
+		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
+	}
+	return opts
+}
+
+func compressionOf(name string) kgo.CompressionCodec {
+	switch name {
+	case "gzip":
+		return kgo.GzipCompression()
+	case "snappy":
+		return kgo.SnappyCompression()
+	case "lz4":
+		return kgo.Lz4Compression()
+	case "zstd":
+		return kgo.ZstdCompression()
+	}
+	return kgo.NoCompression()
+}
+
+// signals are the turns of a run as the producers see them; each channel is closed once.
+type signals struct {
+	start    chan struct{} // the load begins at loadAt
+	loadAt   epoch         // set before start is closed
+	stopLoad chan struct{} // send no further data, whatever the schedule says
+	finals   chan struct{} // close the streams with final markers
+	finish   chan struct{} // end
+}
+
+func newSignals() *signals {
+	return &signals{start: make(chan struct{}), stopLoad: make(chan struct{}), finals: make(chan struct{}), finish: make(chan struct{})}
+}
+
+// pace is the pacing goroutine. It returns when finish is closed.
+func (p *producer) pace(s *signals) {
+	if p.markUntil(s.start, s.finish, KindJoin, p.join) {
+		return
+	}
+	p.load(s)
+	if p.markUntil(s.finals, s.finish, KindJoin, p.join) {
+		return
+	}
+	p.markUntil(nil, s.finish, KindFinal, p.final)
+}
+
+// markUntil sends markers to those who wait until next is closed, and reports true if finish was closed first.
+func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *pending) (finished bool) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-finish:
+			return true
+		case <-next:
+			return false
+		case <-timer.C:
+			p.mark(kind, waiting)
+			timer.Reset(markerEvery)
+		}
+	}
+}
+
+// load walks the schedule. What is due is sent; what can't be sent in time is sent late and counted.
+func (p *producer) load(s *signals) {
+	pace := newPacer()
+	defer pace.close()
+	start := s.loadAt.at
+	nextMark := time.Duration(0)
+	for cur := p.shape.schedule.Cursor(); !cur.Done(); {
+		now := time.Since(start)
+		if now >= nextMark {
+			select {
+			case <-s.stopLoad:
+				return
+			case <-s.finish:
+				return
+			default:
+			}
+			p.mark(KindJoin, p.join)
+			nextMark = now + markerEvery
+		}
+		due := cur.Due()
+		if due > now {
+			wake := min(due, now+pacerGrain)
+			pace.until(start.Add(wake))
+			if stopped(s.stopLoad) {
+				return
+			}
+			continue
+		}
+		p.send(cur.Index(), cur.Phase(), s.loadAt.unixAt(due))
+		cur.Next()
+	}
+}
+
+func stopped(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// send hands message i to the Kafka client.
+func (p *producer) send(i uint64, phase int, dueAt int64) {
+	key, partition := p.shape.choose.choose(i)
+	p.ledger.enter(phase)
+	s := p.ledger.take(key, partition)
+	m := p.message(p.shape.choose.sizeOf(i))
+	p.fill.fill(m.record.Value, i)
+	sentAt := time.Now().UnixNano()
+	p.stamp(m, KindData, s, dueAt, sentAt)
+	m.phase, m.sentAt, m.send = phase, sentAt, s
+
+	p.ledger.mu.Lock()
+	p.ledger.sent++
+	p.ledger.mu.Unlock()
+	p.inFlight.Add(1)
+	p.paceMu.Lock()
+	p.paced.record(phase, 0, sentAt-dueAt)
+	p.paced.count(phase, paceSent, 1)
+	p.paced.count(phase, paceExpected, p.shape.fanOut(key))
+	if sentAt-dueAt > int64(lateAfter) {
+		p.paced.count(phase, paceLate, 1)
+	}
+	p.paceMu.Unlock()
+	// TryProduce fails instead of blocking where the buffer is full: the schedule is never held up.
+	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// message returns a message with a value of size bytes.
+func (p *producer) message(size int) *message {
+	m := p.pool.Get().(*message)
+	value := m.record.Value
+	if cap(value) < size {
+		value = make([]byte, size)
+	}
+	m.record = kgo.Record{Value: value[:size], Topic: p.shape.topic, Context: m}
+	return m
+}
+
+// stamp writes the stamp over the beginning of the value and routes the record.
+func (p *producer) stamp(m *message, kind Kind, s send, dueAt, sentAt int64) {
+	value := m.record.Value
+	stamp := Stamp{
+		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: s.partition, PartSeq: s.partSeq,
+		Key: s.key, KeySeq: s.keySeq, DueAt: dueAt, SentAt: sentAt,
+		ValueSize: uint32(len(value)), ValueSum: sumAround(value, 0),
+	}
+	stamp.Put(value)
+	m.record.Partition = int32(s.partition)
+	if s.key != NoKey {
+		m.record.Key = p.shape.choose.keyNames[s.key]
+	}
+}
+
+// mark sends a marker on each stream that somebody waits for.
+func (p *producer) mark(kind Kind, waiting *pending) {
+	if waiting.total.Load() <= 0 {
+		return
+	}
+	for k := range waiting.byKey {
+		if waiting.byKey[k].Load() > 0 {
+			p.sendMarker(kind, uint32(k), p.shape.choose.keyPartition[k])
+		}
+	}
+	for part := range waiting.byPart {
+		if waiting.byPart[part].Load() > 0 {
+			p.sendMarker(kind, p.shape.repKey[part], uint32(part))
+		}
+	}
+}
+
+func (p *producer) sendMarker(kind Kind, key, partition uint32) {
+	m := p.message(StampSize)
+	now := time.Now().UnixNano()
+	p.stamp(m, kind, p.ledger.at(key, partition), now, now)
+	m.phase = -1
+	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// onAnswer is the promise of every record.
+func onAnswer(r *kgo.Record, err error) {
+	m := r.Context.(*message)
+	m.owner.answered(m, err)
+}
+
+func (p *producer) answered(m *message, err error) {
+	if m.phase >= 0 {
+		p.book(m, err)
+	}
+	// A failed record's bytes may still stand in a request under way; only an answered one's are free.
+	if err == nil {
+		p.pool.Put(m)
+	}
+}
+
+func (p *producer) book(m *message, err error) {
+	p.inFlight.Add(-1)
+	outcome := outcomeOf(err, p.acks)
+	if err != nil || p.acks {
+		p.ledger.answer(m.send, outcome)
+	}
+	p.ackMu.Lock()
+	defer p.ackMu.Unlock()
+	switch outcome {
+	case sendAcked:
+		p.acked.count(m.phase, ackAcked, 1)
+		p.acked.record(m.phase, 0, time.Now().UnixNano()-m.sentAt)
+	case sendRefused:
+		p.acked.count(m.phase, ackRefused, 1)
+		if err == kgo.ErrMaxBuffered {
+			p.acked.count(m.phase, ackOverflow, 1)
+		}
+	case sendUnsettled:
+		p.acked.count(m.phase, ackUnsettled, 1)
+	}
+}
+
+// handOver gives what was measured since the last call.
+func (p *producer) handOver() [2]reading {
+	p.paceMu.Lock()
+	paced := p.paced.handOver()
+	p.paceMu.Unlock()
+	p.ackMu.Lock()
+	defer p.ackMu.Unlock()
+	return [2]reading{paced, p.acked.handOver()}
+}

@@ -1,0 +1,382 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// worker is one share of the clients with all that is measured of them. Its mutex guards everything below it and the
+// clients' own state; it is held while a socket's bytes are taken apart and while a reading is handed over.
+type worker struct {
+	swarm *swarm
+
+	mu       sync.Mutex
+	space    receiveSpace
+	meter    *meter
+	gaps     gapStore
+	waiting  []awaited // deliveries whose message the observer has not read yet
+	unseen   int64     // deliveries that the observer's time could not be found for
+	spread   []sample
+	remarks  remarks // what else happened: refusals, reasons of closed connections
+	foreigns int64   // frames without a stamp, in all
+	stamp    Stamp
+}
+
+// awaited is a delivery that waits for the observer's read of the same message.
+type awaited struct {
+	producer, partition uint32
+	seq                 uint64
+	readAt              int64
+	cell                int
+	rounds              int
+}
+
+// sample is the first and last delivery of one sampled message as one worker saw them.
+type sample struct {
+	producer, partition uint32
+	seq                 uint64
+	first, last         int64
+	clients             int32
+	phase               int
+}
+
+// The stages of a client's meter, in the order of clientStages.
+const (
+	stageE2E = iota
+	stageUncorrected
+	stageGateway
+	stageGatewayIn
+	stageGatewayOut
+	stageReceiveLag
+	stageConnect
+)
+
+var clientStages = []results.Stage{
+	results.StageE2E, results.StageE2EUncorrected, results.StageGateway, results.StageGatewayIn,
+	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect,
+}
+
+// The counters of a client's meter, in the order of clientCounters.
+const (
+	countDelivered = iota
+	countDuplicate
+	countReordered
+	countCorrupt
+	countStray
+	countEarly
+	countForeign
+	countBytes
+	countReads
+	countCoalesced
+	countConnected
+	countConnectFail
+	countThrownOut
+	countReportedShed
+)
+
+var clientCounters = []string{
+	results.CountDelivered, results.CountDuplicate, results.CountReordered, results.CountCorrupt, results.CountStray,
+	results.CountEarly, results.CountForeign, results.CountBytes, results.CountReads, results.CountCoalesced,
+	results.CountConnected, results.CountConnectFail, results.CountThrownOut, results.CountReportedShed,
+}
+
+// cell returns the meter's cell of a phase (−1 before the load), a group and a producer (−1 for none).
+func (t *topology) cell(phase, group, producer int) int {
+	return ((phase+1)*len(t.groups)+group)*(len(t.producers)+1) + producer + 1
+}
+
+// clientCells names the cells in the order that cell counts them.
+func (t *topology) clientCells() []results.Label {
+	var cells []results.Label
+	for phase := -1; phase <= len(t.phases); phase++ {
+		for g := range t.groups {
+			for p := -1; p < len(t.producers); p++ {
+				label := results.Label{Phase: t.phaseName(phase), Group: t.groups[g].plan.Name}
+				if p >= 0 {
+					label.Producer = t.producers[p].plan.Name
+				}
+				cells = append(cells, label)
+			}
+		}
+	}
+	return cells
+}
+
+// takeRead takes the bytes of one read of a client's connection. The worker is locked.
+func (w *worker) takeRead(c *client, p []byte, kernelAt, readAt int64, reply io.Writer) error {
+	arrivedAt := readAt
+	if kernelAt != 0 {
+		arrivedAt = kernelAt
+	}
+	here := w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1)
+	w.meter.count(here, countReads, 1)
+	w.meter.count(here, countBytes, int64(len(p)))
+	if kernelAt != 0 {
+		w.meter.record(here, stageReceiveLag, readAt-kernelAt)
+	}
+	err := c.frames.feed(p, func(f frame, last bool) error {
+		return w.takeFrame(c, f, arrivedAt, last, reply)
+	})
+	if err == nil && w.gaps.err != nil {
+		w.swarm.fail(w.gaps.err)
+	}
+	return err
+}
+
+// errClosed is the target's close frame.
+var errClosed = errors.New("the target closed the connection")
+
+func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply io.Writer) error {
+	switch f.opcode {
+	case opText, opBinary:
+		w.takeMessage(c, f.payload, arrivedAt, last)
+	case opPing:
+		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
+		if _, err := reply.Write(c.out); err != nil {
+			return fmt.Errorf("answer a ping: %w", err)
+		}
+	case opClose:
+		c.out = appendClientFrame(c.out[:0], opClose, f.payload)
+		_, _ = reply.Write(c.out) // the connection ends either way
+		return closeReason(f.payload)
+	}
+	return nil
+}
+
+// closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
+func closeReason(payload []byte) error {
+	if len(payload) < 2 {
+		return fmt.Errorf("%w without a code", errClosed)
+	}
+	code := int(payload[0])<<8 | int(payload[1])
+	return fmt.Errorf("%w: %d %q", errClosed, code, payload[2:])
+}
+
+// takeMessage takes one whole message, which may carry several stamped values, or none.
+func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bool) {
+	s := &w.stamp
+	from := 0
+	for {
+		at, err := s.FindStamp(payload, from)
+		if at < 0 {
+			break
+		}
+		if err != nil || !w.swarm.topo.owns(s) {
+			w.foreign(c)
+			from = at + len(startMark)
+			continue
+		}
+		c.fed = true
+		intact, end := s.ValueIntact(payload, at)
+		if s.Kind == KindData {
+			w.takeData(c, s, payload[from:at], intact, arrivedAt, last)
+		} else {
+			w.takeMarker(c, s)
+		}
+		from = end
+	}
+	if from == 0 {
+		w.takeControl(c, payload)
+	}
+}
+
+// owns reports whether a stamp is of this run and names a producer and partition of it.
+func (t *topology) owns(s *Stamp) bool {
+	return s.Run == t.run && int(s.Producer) < len(t.producers) && int(s.Partition) < t.producers[s.Producer].partitions
+}
+
+func (w *worker) foreign(c *client) {
+	c.fed = true
+	w.foreigns++
+	w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countForeign, 1)
+}
+
+// takeControl takes a message without any stamp.
+func (w *worker) takeControl(c *client, payload []byte) {
+	switch w.swarm.profile.meaning(payload) {
+	case meansForeign:
+		w.foreign(c)
+	case meansRefusal:
+		w.remarks.add(fmt.Sprintf("the target refused a request: %.200s", payload))
+	case meansNotice:
+		if n, err := parseNotice(payload); err == nil && n.Kind == "dropped" {
+			c.shed += n.Count
+			w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
+		}
+	}
+}
+
+// takeMarker takes a join or final marker.
+func (w *worker) takeMarker(c *client, s *Stamp) {
+	stream, seq := w.swarm.topo.groups[c.group].streamOf(c.index, s)
+	if stream < 0 {
+		return
+	}
+	t := &c.trackers[stream]
+	if t.flag&flagExpected == 0 {
+		return
+	}
+	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
+		first := t.flag&flagJoined == 0
+		t.join(seq)
+		w.swarm.joined(c, stream, first)
+	}
+	if s.Kind == KindFinal && t.flag&flagFinal == 0 {
+		t.flag |= flagFinal
+		if seq > t.next {
+			w.gaps.open(t, span{t.next, seq})
+			t.next = seq
+		}
+		w.swarm.sawFinal(c, stream)
+		w.settle(t)
+	}
+}
+
+// settle counts a stream as done once it is closed and nothing of it is missing.
+func (w *worker) settle(t *tracker) {
+	if t.flag&(flagFinal|flagSettled) == flagFinal && t.gaps == 0 {
+		t.flag |= flagSettled
+		w.swarm.open.Add(-1)
+	}
+}
+
+// takeData takes one data message.
+func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrivedAt int64, last bool) {
+	topo := w.swarm.topo
+	due := s.DueAt - w.swarm.loadUnix.Load()
+	phase := topo.phaseAt(due)
+	cell := topo.cell(phase, c.group, int(s.Producer))
+	stream, seq := topo.groups[c.group].streamOf(c.index, s)
+	if stream < 0 || c.trackers[stream].flag&flagExpected == 0 {
+		w.meter.count(cell, countStray, 1)
+		return
+	}
+	t := &c.trackers[stream]
+	if t.flag&flagJoined == 0 {
+		w.meter.count(cell, countEarly, 1)
+		return
+	}
+	switch w.gaps.arrive(t, seq) {
+	case arrivedEarly:
+		w.meter.count(cell, countEarly, 1)
+		return
+	case arrivedDuplicate:
+		if t.flag&flagRejoin != 0 {
+			w.meter.count(cell, countEarly, 1)
+		} else {
+			w.meter.count(cell, countDuplicate, 1)
+		}
+		return
+	case arrivedReordered:
+		w.meter.count(cell, countReordered, 1)
+		w.settle(t)
+	}
+	w.meter.count(cell, countDelivered, 1)
+	if !intact {
+		w.meter.count(cell, countCorrupt, 1)
+	}
+	if !last {
+		w.meter.count(cell, countCoalesced, 1)
+	}
+	w.measure(c, s, head, cell, phase, arrivedAt)
+}
+
+// measure records the latencies of a first arrival.
+func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arrivedAt int64) {
+	corrected := arrivedAt - s.DueAt
+	w.meter.record(cell, stageE2E, corrected)
+	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt)
+	if at := gatewayStamp(head, w.swarm.profile.receivedAt); at != 0 {
+		w.meter.record(cell, stageGatewayIn, at-s.SentAt)
+	}
+	if at := gatewayStamp(head, w.swarm.profile.queuedAt); at != 0 {
+		w.meter.record(cell, stageGatewayOut, arrivedAt-at)
+	}
+	if seen, ok := w.swarm.seen[s.Producer][s.Partition].get(s.PartSeq); ok {
+		w.meter.record(cell, stageGateway, arrivedAt-seen)
+	} else {
+		w.await(awaited{s.Producer, s.Partition, s.PartSeq, arrivedAt, cell, 0})
+	}
+	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
+		c.stats.add(corrected, int64(w.swarm.topo.plan.Objective))
+	}
+	w.sample(s, phase, arrivedAt)
+}
+
+// maxAwaited bounds the deliveries that wait for the observer.
+const maxAwaited = 1 << 20
+
+func (w *worker) await(a awaited) {
+	if len(w.waiting) >= maxAwaited {
+		w.unseen++
+		return
+	}
+	w.waiting = append(w.waiting, a)
+}
+
+// sample books one delivery of a message if it is one of those sampled for the fan-out spread. Consecutive deliveries
+// of one message meet in the newest entries, so that a short look back finds it.
+func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
+	if s.PartSeq&w.swarm.sampleMask[s.Producer] != 0 {
+		return
+	}
+	const lookBack = 32
+	for i := len(w.spread) - 1; i >= max(0, len(w.spread)-lookBack); i-- {
+		e := &w.spread[i]
+		if e.seq == s.PartSeq && e.partition == s.Partition && e.producer == s.Producer {
+			e.first, e.last = min(e.first, arrivedAt), max(e.last, arrivedAt)
+			e.clients++
+			return
+		}
+	}
+	w.spread = append(w.spread, sample{s.Producer, s.Partition, s.PartSeq, arrivedAt, arrivedAt, 1, phase})
+}
+
+// workerReading is what a worker held at a hand-over.
+type workerReading struct {
+	reading
+	waiting []awaited
+	spread  []sample
+	remarks map[string]int64
+	unseen  int64
+}
+
+// handOver gives what was measured since the last call.
+func (w *worker) handOver() workerReading {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := workerReading{w.meter.handOver(), w.waiting, w.spread, w.remarks.take(), w.unseen}
+	w.waiting, w.spread, w.unseen = nil, nil, 0
+	return r
+}
+
+// clientStats is one client's measure phases in four words.
+type clientStats struct {
+	count, within int64
+	sum, max      int64
+}
+
+func (s *clientStats) add(ns, objective int64) {
+	s.count++
+	s.sum += ns
+	s.max = max(s.max, ns)
+	if ns <= objective {
+		s.within++
+	}
+}
+
+// phaseName names a load phase; −1 is what comes before the load and the number of load phases what comes after.
+func (t *topology) phaseName(phase int) string {
+	switch {
+	case phase < 0:
+		return scenarios.PhaseConnect
+	case phase >= len(t.phases):
+		return scenarios.PhaseDrain
+	}
+	return t.phases[phase].Name
+}
