@@ -1,0 +1,204 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/weirbench/weir/results"
+)
+
+// The limits of the generator's health. A figure at its limit is within it.
+const (
+	sendLagFloor      = time.Millisecond      // send lag p99 may always be this much
+	sendLagShare      = 0.20                  // or this share of the end-to-end p99, where that is more
+	unsentShare       = 0.01                  // of the planned messages
+	gcPauseLimit      = 10 * time.Millisecond // longest pause of the generator's garbage collector
+	descriptorsShare  = 0.90                  // of the limit
+	machineBusyShare  = 0.90                  // of all cores, mean over the measure phases
+	receiveLagShare   = 0.20                  // of the end-to-end p99
+	clockSlewLimitPPM = 500.0                 // what a clock discipline daemon slews at most
+	coalescedShare    = 0.10                  // of deliveries
+)
+
+// healthInput is what health is judged from.
+type healthInput struct {
+	record   *results.Health // nil where the run has none
+	complete bool            // only then was all that was planned to be sent
+	sendLag  results.Series
+	e2e      results.Series // over what arrived
+	receive  results.Series
+	// negative names the stages with latencies below zero that cannot be, and counts them.
+	negative  map[results.Stage]int64
+	classes   results.Classes // of the measure phases
+	audited   bool
+	defects   []string
+	busy      *float64
+	cpu       *float64
+	coalesced int64
+	damage    string
+}
+
+// healthVerdict collects reasons.
+type healthVerdict struct{ invalid, doubtful []HealthReason }
+
+func (v *healthVerdict) invalidIf(yes bool, code, format string, args ...any) {
+	if yes {
+		v.invalid = append(v.invalid, HealthReason{Remark{code, fmt.Sprintf(format, args...)}, HealthInvalid})
+	}
+}
+
+func (v *healthVerdict) doubtfulIf(yes bool, code, format string, args ...any) {
+	if yes {
+		v.doubtful = append(v.doubtful, HealthReason{Remark{code, fmt.Sprintf(format, args...)}, HealthDoubtful})
+	}
+}
+
+// judgeHealth says whether the generator and the clock can support a verdict. It is pure.
+func judgeHealth(in healthInput) HealthReport {
+	var v healthVerdict
+	figures := healthFigures(in)
+	v.judgeSending(in, figures)
+	v.judgeAudit(in)
+	v.judgeClock(in)
+	v.judgeMachine(in, figures)
+	report := HealthReport{State: HealthValid, Reasons: append(v.invalid, v.doubtful...), Figures: figures}
+	switch {
+	case len(v.invalid) > 0:
+		report.State = HealthInvalid
+	case len(v.doubtful) > 0:
+		report.State = HealthDoubtful
+	}
+	if report.Reasons == nil {
+		report.Reasons = []HealthReason{}
+	}
+	return report
+}
+
+func healthFigures(in healthInput) HealthFigures {
+	f := HealthFigures{
+		SendLagP99NS:    in.sendLag.Quantile(0.99),
+		SendLagP999NS:   in.sendLag.Quantile(0.999),
+		SendLagLimitNS:  max(int64(sendLagFloor), int64(sendLagShare*float64(in.e2e.Quantile(0.99)))),
+		ReceiveLagP99NS: in.receive.Quantile(0.99),
+		MachineBusy:     in.busy,
+		GeneratorCPU:    in.cpu,
+		Record:          in.record,
+	}
+	if n := in.e2e.Count(); n > 0 {
+		f.CoalescedShare = float64(in.coalesced) / float64(n)
+	}
+	return f
+}
+
+// judgeSending: the schedule must have been kept, or the load was not the one that the plan says.
+func (v *healthVerdict) judgeSending(in healthInput, f HealthFigures) {
+	v.invalidIf(f.SendLagP99NS > f.SendLagLimitNS, "send_lag",
+		"the generator sent late: send lag p99 was %s, and %s is the most that an end-to-end p99 of %s bears (the larger of %s and %s)",
+		formatNS(float64(f.SendLagP99NS)), formatNS(float64(f.SendLagLimitNS)), formatNS(float64(in.e2e.Quantile(0.99))),
+		formatNS(float64(sendLagFloor)), formatShare(sendLagShare))
+	v.doubtfulIf(in.e2e.Count() > 0 && f.SendLagP999NS > in.e2e.Quantile(0.99), "send_lag_tail",
+		"send lag p99.9 was %s, more than the end-to-end p99 of %s: the highest percentiles are partly the generator's",
+		formatNS(float64(f.SendLagP999NS)), formatNS(float64(in.e2e.Quantile(0.99))))
+	if in.record == nil {
+		v.doubtfulIf(true, "no_health", "the run has no health record: nobody knows whether the generator kept up")
+		return
+	}
+	if unsent := unsentMessages(in.record); in.complete {
+		planned := in.record.PlannedMessages
+		v.invalidIf(float64(unsent) > unsentShare*float64(planned), "unsent",
+			"the load was not the one planned: %s planned for the measure phases, %s sent, off by more than %s",
+			plural(planned, "message"), formatCount(in.record.SentMessages), formatShare(unsentShare))
+	}
+}
+
+// unsentMessages is how far what was sent is from what was planned. Messages that a full send buffer refused were sent
+// as far as the generator goes, whether its count of sent ones includes them or not.
+func unsentMessages(h *results.Health) int64 {
+	with := absolute(h.PlannedMessages - h.SentMessages)
+	without := absolute(h.PlannedMessages - h.SentMessages - h.OverflowMessages)
+	return max(h.UnsentMessages, min(with, without))
+}
+
+func absolute(n int64) int64 {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
+
+// judgeAudit: the account must be whole, and about something.
+func (v *healthVerdict) judgeAudit(in healthInput) {
+	for _, defect := range in.defects {
+		v.invalidIf(true, "audit_defect", "defect of the harness: %s", defect)
+	}
+	if in.complete {
+		v.invalidIf(in.audited && in.classes.Expected == 0, "nothing_expected",
+			"nothing was expected: no delivery was due in the measure phases, so nothing was tested")
+	}
+	v.doubtfulIf(in.classes.Undetermined > 0, "undetermined",
+		"%s undetermined: their sends were never settled, so they count neither as arrived nor as lost, and no percentile includes them",
+		pluralIs(in.classes.Undetermined, "delivery"))
+	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count(), "latency_count",
+		"the audit has %s, the latency figures hold %s: not all that arrived was timed, or not in a measure phase",
+		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()))
+}
+
+// judgeClock: all stamps are of one clock that must run evenly.
+func (v *healthVerdict) judgeClock(in healthInput) {
+	for _, stage := range stageOrder() {
+		v.doubtfulIf(in.negative[stage] > 0, "negative_latency",
+			"%s of stage %s are below zero: a clock ran unevenly or stamps disagree", plural(in.negative[stage], "value"), stage)
+	}
+	if in.record == nil {
+		return
+	}
+	v.invalidIf(in.record.ClockSteps > 0, "clock_step", "the realtime clock was set %s during the run: latencies across it are wrong",
+		times(in.record.ClockSteps))
+	v.doubtfulIf(math.Abs(in.record.ClockSlewPPM) > clockSlewLimitPPM, "clock_slew", "the realtime clock was slewed by up to %.0f ppm, more than %.0f",
+		math.Abs(in.record.ClockSlewPPM), clockSlewLimitPPM)
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// judgeMachine: the generator needs room to keep time.
+func (v *healthVerdict) judgeMachine(in healthInput, f HealthFigures) {
+	v.doubtfulIf(in.damage != "", "log_damaged", "the run's log is damaged: %s", in.damage)
+	v.doubtfulIf(in.busy != nil && *in.busy > machineBusyShare, "machine_busy",
+		"the machine was %s busy on average: generator and pipeline competed for it", formatShare(deref(in.busy)))
+	e2eP99 := in.e2e.Quantile(0.99)
+	if in.record == nil {
+		return
+	}
+	v.doubtfulIf(in.record.GCPauseMaxNS > int64(gcPauseLimit), "gc_pause", "the generator's garbage collector stopped it for up to %s, more than %s",
+		formatNS(float64(in.record.GCPauseMaxNS)), formatNS(float64(gcPauseLimit)))
+	v.doubtfulIf(float64(in.record.DescriptorsUsed) > descriptorsShare*float64(in.record.DescriptorsLimit), "descriptors",
+		"%s of %s descriptors were in use, more than %s", formatCount(in.record.DescriptorsUsed),
+		formatCount(in.record.DescriptorsLimit), formatShare(descriptorsShare))
+	v.doubtfulIf(in.record.ReceiveTimestamps == "program" && in.receive.Count() > 0 && in.e2e.Count() > 0 &&
+		float64(f.ReceiveLagP99NS) > receiveLagShare*float64(e2eP99), "receive_lag",
+		"the generator read late: receive lag p99 was %s, more than %s of the end-to-end p99 of %s, which includes it",
+		formatNS(float64(f.ReceiveLagP99NS)), formatShare(receiveLagShare), formatNS(float64(e2eP99)))
+}
+
+func deref(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
+
+// stageOrder is every stage, in the order in which they are shown.
+func stageOrder() []results.Stage {
+	var set LatencySet
+	var order []results.Stage
+	for _, s := range set.Stages() {
+		order = append(order, s.Stage)
+	}
+	return order
+}

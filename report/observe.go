@@ -1,0 +1,154 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// observation is what a run shows of a threshold's metric.
+type observation struct {
+	state observationState
+	value float64 // in the threshold's unit, where found
+	text  string  // why there is no value, where there is none
+	note  string
+}
+
+type observationState int
+
+const (
+	absent observationState = iota // nothing was measured: the threshold fails
+	found
+	beyond // the value lies among expected deliveries that never came: above every limit
+)
+
+var infinite = math.Inf(1)
+
+func noData(format string, args ...any) observation {
+	return observation{text: "no data: " + fmt.Sprintf(format, args...)}
+}
+
+// observe finds the value of the threshold's metric at the end of a run.
+func (j *Judge) observe(t scenarios.Threshold, audit *results.Audit, status results.Status) observation {
+	subject, stat := t.Subject()
+	within := measureScope(j.plan, t.Filters)
+	switch subject {
+	case "audit":
+		return observeAudit(stat, within, audit)
+	case "delivery":
+		return observeRatio(within, audit)
+	case "clients":
+		return observeClients(audit)
+	case "throughput":
+		return j.observeRate(stat, within, status)
+	case string(results.StageE2E):
+		return j.observeE2E(t, stat, within, audit)
+	}
+	return j.observeLatency(t, results.Stage(subject), stat, within)
+}
+
+// observeE2E finds a latency over expected deliveries: those that did not arrive exceed every limit.
+func (j *Judge) observeE2E(t scenarios.Threshold, stat string, within scope, audit *results.Audit) observation {
+	s := j.evidence.latency(results.StageE2E, within)
+	classes, ok := within.classes(audit)
+	switch {
+	case audit == nil:
+		return noData("the run has no audit, so nobody knows how many deliveries were expected")
+	case !ok || classes.Expected == 0:
+		return noData("no delivery was expected")
+	}
+	return latencyObservation(t, stat, s, population(classes))
+}
+
+// observeLatency finds a latency over what was recorded.
+func (j *Judge) observeLatency(t scenarios.Threshold, stage results.Stage, stat string, within scope) observation {
+	s := j.evidence.latency(stage, within)
+	if s.Count() == 0 {
+		return noData("nothing was recorded of %s", stage)
+	}
+	return latencyObservation(t, stat, s, s.Count())
+}
+
+// latencyObservation reads a statistic off a series that holds those of total values that arrived.
+func latencyObservation(t scenarios.Threshold, stat string, s results.Series, total int64) observation {
+	n := s.Count()
+	total = max(total, n)
+	missing := total - n
+	amongMissing := observation{state: beyond, text: fmt.Sprintf("%s falls among the %s of %s expected deliveries that are missing",
+		t.Metric, formatCount(missing), formatCount(total))}
+	if percent, ok := t.Percentile(); ok {
+		q := percent / 100
+		ns, ok := s.QuantileOver(q, total)
+		if !ok {
+			return amongMissing
+		}
+		return observation{state: found, value: float64(ns), note: tooFew(stat, q, total)}
+	}
+	switch stat {
+	case "min":
+		if n > 0 {
+			return observation{state: found, value: float64(s.MinNS)}
+		}
+		return amongMissing
+	case "max", "mean":
+		if missing > 0 {
+			return amongMissing
+		}
+		if stat == "max" {
+			return observation{state: found, value: float64(s.MaxNS)}
+		}
+		return observation{state: found, value: s.Mean()}
+	}
+	return noData("%s is no statistic that this weir knows", stat)
+}
+
+// tooFew is the doubt about a percentile of fewer values than it needs.
+func tooFew(stat string, q float64, n int64) string {
+	if supports(q, n) {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s values rests on fewer than ten above it (%s would do)", stat, formatCount(n), formatCount(needed(q)))
+}
+
+func observeAudit(stat string, within scope, audit *results.Audit) observation {
+	classes, ok := within.classes(audit)
+	switch {
+	case audit == nil:
+		return noData("the run has no audit")
+	case !ok:
+		return noData("the audit has no such row")
+	case stat == "corrupt" && !audit.CorruptionChecked:
+		return noData("corruption was not checked, since the wire form hides the values")
+	}
+	for _, class := range listClasses(classes) {
+		if class.Name == stat {
+			return observation{state: found, value: float64(class.Count)}
+		}
+	}
+	return noData("%s is no class that this weir knows", stat)
+}
+
+func observeRatio(within scope, audit *results.Audit) observation {
+	classes, ok := within.classes(audit)
+	if !ok || classes.Expected == 0 {
+		return noData("no delivery was expected")
+	}
+	return observation{state: found, value: float64(classes.Delivered) / float64(classes.Expected)}
+}
+
+func observeClients(audit *results.Audit) observation {
+	if audit == nil || audit.ClientsTotal == 0 {
+		return noData("no client expected a delivery")
+	}
+	return observation{state: found, value: float64(audit.ClientsWithin) / float64(audit.ClientsTotal)}
+}
+
+func (j *Judge) observeRate(stat string, within scope, status results.Status) observation {
+	seconds := j.evidence.elapsed(j.plan, within, status).Seconds()
+	if seconds <= 0 || j.evidence.intervals == 0 {
+		return noData("no measure time was recorded")
+	}
+	return observation{state: found, value: float64(j.evidence.count(stat, within.has)) / seconds}
+}

@@ -1,0 +1,252 @@
+package report
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// Summarise reads the run's intervals once and says everything about it that is to be said. The error is that of
+// reading them.
+func Summarise(r *results.Run) (*Summary, error) {
+	judge := NewJudge(r.Plan)
+	for in, err := range r.Intervals() {
+		if err != nil {
+			return nil, fmt.Errorf("summarise: %w", err)
+		}
+		if err := judge.Add(in); err != nil {
+			return nil, fmt.Errorf("summarise %s: %w", r.Dir, err)
+		}
+	}
+	return summarise(r, judge), nil
+}
+
+// summarise forms the summary from a judge that has seen all of the run's intervals.
+func summarise(r *results.Run, judge *Judge) *Summary {
+	all := measureScope(r.Plan, nil)
+	e := judge.evidence
+	s := &Summary{
+		SchemaVersion: SchemaVersion,
+		Run:           runInfo(r, e, all),
+		Status:        r.Status(),
+		Latency:       latencies(e, all, r.Audit),
+		Audit:         auditSummary(r.Audit, all),
+		Thresholds:    judge.Final(r.Audit, r.Status()),
+		Breakdown:     breakdown(r.Plan, e, r.Audit),
+		Clients:       clients(r.Plan, r.Audit),
+		Counters:      e.totals(all.has),
+		CountersAll:   e.totals(nil),
+		Environment:   r.Environment,
+		Plan:          r.Plan,
+		Dir:           r.Dir,
+	}
+	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
+	s.Health = judgeHealth(healthOf(r, e, all))
+	s.Warnings = warnings(r, s)
+	s.Verdict, s.Reasons = judgeVerdict(verdictInput{
+		status:     s.Status,
+		end:        r.End,
+		health:     s.Health,
+		guarantees: r.Plan.Gateway.Guarantees,
+		classes:    assertable(r.Audit, all, s.Counters),
+		audit:      r.Audit,
+		overflow:   s.Counters[results.CountOverflow],
+		thresholds: s.Thresholds,
+		damage:     r.Damage,
+	})
+	s.Exit = s.ExitCode()
+	return s
+}
+
+func runInfo(r *results.Run, e *evidence, all scope) RunInfo {
+	info := RunInfo{
+		Scenario:    r.Plan.Name,
+		Description: r.Plan.Description,
+		Source:      r.Plan.Source,
+		Seed:        r.Plan.Seed,
+		StartedAtNS: e.startAt,
+		MeasuredNS:  int64(e.elapsed(r.Plan, all, r.Status())),
+		Intervals:   e.intervals,
+		Damage:      r.Damage,
+		Target:      targetName(r.Plan),
+		Kafka:       string(r.Plan.Kafka.Provider),
+	}
+	if env := r.Environment; env != nil {
+		info.StartedAtNS = env.StartedAtNS
+		info.Target = orElse(env.Gateway, info.Target)
+		info.Kafka = orElse(env.Kafka, info.Kafka)
+	}
+	endAt := e.endAt
+	if r.End != nil {
+		endAt = r.End.AtNS
+		info.Interrupted = r.End.Interrupted
+		info.EndReason = r.End.Reason
+		info.Error = r.End.Error
+	}
+	if info.StartedAtNS > 0 {
+		info.DurationNS = max(0, endAt-info.StartedAtNS)
+	}
+	return info
+}
+
+func targetName(p *scenarios.Plan) string {
+	if p.Gateway.Target == scenarios.TargetExternal {
+		return p.Gateway.URL
+	}
+	return string(p.Gateway.Target)
+}
+
+func latencies(e *evidence, all scope, audit *results.Audit) LatencySet {
+	var set LatencySet
+	for _, stage := range stageOrder() {
+		set.set(stage, latencyOf(e.latency(stage, all)))
+	}
+	classes, _ := all.classes(audit)
+	expected := population(classes)
+	set.E2E.ExpectedCount = &expected
+	set.E2EExpected = expectedOf(e.latency(results.StageE2E, all), expected)
+	return set
+}
+
+func auditSummary(audit *results.Audit, all scope) AuditSummary {
+	if audit == nil {
+		return AuditSummary{Rows: []results.AuditRow{}, Reference: []results.TopicAudit{}, Defects: []string{}}
+	}
+	classes, _ := all.classes(audit)
+	return AuditSummary{
+		Classes:           classes,
+		Available:         true,
+		CorruptionChecked: audit.CorruptionChecked,
+		DeliveryRatio:     share(classes.Delivered, classes.Expected),
+		Rows:              orEmpty(audit.Rows),
+		Reference:         orEmpty(audit.Reference),
+		Defects:           orEmpty(defects(audit)),
+	}
+}
+
+// defects are the audit's own, and those of its account that do not add up.
+func defects(audit *results.Audit) []string {
+	if audit == nil {
+		return nil
+	}
+	found := append([]string(nil), audit.Defects...)
+	for _, row := range audit.Rows {
+		if !row.Holds() {
+			found = append(found, fmt.Sprintf("the account of phase %s, group %s, producer %s does not add up: %d expected, %d delivered, %d missing",
+				row.Phase, row.Group, orElse(row.Producer, "–"), row.Expected, row.Delivered, row.Missing()))
+		}
+	}
+	return found
+}
+
+// assertable is what can be said of deliveries: the audit's account, or where it was not closed what was counted as it
+// arrived.
+func assertable(audit *results.Audit, all scope, counters map[string]int64) results.Classes {
+	if audit != nil {
+		classes, _ := all.classes(audit)
+		return classes
+	}
+	return results.Classes{
+		Expected:  counters[results.CountExpected],
+		Delivered: counters[results.CountDelivered],
+		Duplicate: counters[results.CountDuplicate],
+		Reordered: counters[results.CountReordered],
+		Corrupt:   counters[results.CountCorrupt],
+		Stray:     counters[results.CountStray],
+		Early:     counters[results.CountEarly],
+		Foreign:   counters[results.CountForeign],
+	}
+}
+
+func clients(p *scenarios.Plan, audit *results.Audit) Clients {
+	c := Clients{Planned: p.ClientCount(), Objective: p.Objective, NeverJoinedList: []string{}, Worst: []results.ClientAudit{}}
+	if audit == nil {
+		return c
+	}
+	c.Judged, c.WithinObjective = audit.ClientsTotal, audit.ClientsWithin
+	c.WithinShare = share(int64(audit.ClientsWithin), int64(audit.ClientsTotal))
+	c.NeverJoined, c.NeverJoinedList = audit.NeverJoinedCount, orEmpty(audit.NeverJoined)
+	c.Worst = orEmpty(audit.Worst)
+	return c
+}
+
+func rates(counters map[string]int64, elapsed time.Duration) Rates {
+	seconds := elapsed.Seconds()
+	if seconds <= 0 {
+		return Rates{}
+	}
+	per := func(name string) float64 { return float64(counters[name]) / seconds }
+	return Rates{
+		MeasuredSeconds: seconds,
+		Sent:            per(results.CountSent),
+		Acked:           per(results.CountAcked),
+		Delivered:       per(results.CountDelivered),
+		BytesRead:       per(results.CountBytes),
+	}
+}
+
+func healthOf(r *results.Run, e *evidence, all scope) healthInput {
+	classes, _ := all.classes(r.Audit)
+	in := healthInput{
+		record:    r.Health,
+		complete:  r.Status() == results.StatusComplete,
+		sendLag:   e.latency(results.StageSendLag, all),
+		e2e:       e.latency(results.StageE2E, all),
+		receive:   e.latency(results.StageReceiveLag, all),
+		negative:  map[results.Stage]int64{},
+		classes:   classes,
+		audited:   r.Audit != nil,
+		defects:   defects(r.Audit),
+		busy:      e.gauge(results.GaugeMachineBusy),
+		cpu:       e.gauge(results.GaugeGeneratorCPU),
+		coalesced: e.count(results.CountCoalesced, all.has),
+		damage:    r.Damage,
+	}
+	for _, stage := range stageOrder() {
+		if stage != results.StageGateway { // signed: a client may well read before the observer does
+			in.negative[stage] = negativeCount(e.latency(stage, all))
+		}
+	}
+	return in
+}
+
+func breakdown(p *scenarios.Plan, e *evidence, audit *results.Audit) Breakdown {
+	var b Breakdown
+	part := func(label, name string) Part {
+		within := measureScope(p, map[string]string{label: name})
+		s := e.latency(results.StageE2E, within)
+		classes, _ := within.classes(audit)
+		expected := population(classes)
+		l := latencyOf(s)
+		l.ExpectedCount = &expected
+		return Part{Name: name, Classes: classes, E2E: l, E2EExpected: expectedOf(s, expected)}
+	}
+	for _, m := range p.Phases.Measure {
+		b.ByPhase = append(b.ByPhase, part("phase", m.Name))
+	}
+	for _, g := range p.Clients {
+		b.ByGroup = append(b.ByGroup, part("group", g.Name))
+	}
+	for _, producer := range p.Producers {
+		b.ByProducer = append(b.ByProducer, part("producer", producer.Name))
+	}
+	return Breakdown{orEmpty(b.ByPhase), orEmpty(b.ByGroup), orEmpty(b.ByProducer)}
+}
+
+func share(part, whole int64) *float64 {
+	if whole == 0 {
+		return nil
+	}
+	v := float64(part) / float64(whole)
+	return &v
+}
+
+// orEmpty gives JSON an empty list where there would be null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

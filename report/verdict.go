@@ -1,0 +1,165 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// verdictInput is what the verdict is formed from.
+type verdictInput struct {
+	status     results.Status
+	end        *results.End // nil for a log without one
+	health     HealthReport
+	guarantees scenarios.Guarantees
+	classes    results.Classes // of the measure phases; what arrived alone where the audit is not closed
+	audit      *results.Audit  // nil where it is not closed
+	overflow   int64           // messages that a full send buffer refused in the measure phases
+	thresholds []Finding
+	damage     string
+}
+
+// judgeVerdict forms the verdict, with the reasons for it. What can be asserted of a run that is not complete is
+// asserted; a pass never is. It is pure.
+func judgeVerdict(in verdictInput) (Verdict, []string) {
+	if in.end != nil && in.end.Interrupted {
+		return VerdictNone, append([]string{"the run was interrupted"}, brokenReasons(in)...)
+	}
+	var reasons []string
+	for _, r := range in.health.Reasons {
+		if r.State == HealthInvalid {
+			reasons = append(reasons, r.Text)
+		}
+	}
+	if len(reasons) > 0 {
+		return VerdictInvalid, append(errorReason(in), reasons...)
+	}
+	if broken := brokenReasons(in); len(broken) > 0 {
+		return VerdictBroken, append(errorReason(in), broken...)
+	}
+	if failed := failedReasons(in); len(failed) > 0 {
+		return VerdictFailed, failed
+	}
+	if why := noVerdictReason(in); why != "" {
+		return VerdictNone, []string{why}
+	}
+	return VerdictPassed, []string{passedReason(in)}
+}
+
+// errorReason is the error that the run ended with, which is said first whatever the verdict.
+func errorReason(in verdictInput) []string {
+	if in.end == nil || in.end.Error == "" {
+		return nil
+	}
+	return []string{"the run ended with an error: " + in.end.Error}
+}
+
+// noVerdictReason says why a run without a finding is no pass either.
+func noVerdictReason(in verdictInput) string {
+	switch {
+	case in.end == nil && in.damage != "":
+		return "the run's log is cut off: " + in.damage
+	case in.end == nil:
+		return "the run did not end: it was killed, or is still going on"
+	case in.end.Error != "":
+		return errorReason(in)[0]
+	case in.status != results.StatusComplete:
+		return "the run ended early: " + orElse(in.end.Reason, "no reason was recorded")
+	case in.audit == nil:
+		return "the run has no audit: nobody knows what was to be delivered"
+	case in.health.Figures.Record == nil:
+		return "the run has no health record: nobody knows whether the generator kept up"
+	}
+	return ""
+}
+
+func passedReason(in verdictInput) string {
+	all := fmt.Sprintf("%s of %s arrived", formatCount(in.classes.Delivered), plural(in.classes.Expected, "expected delivery"))
+	if in.classes.Delivered == in.classes.Expected {
+		all = fmt.Sprintf("all %s arrived", plural(in.classes.Expected, "expected delivery"))
+	}
+	switch n := len(in.thresholds); n {
+	case 0:
+		return all + "; the scenario has no threshold"
+	case 1:
+		return all + " and the threshold held"
+	default:
+		return fmt.Sprintf("%s and all %d thresholds held", all, n)
+	}
+}
+
+// failedReasons lists the thresholds that failed, and an abort by one.
+func failedReasons(in verdictInput) []string {
+	var reasons []string
+	for _, f := range in.thresholds {
+		if f.Result == OutcomeFail {
+			reasons = append(reasons, fmt.Sprintf("threshold %s failed: %s", f.Text, f.Reason))
+		}
+	}
+	if in.status == results.StatusAborted {
+		reasons = append(reasons, "the run was aborted by a threshold: "+orElse(in.end.Reason, "no reason was recorded"))
+	}
+	return reasons
+}
+
+// brokenReasons lists how delivery broke what the target guarantees. The first sentences say what the clients missed,
+// the later ones what of it the topic as read back charges to Kafka or the producer.
+func brokenReasons(in verdictInput) []string {
+	c, g := in.classes, in.guarantees
+	var reasons []string
+	because := func(yes bool, format string, args ...any) {
+		if yes {
+			reasons = append(reasons, fmt.Sprintf(format, args...))
+		}
+	}
+	of := "of " + plural(c.Expected, "expected delivery")
+	because(c.Lost > 0, "%s lost, %s; %s forbids loss", pluralIs(c.Lost, "delivery"), of, orElse(g.Delivery, "either guarantee"))
+	// A run that was cut off had no drain deadline to wait for.
+	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed, %s", pluralIs(c.Unseen, "delivery"), of)
+	because(c.Shed > 0 && !g.Sheds, "%s shed, %s; the target declares that it sheds nothing", pluralIs(c.Shed, "delivery"), of)
+	because(c.Duplicate > 0 && g.Delivery == "at-most-once", "%s delivered more than once; at-most-once forbids it", pluralIs(c.Duplicate, "copy"))
+	because(c.Reordered > 0 && g.Ordered, "%s out of order; the target guarantees order", pluralIs(c.Reordered, "delivery"))
+	because(c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
+	because(c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
+	because(in.overflow > 0, "%s refused since the send buffer was full: Kafka accepted nothing for longer than the producers' stall allows", pluralIs(in.overflow, "message"))
+	if in.audit != nil {
+		because(in.audit.NeverJoinedCount > 0, "%s never received anything they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
+		reasons = append(reasons, referenceReasons(in)...)
+	}
+	return reasons
+}
+
+// referenceReasons charge to Kafka and the producers what the topic shows as wrong already. A topic may double or
+// reorder where the target's guarantee permits it; what was acknowledged and is gone breaks either guarantee.
+func referenceReasons(in verdictInput) []string {
+	var reasons []string
+	for _, t := range in.audit.Reference {
+		where := fmt.Sprintf("by Kafka or producer %s, not by the gateway: topic %s as read back", t.Producer, t.Topic)
+		if t.AckedGone > 0 {
+			reasons = append(reasons, fmt.Sprintf("%s lost %s lacks them", pluralIs(t.AckedGone, "acknowledged message"), where))
+		}
+		if t.Doubled > 0 && in.classes.Duplicate > 0 && in.guarantees.Delivery == "at-most-once" {
+			reasons = append(reasons, fmt.Sprintf("%s doubled %s holds them twice", pluralIs(t.Doubled, "message"), where))
+		}
+		if t.Reordered > 0 && in.classes.Reordered > 0 && in.guarantees.Ordered {
+			reasons = append(reasons, fmt.Sprintf("%s reordered %s has them so", pluralIs(t.Reordered, "message"), where))
+		}
+	}
+	return reasons
+}
+
+// pluralIs writes a count, its noun and the verb: 1 message was, 2 messages were.
+func pluralIs(n int64, noun string) string {
+	if n == 1 {
+		return plural(n, noun) + " was"
+	}
+	return plural(n, noun) + " were"
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
