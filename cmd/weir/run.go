@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/runner"
+	"github.com/weirbench/weir/scenarios"
+)
+
+func runCommand() *cobra.Command {
+	var out string
+	var sets, allow []string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "run SCENARIO",
+		Short: "Stand a pipeline up, drive it, account for every message and say whether it passed",
+		Long: `Run a scenario: a YAML file, or the name of one of the library.
+
+The result is a run directory with summary.json, report.html, report.md and the log that they are made from.
+Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4 delivery broke the target's
+contract, 5 invalid (the generator or the clock can't support a verdict), 130 interrupted.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, err := loadPlan(args[0], sets)
+			if err != nil {
+				return err
+			}
+			executable, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find the weir binary: %w", err)
+			}
+			ctx, stop := interruptible(cmd.ErrOrStderr())
+			defer stop()
+			progress := func(line string) { fmt.Fprintf(cmd.ErrOrStderr(), "%s  %s\n", time.Now().Format(time.TimeOnly), line) }
+			if quiet {
+				progress = nil
+			}
+			summary, dir, err := runner.Run(ctx, runner.Options{
+				Plan: plan, Dir: out, Executable: executable, AllowTargets: allow,
+				Command: os.Args, Version: version, Progress: progress,
+			})
+			if err != nil {
+				return err
+			}
+			return tell(cmd, summary, dir)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "the run directory (default "+runner.RunsDir+"/TIME-NAME-ID)")
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a value of the scenario: a.b=c, repeatable")
+	cmd.Flags().StringSliceVar(&allow, "allow-target", nil, "hosts that may be loaded although they are not loopback")
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "no progress on standard error")
+	return cmd
+}
+
+// loadPlan reads and resolves a scenario.
+func loadPlan(path string, sets []string) (*scenarios.Plan, error) {
+	scenario, err := scenarios.Load(path, sets)
+	if err != nil {
+		return nil, usage(err)
+	}
+	plan, err := scenario.Resolve()
+	if err != nil {
+		return nil, usage(err)
+	}
+	return plan, nil
+}
+
+// tell prints the summary and turns its verdict into the exit code.
+func tell(cmd *cobra.Command, s *report.Summary, dir string) error {
+	opt := report.TerminalOptions{Color: colour(cmd.OutOrStdout()), Width: 100}
+	if err := report.Terminal(cmd.OutOrStdout(), s, opt); err != nil {
+		return fmt.Errorf("print the summary: %w", err)
+	}
+	if code := s.ExitCode(); code != report.ExitPassed {
+		return &exitError{code: code}
+	}
+	return nil
+}

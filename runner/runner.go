@@ -1,0 +1,360 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/weirbench/weir/loadgen"
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+	"github.com/weirbench/weir/testbed"
+)
+
+// Options is what a run is made of.
+type Options struct {
+	Plan *scenarios.Plan
+	// Dir is the run directory; empty makes one under RunsDir, named by time and scenario.
+	Dir string
+	// Executable is the weir binary, which the children are hidden commands of.
+	Executable string
+	// AllowTargets lists hosts that may be loaded although they are not loopback.
+	AllowTargets []string
+	// Command is the command line for the record.
+	Command []string
+	// Version is weir's own.
+	Version string
+	// Progress takes lines for the user; nil drops them. Calls come one at a time.
+	Progress func(line string)
+}
+
+// RunsDir is where run directories go unless told otherwise.
+const RunsDir = "results/runs"
+
+// ErrInterrupted is the cause that a run's context ends with when the user interrupts it.
+var ErrInterrupted = errors.New("interrupted")
+
+// errAborted is the cause when a threshold with abort can no longer hold.
+var errAborted = errors.New("a threshold with abort can no longer hold")
+
+// stopTimeout bounds the orderly end of each part of the testbed; after it the part is killed.
+const stopTimeout = 5 * time.Second
+
+// Run makes one run and returns its summary. The run directory is complete, summary and reports included, also where
+// the run was interrupted (ctx ended, with ErrInterrupted as its cause) or failed midway: then the summary's status says
+// so. An error means that there is no run to report on.
+func Run(ctx context.Context, o Options) (*report.Summary, string, error) {
+	id := newRunID()
+	dir := o.Dir
+	if dir == "" {
+		dir = filepath.Join(RunsDir, time.Now().UTC().Format("20060102-150405")+"-"+o.Plan.Name+"-"+id.name)
+	}
+	writer, err := results.Create(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	r := &run{o: o, id: id, dir: dir, writer: writer, judge: report.NewJudge(o.Plan)}
+	if err := r.record(ctx); err != nil {
+		return nil, dir, err
+	}
+	return finish(dir)
+}
+
+// finish reads the directory back and writes what is derived from it: the report sees the log alone, as `weir report`
+// does later.
+func finish(dir string) (*report.Summary, string, error) {
+	read, err := results.Open(dir)
+	if err != nil {
+		return nil, dir, err
+	}
+	summary, err := report.Summarise(read)
+	if err != nil {
+		return nil, dir, err
+	}
+	return summary, dir, report.WriteFiles(read, summary)
+}
+
+// runID names a run in messages, topics, containers and directories.
+type runID struct {
+	number uint64
+	name   string
+}
+
+func newRunID() runID {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	n := binary.BigEndian.Uint64(b[:]) >> 16
+	return runID{n, strconv.FormatUint(n, 36)}
+}
+
+// run is a run under way.
+type run struct {
+	o      Options
+	id     runID
+	dir    string
+	writer *results.Writer
+	judge  *report.Judge
+
+	kafka  *testbed.Kafka
+	target *testbed.Target
+	engine *loadgen.Engine
+	gauges *gauges
+	abort  context.CancelCauseFunc
+	status statusLine
+}
+
+// record runs the scenario and writes the log to its end. The error is that of the log: a run that failed is a record
+// too.
+func (r *run) record(ctx context.Context) error {
+	if err := r.writer.Plan(r.o.Plan); err != nil {
+		return err
+	}
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	r.abort = abort
+	audit, health, failure := r.execute(ctx)
+	// 4. The testbed ends: first the target, then the brokers that it reads from.
+	if err := r.stopTestbed(); err != nil && failure == nil {
+		failure = err
+	}
+	// 5. The log is closed.
+	if audit != nil {
+		if err := r.writer.Audit(audit); err != nil {
+			return err
+		}
+	}
+	if health != nil {
+		if err := r.writer.Health(health); err != nil {
+			return err
+		}
+	}
+	if err := r.writer.End(r.end(failure)); err != nil {
+		return err
+	}
+	return r.writer.Close()
+}
+
+// end says how the run ended.
+func (r *run) end(failure error) *results.End {
+	e := &results.End{AtNS: time.Now().UnixNano(), Status: results.StatusComplete}
+	switch {
+	case failure == nil:
+	case errors.Is(failure, ErrInterrupted):
+		e.Status, e.Interrupted, e.Reason = results.StatusPartial, true, "interrupted by the user"
+	case errors.Is(failure, errAborted):
+		e.Status, e.Reason = results.StatusAborted, failure.Error()
+	default:
+		e.Status, e.Error = results.StatusPartial, failure.Error()
+	}
+	return e
+}
+
+// execute stands the testbed up, loads it and closes the account. What it returns beside the failure is what there is.
+func (r *run) execute(ctx context.Context) (*results.Audit, *results.Health, error) {
+	// 1. The testbed.
+	if err := r.standUp(ctx); err != nil {
+		return nil, nil, cause(ctx, err)
+	}
+	engine, err := loadgen.New(ctx, loadgen.Options{
+		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
+		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
+	})
+	if err != nil {
+		return nil, nil, cause(ctx, err)
+	}
+	defer engine.Close()
+	r.engine = engine
+	unwatch := r.watch(ctx)
+	defer unwatch()
+	// 2. The phases.
+	failure := r.walk(ctx)
+	// 3. Drain and account, on time of their own: the user's interrupt ended ctx.
+	after, cancel := r.timeToFinish(failure)
+	defer cancel()
+	if started(failure) {
+		r.say("drain")
+		engine.Drain(after)
+	}
+	audit, health, err := engine.Finish(after)
+	if n := engine.Unmatched(); n > 0 {
+		r.warn(fmt.Sprintf("%d deliveries are missing from the gateway stage: the observer's read of the same message was not found in time", n))
+	}
+	r.resources(health)
+	if failure == nil {
+		failure = err
+	}
+	return audit, health, failure
+}
+
+// loadFailure wraps what ended the load early: the account is closed all the same.
+type loadFailure struct{ error }
+
+func (f loadFailure) Unwrap() error { return f.error }
+
+// started reports whether the load began.
+func started(failure error) bool {
+	var during loadFailure
+	return failure == nil || errors.As(failure, &during)
+}
+
+// timeToFinish bounds drain and account. After a part of the pipeline has died there is little to wait for.
+func (r *run) timeToFinish(failure error) (context.Context, context.CancelFunc) {
+	limit := r.o.Plan.Phases.DrainDeadline*2 + 30*time.Second
+	var dead *deadError
+	if errors.As(failure, &dead) {
+		limit = 3 * time.Second
+	}
+	return context.WithTimeout(context.Background(), limit)
+}
+
+// walk goes through connect, join and the load.
+func (r *run) walk(ctx context.Context) error {
+	r.say(fmt.Sprintf("connect %d clients to %s", r.o.Plan.ClientCount(), r.target.URL))
+	if err := r.engine.Connect(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	if err := r.engine.Join(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	r.say("every subscription is in force; load")
+	if err := r.engine.Load(ctx); err != nil {
+		return loadFailure{cause(ctx, err)}
+	}
+	return nil
+}
+
+// cause is the reason that ctx ended for, where it did, and err otherwise.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	return err
+}
+
+// deadError means that a part of the pipeline ended unasked.
+type deadError struct {
+	part string
+	err  error
+}
+
+func (e *deadError) Error() string { return fmt.Sprintf("%s ended during the run: %v", e.part, e.err) }
+func (e *deadError) Unwrap() error { return e.err }
+
+// watch ends the run when the target, the brokers or the engine end. The returned function waits for the watcher.
+func (r *run) watch(ctx context.Context) func() {
+	done := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-r.target.Done():
+			r.die(&deadError{"the target", r.target.Err()})
+		case <-r.kafka.Done():
+			r.die(&deadError{"Kafka", r.kafka.Err()})
+		case <-r.engine.Failed():
+			r.abort(r.engine.Err())
+		case <-ctx.Done():
+		case <-stop:
+		}
+	}()
+	return func() {
+		close(stop)
+		<-done
+	}
+}
+
+func (r *run) die(err *deadError) {
+	r.engine.Event(results.EventTarget, err.Error())
+	r.abort(err)
+}
+
+// sink takes each interval from the engine's collector: it is the only writer of the log while the load runs.
+func (r *run) sink(iv *results.Interval, events []results.Event) error {
+	for i := range events {
+		if err := r.writer.Event(&events[i]); err != nil {
+			return err
+		}
+	}
+	if err := r.writer.Interval(iv); err != nil {
+		return err
+	}
+	if err := r.judge.Add(iv); err != nil {
+		return err
+	}
+	r.progress(iv)
+	if breached := r.judge.Breached(); len(breached) > 0 {
+		r.engine.Event(results.EventThreshold, breached[0].Text)
+		r.abort(fmt.Errorf("%w: %s", errAborted, breached[0].Text))
+	}
+	return nil
+}
+
+// warn writes a doubt into the log. The collector has ended when it is called.
+func (r *run) warn(text string) {
+	_ = r.writer.Event(&results.Event{AtNS: time.Now().UnixNano(), Kind: results.EventWarning, Text: text}) // a broken log fails End
+}
+
+// topicName is a topic's name in Kafka: its own where it exists already, else with the run's name, so that two runs at
+// once don't meet.
+func (r *run) topicName(name string) string {
+	if t := r.o.Plan.Topic(name); t != nil && t.Existing {
+		return name
+	}
+	return name + "-" + r.id.name
+}
+
+func (r *run) partitions() map[string]int {
+	n := map[string]int{}
+	for _, t := range r.o.Plan.Kafka.Topics {
+		n[t.Name] = t.Partitions
+	}
+	return n
+}
+
+// standUp starts brokers and target and writes the environment.
+func (r *run) standUp(ctx context.Context) error {
+	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets}
+	plan := r.o.Plan
+	r.say(fmt.Sprintf("start %s Kafka", plan.Kafka.Provider))
+	var err error
+	if r.kafka, err = testbed.StartKafka(ctx, plan.Kafka, o); err != nil {
+		return err
+	}
+	if err := r.kafka.EnsureTopics(ctx, plan.Kafka.Topics, r.topicName); err != nil {
+		return err
+	}
+	var topics []string
+	for _, t := range plan.Kafka.Topics {
+		topics = append(topics, r.topicName(t.Name))
+	}
+	r.say(fmt.Sprintf("%s; start the target (%s)", r.kafka.Description, plan.Gateway.Target))
+	if r.target, err = testbed.StartTarget(ctx, plan.Gateway, r.kafka.Seeds, topics, o); err != nil {
+		return err
+	}
+	r.gauges = newGauges(r.kafka.Processes(), r.target.Processes())
+	return r.writer.Environment(r.environment())
+}
+
+// stopTestbed ends what standUp started, in the order of the data. Topics of a cluster that is not ours are removed.
+func (r *run) stopTestbed() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)
+	defer cancel()
+	var errs []error
+	if r.target != nil {
+		errs = append(errs, r.target.Stop(ctx))
+	}
+	if r.kafka != nil {
+		if r.o.Plan.Kafka.Provider == scenarios.ProviderExternal {
+			errs = append(errs, r.kafka.DeleteTopics(ctx))
+		}
+		errs = append(errs, r.kafka.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
