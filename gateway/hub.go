@@ -182,8 +182,6 @@ func (h *hub) remove(c *client) {
 	}
 	delete(h.clients, c)
 	h.counters.connections.Add(-1)
-	code, _, _ := c.queue.closed()
-	h.counters.closed(code)
 }
 
 // subscribe adds the channels, all or none, and queues the acknowledgement under

@@ -65,6 +65,9 @@ func decodeRequest(text []byte) (request, error) {
 	case isWrongType && wrongType.Field == "", err != nil && !isWrongType, !beginsObject(text):
 		return request{}, errNotObject
 	case isWrongType:
+		if wrongType.Field == "id" {
+			r.ID = nil
+		}
 		return r, &requestError{ErrorBadRequest, fmt.Sprintf("field %q: a %s does not belong there", wrongType.Field, wrongType.Value)}
 	case r.Type == "":
 		return r, &requestError{ErrorBadRequest, `field "type" is missing`}

@@ -100,6 +100,7 @@ func (q *queue) pushRecord(msg *message, m *member) bool {
 		q.drop(msg, m)
 		q.closeIfOver()
 	default:
+		q.counters.abandoned.Add(1)
 		q.closeSlow()
 	}
 	return true
@@ -303,6 +304,7 @@ func (q *queue) close(code CloseCode, frame []byte, flush bool) {
 func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 	if !q.closing {
 		q.closing, q.closeCode, q.closeFrame = true, code, frame
+		q.counters.closed(code)
 	}
 	if !flush {
 		q.abandon()

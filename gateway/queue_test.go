@@ -268,7 +268,7 @@ func TestPongsCoalesce(t *testing.T) {
 	if want := string(appendFrame(nil, opPong, []byte("999"))); string(b.join()) != want || q.closing {
 		t.Errorf("got %q, closing %t; want the last pong alone", b.join(), q.closing)
 	}
-	if q.wait(b.bytes); q.bytes != 0 {
+	if q.release(b.bytes); q.bytes != 0 {
 		t.Errorf("%d bytes left; want 0", q.bytes)
 	}
 }

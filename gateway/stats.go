@@ -24,7 +24,7 @@ type Stats struct {
 	KafkaGaps        int64 `json:"kafka_gaps"`       // out-of-range offsets and truncations
 	ErrorsSent       int64 `json:"errors_sent"`      // error messages to clients
 
-	Closes map[string]int64 `json:"closes"` // closed connections by name of close code
+	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
 
 // counters are what Stats is made from. All goroutines add to them.

@@ -84,7 +84,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 	}
 	c.matchObserver(final)
 	c.closeSpreads(final)
-	if err := t.add(c.own.handOver()); err != nil {
+	if err := t.add(c.own.handOver(c.own.empty())); err != nil {
 		return nil, err
 	}
 	for key, n := range t.counts {

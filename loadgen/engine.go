@@ -32,7 +32,9 @@ type Options struct {
 	Sink func(*results.Interval, []results.Event) error
 	// Gauges adds to each interval's gauges; nil adds nothing. It is called from the same goroutine.
 	Gauges func() map[string]float64
-	// Workers is the number of shares that the clients are split into; 0 is one a processor.
+	// Workers is the number of shares that the clients are split into; 0 is one a processor. For the pacing to be precise
+	// GOMAXPROCS should exceed the processors by the number of producers: a thread that wakes needs a free P at once, and
+	// the system's scheduler settles who runs.
 	Workers int
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
@@ -43,7 +45,7 @@ func (o Options) workers() int {
 	if o.Workers > 0 {
 		return o.Workers
 	}
-	return runtime.GOMAXPROCS(0)
+	return runtime.NumCPU()
 }
 
 // Engine drives one run. Its verbs are called in the order New, Connect, Join, Load, Drain, Finish, Close by one
@@ -310,7 +312,7 @@ func (e *Engine) health() *results.Health {
 	c := e.collector
 	h := &results.Health{
 		ClockSteps: steps, ClockSlewPPM: slew, GCCount: c.gc.seen - c.gc.first, GCPauseMaxNS: int64(c.gc.max),
-		PacerKind: PacerKind, ReceiveTimestamps: ReceiveStamps,
+		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStamps,
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
 	for i := range e.topo.producers {

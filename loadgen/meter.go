@@ -72,11 +72,20 @@ type reading struct {
 	counts []int64
 }
 
-// handOver returns what was recorded and leaves the meter empty.
-func (m *meter) handOver() reading {
+// handOver returns what was recorded and leaves the meter with the empty slots and counts, which the caller made by
+// empty before it took the worker's lock.
+func (m *meter) handOver(slots []*results.Recorder, counts []int64) reading {
 	r := reading{&m.layout, m.pool, m.slots, m.counts}
-	m.slots, m.counts = m.empty()
+	m.slots, m.counts = slots, counts
 	return r
+}
+
+// handOverLocked takes lock for no longer than the swap.
+func (m *meter) handOverLocked(lock sync.Locker) reading {
+	slots, counts := m.empty()
+	lock.Lock()
+	defer lock.Unlock()
+	return m.handOver(slots, counts)
 }
 
 // tally merges readings of one interval. Histograms are merged, percentiles never are.

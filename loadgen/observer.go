@@ -129,11 +129,12 @@ func (o *observer) take(r *kgo.Record, readAt, loadUnix int64) {
 
 // handOver gives what was measured since the last call, and the errors met with how often.
 func (o *observer) handOver() (reading, map[string]int64) {
+	slots, counts := o.meter.empty()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	errs := o.errs
 	o.errs = map[string]int64{}
-	return o.meter.handOver(), errs
+	return o.meter.handOver(slots, counts), errs
 }
 
 // caughtUp reports whether the observer has read to the given ends.

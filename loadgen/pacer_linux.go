@@ -7,27 +7,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// PacerKind names how this system waits for due times.
-const PacerKind = "clock_nanosleep"
-
 // pacer waits for absolute instants. Go's timers round to about a millisecond; clock_nanosleep with an absolute time on
-// a locked thread with 1 µs of timer slack is late by some 30 µs. It belongs to the goroutine that made it.
+// a locked thread with 1 µs of timer slack is late by some 30 µs. Where the process may, the thread also gets a realtime
+// priority, so that a machine busy with the pipeline does not make the generator late: each send is short, and what it
+// takes from the pipeline is the same with and without. A pacer belongs to the goroutine that made it.
 type pacer struct {
 	base time.Time
 	mono int64 // CLOCK_MONOTONIC at base, ns
+	kind string
 }
+
+// The priorities of the pacing thread, in the order in which they are tried.
+const (
+	pacerRealtime = "clock_nanosleep, SCHED_FIFO"
+	pacerNice     = "clock_nanosleep, nice"
+	pacerPlain    = "clock_nanosleep"
+)
+
+// pacerNiceness is the nice value of a pacing thread that may not have a realtime priority.
+const pacerNiceness = -15
 
 // newPacer locks the goroutine to its thread until close.
 func newPacer() *pacer {
 	runtime.LockOSThread()
-	// The slack is the thread's own; close gives the thread back with the default.
+	p := &pacer{kind: pacerPlain}
+	// Slack and priority are the thread's own; close gives it back with the defaults.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Microsecond), 0, 0, 0)
+	fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: 1}
+	if unix.SchedSetAttr(0, &fifo, 0) == nil {
+		p.kind = pacerRealtime
+	} else if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), pacerNiceness) == nil {
+		p.kind = pacerNice
+	}
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
-	return &pacer{base: time.Now(), mono: ts.Nano()}
+	p.base, p.mono = time.Now(), ts.Nano()
+	return p
 }
 
 func (p *pacer) close() {
+	switch p.kind {
+	case pacerRealtime:
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+	case pacerNice:
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0)
+	}
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
 	runtime.UnlockOSThread()
 }

@@ -4,13 +4,10 @@ package loadgen
 
 import "time"
 
-// PacerKind names how this system waits for due times.
-const PacerKind = "timer"
-
 // pacer waits for absolute instants by Go's timers, which may be late by a millisecond; send lag shows by how much.
-type pacer struct{}
+type pacer struct{ kind string }
 
-func newPacer() *pacer { return &pacer{} }
+func newPacer() *pacer { return &pacer{kind: "timer"} }
 
 func (p *pacer) close() {}
 

@@ -43,6 +43,7 @@ type producer struct {
 	acked  *meter // cells: load phases; stages: ack
 
 	inFlight atomic.Int64
+	pacing   string // how due times were waited for; set when the load begins
 }
 
 // The stages and counters of the producers' meters.
@@ -190,6 +191,7 @@ func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *p
 func (p *producer) load(s *signals) {
 	pace := newPacer()
 	defer pace.close()
+	p.pacing = pace.kind
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
 	for cur := p.shape.schedule.Cursor(); !cur.Done(); {
@@ -346,10 +348,5 @@ func (p *producer) book(m *message, err error) {
 
 // handOver gives what was measured since the last call.
 func (p *producer) handOver() [2]reading {
-	p.paceMu.Lock()
-	paced := p.paced.handOver()
-	p.paceMu.Unlock()
-	p.ackMu.Lock()
-	defer p.ackMu.Unlock()
-	return [2]reading{paced, p.acked.handOver()}
+	return [2]reading{p.paced.handOverLocked(&p.paceMu), p.acked.handOverLocked(&p.ackMu)}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -469,7 +468,9 @@ func (s *swarm) joinError() error {
 	for _, w := range s.workers {
 		w.mu.Lock()
 		e.Foreign += w.foreigns
-		maps.Copy(remarks, w.remarks.all)
+		for text, n := range w.remarks.all {
+			remarks[text] += n
+		}
 		w.mu.Unlock()
 	}
 	e.Remarks = causes(remarks)

@@ -204,7 +204,8 @@ func (w *worker) takeControl(c *client, payload []byte) {
 	case meansRefusal:
 		w.remarks.add(fmt.Sprintf("the target refused a request: %.200s", payload))
 	case meansNotice:
-		if n, err := parseNotice(payload); err == nil && n.Kind == "dropped" {
+		// A count below one, or one that no run can have, reports nothing.
+		if n, err := parseNotice(payload); err == nil && n.Kind == "dropped" && n.Count > 0 && n.Count <= maxSeq {
 			c.shed += n.Count
 			w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
 		}
@@ -348,9 +349,10 @@ type workerReading struct {
 
 // handOver gives what was measured since the last call.
 func (w *worker) handOver() workerReading {
+	slots, counts := w.meter.empty()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := workerReading{w.meter.handOver(), w.waiting, w.spread, w.remarks.take(), w.unseen}
+	r := workerReading{w.meter.handOver(slots, counts), w.waiting, w.spread, w.remarks.take(), w.unseen}
 	w.waiting, w.spread, w.unseen = nil, nil, 0
 	return r
 }

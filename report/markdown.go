@@ -42,7 +42,7 @@ func (m *markdown) table(figures bool, header []string, rows [][]string) {
 	}
 }
 
-// markdownText escapes what Markdown or HTML would take for markup.
+// markdownText escapes what Markdown or HTML would take for markup, a mention or a link.
 func markdownText(s string) string {
 	var b strings.Builder
 	for _, r := range clean(s) {
@@ -53,17 +53,15 @@ func markdownText(s string) string {
 			b.WriteString("&gt;")
 		case r == '&':
 			b.WriteString("&amp;")
-		case r == '@': // mentions somebody
+		case r == '@':
 			b.WriteString("&#64;")
-		case strings.ContainsRune("\\`*_{}[]()#|!~$", r):
+		case strings.ContainsRune("\\`*_[]#|~$", r):
 			b.WriteString(`\` + string(r))
-		case r == ':':
-			b.WriteString("&#58;") // no links of bare addresses
 		default:
 			b.WriteRune(r)
 		}
 	}
-	return b.String()
+	return strings.ReplaceAll(b.String(), "://", "&#58;//")
 }
 
 func (m *markdown) head(s *Summary) {

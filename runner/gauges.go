@@ -68,4 +68,3 @@ func (g *gauges) read() map[string]float64 {
 	g.first, g.last = false, now
 	return out
 }
-

@@ -357,4 +357,3 @@ func (r *run) stopTestbed() error {
 	}
 	return errors.Join(errs...)
 }
-

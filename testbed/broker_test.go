@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"testing"
+	"time"
 )
 
 func TestDescribeDocker(t *testing.T) {
@@ -63,7 +64,7 @@ func TestBrokerReadsItsLog(t *testing.T) {
 	wantOpen(t, "started", b.started)
 	b.lines.add("INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)")
 	b.lines.add("INFO [KafkaRaftServer nodeId=1] Kafka Server started (kafka.server.KafkaRaftServer)")
-	wantClosed(t, "started", b.started, 0)
+	wantClosed(t, "started", b.started, time.Second)
 	if got, want := b.versionText(), "4.3.1"; got != want {
 		t.Errorf("got version %q; want %q", got, want)
 	}

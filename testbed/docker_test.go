@@ -94,7 +94,9 @@ func TestDockerKafka(t *testing.T) {
 			}
 			t.Logf("topic after %v", time.Since(start).Round(time.Millisecond))
 			name := "a-" + o.RunID
+			start = time.Now()
 			roundTrip(t, k.Seeds, name, 1000)
+			t.Logf("round trip after %v", time.Since(start).Round(time.Millisecond))
 			wantConfig(t, k, name, map[string]string{
 				"retention.bytes": "1048576", "segment.bytes": "1048576", "min.insync.replicas": fmt.Sprint(topics[0].MinISR),
 			})
@@ -106,9 +108,11 @@ func TestDockerKafka(t *testing.T) {
 			if brokers > 1 {
 				killOne(t, k, name)
 			}
+			start = time.Now()
 			if err := k.DeleteTopics(t.Context()); err != nil {
 				t.Error(err)
 			}
+			t.Logf("deleted after %v", time.Since(start).Round(time.Millisecond))
 			start = time.Now()
 			if err := k.Stop(t.Context()); err != nil {
 				t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -20,8 +21,7 @@ const (
 )
 
 // EnsureTopics creates the topics that are not Existing, under the names that name gives them (nil keeps them), and
-// returns when every broker knows a leader for every partition: a client that asks earlier waits out its metadata's
-// minimal age. An Existing topic keeps its own name and must be there with the plan's number of partitions, any number
+// returns when every broker knows a leader for every partition and each leader serves its own. An Existing topic keeps its own name and must be there with the plan's number of partitions, any number
 // where the plan says 0. All that is wrong is told at once, and then nothing that was created is left.
 //
 // Retention is set where the plan has it. The embedded Kafka gets retention by size alone.
@@ -141,7 +141,7 @@ func (k *Kafka) createTopics(ctx context.Context, a *admin, c clusterState, topi
 			return created, err
 		}
 	}
-	return created, nil
+	return created, a.awaitServed(ctx, partitions)
 }
 
 func (k *Kafka) createTopic(ctx context.Context, a *admin, t scenarios.Topic) error {
@@ -196,11 +196,7 @@ func segmentBytes(retention int64, embedded bool) int64 {
 // awaitLeaders polls one broker until it knows a leader for each partition of the topics; 0 partitions stands for any
 // number.
 func (a *admin) awaitLeaders(ctx context.Context, broker int32, partitions map[string]int) error {
-	names := make([]string, 0, len(partitions))
-	for name := range partitions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(partitions))
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -241,6 +237,32 @@ func leaderless(resp *kmsg.MetadataResponse, partitions map[string]int) string {
 		}
 	}
 	return ""
+}
+
+// awaitServed polls until the leader of every partition serves it. Kafka's brokers publish new metadata before they act on
+// it: for some milliseconds a broker names itself the leader and refuses the partition as not its own, and a client that
+// comes then waits out its metadata's minimal age, five seconds for kgo.
+func (a *admin) awaitServed(ctx context.Context, partitions map[string]int) error {
+	if len(partitions) == 0 {
+		return nil // no names would ask for every topic of the cluster
+	}
+	names := slices.Sorted(maps.Keys(partitions))
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		offsets, err := a.adm.ListEndOffsets(ctx, names...)
+		if err == nil {
+			err = offsets.Error()
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("await leaders of new topics to serve them: %w: %w (is a broker down?)", context.Cause(ctx), err)
+		}
+	}
 }
 
 // DeleteTopics deletes the topics that this run created, or those of them that are named; others are left alone. Topics

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
+)
+
+// deliveredBySecond lists the deliveries of each interval of the measure phase and the drain.
+func (w *weir) deliveredBySecond() (counts []int64) {
+	w.t.Helper()
+	run, err := results.Open(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for iv, err := range run.Intervals() {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		n := int64(0)
+		for _, c := range iv.Counters {
+			if c.Name == results.CountDelivered {
+				n += c.Value
+			}
+		}
+		counts = append(counts, n)
+	}
+	return counts
+}
+
+// TestStoppedGatewayShows stops the gateway for two seconds in the midst of a run: what was due meanwhile waits for it,
+// so that the corrected latency must show the stop, and the time series a dip and a burst.
+func TestStoppedGatewayShows(t *testing.T) {
+	w := startRun(t, small)
+	w.measuring()
+	stopFor(t, w.child("gateway --listen"), 2*time.Second)
+	w.wait()
+	s := w.summary()
+	for name, got := range map[string]int64{"p99.9": s.Latency.E2E.P999NS, "max": s.Latency.E2E.MaxNS} {
+		if want := int64(1900 * time.Millisecond); got < want {
+			t.Errorf("corrected %s: got %v; want at least %v", name, time.Duration(got), time.Duration(want))
+		}
+	}
+	if s.Audit.Expected == 0 || s.Audit.Expected != s.Audit.Delivered {
+		t.Errorf("audit: got %d delivered of %d; want all", s.Audit.Delivered, s.Audit.Expected)
+	}
+	counts := w.deliveredBySecond()
+	const usual = 1000 // deliveries a second: 200 messages, each to 5 clients
+	dip, burst := false, false
+	for _, n := range counts[1:] {
+		dip = dip || n < usual/4
+		burst = burst || dip && n > 2*usual
+	}
+	if !dip || !burst {
+		t.Errorf("deliveries by second: got %v; want a dip below %d and then a burst above %d", counts, usual/4, 2*usual)
+	}
+}
+
+// TestStoppedGeneratorIsInvalid stops weir itself for two seconds: the corrected latency shows what a user of an open
+// system would have felt, the uncorrected one does not, and the run gets no pass.
+func TestStoppedGeneratorIsInvalid(t *testing.T) {
+	w := startRun(t, small)
+	w.measuring()
+	stopFor(t, w.cmd.Process.Pid, 2*time.Second)
+	if got, want := w.wait(), report.ExitInvalid; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	s := w.summary()
+	if got, want := s.Latency.E2E.MaxNS, int64(1900*time.Millisecond); got < want {
+		t.Errorf("corrected max: got %v; want at least %v", time.Duration(got), time.Duration(want))
+	}
+	if got, want := s.Latency.E2E.P99NS-s.Latency.E2EUncorrected.P99NS, int64(time.Second); got < want {
+		t.Errorf("corrected p99 is above the uncorrected one by %v; want at least %v", time.Duration(got), time.Duration(want))
+	}
+	if s.Health.State != report.HealthInvalid || s.Verdict != report.VerdictInvalid {
+		t.Errorf("got health %s, verdict %s; want both invalid", s.Health.State, s.Verdict)
+	}
+}
+
+// TestKilledPartsEndTheRun kills the gateway or Kafka: the run ends early with an error that names the part, leaves a
+// partial report, and nothing running.
+func TestKilledPartsEndTheRun(t *testing.T) {
+	for name, c := range map[string]struct{ word, says string }{
+		"gateway": {"gateway --listen", "target"},
+		"kafka":   {"child kafka", "Kafka"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+			w.measuring()
+			pids := children(w.cmd.Process.Pid)
+			if err := syscall.Kill(w.child(c.word), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := w.wait(), report.ExitError; got != want {
+				t.Errorf("exit code: got %d; want %d", got, want)
+			}
+			s := w.summary()
+			if s.Status != results.StatusPartial || s.Verdict == report.VerdictPassed {
+				t.Errorf("got status %s, verdict %s; want partial and no pass", s.Status, s.Verdict)
+			}
+			if !strings.Contains(s.Run.Error, c.says) {
+				t.Errorf("error: got %q; want it to name %q", s.Run.Error, c.says)
+			}
+			if s.Latency.E2E.Count == 0 {
+				t.Error("the partial report holds no deliveries")
+			}
+			w.gone(pids)
+		})
+	}
+}
+
+// TestInterruptDrainsAndReports interrupts once: a partial report of all that happened, 130, nothing left.
+func TestInterruptDrainsAndReports(t *testing.T) {
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+	w.measuring()
+	pids := children(w.cmd.Process.Pid)
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.wait(), report.ExitInterrupted; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	s := w.summary()
+	if s.Status != results.StatusPartial {
+		t.Errorf("status: got %s; want %s", s.Status, results.StatusPartial)
+	}
+	if s.Audit.Expected == 0 || s.Audit.Delivered != s.Audit.Expected {
+		t.Errorf("audit: got %d delivered of %d; want all that was sent", s.Audit.Delivered, s.Audit.Expected)
+	}
+	w.gone(pids)
+}
+
+// TestSecondInterruptExits stops the gateway, so that the drain can't end, and interrupts twice.
+func TestSecondInterruptExits(t *testing.T) {
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 60s", 1), "deadline: 10s", "deadline: 60s", 1))
+	w.measuring()
+	pids := children(w.cmd.Process.Pid)
+	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 10*time.Second, "the interrupt is taken", func() bool { return strings.Contains(w.stderr.String(), "interrupted") })
+	}
+	if got, want := w.wait(), report.ExitInterrupted; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	w.gone(pids)
+}
+
+// TestKilledWeirLeavesNothing kills weir with one child stopped, which can't see its standard input end.
+func TestKilledWeirLeavesNothing(t *testing.T) {
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+	w.measuring()
+	pids := children(w.cmd.Process.Pid)
+	if len(pids) < 2 {
+		t.Fatalf("weir has %d children; want Kafka and the gateway", len(pids))
+	}
+	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	w.wait()
+	w.gone(pids)
+
+	again := startWeir(t, "report", w.dir)
+	again.dir = w.dir
+	if got, want := again.wait(), report.ExitError; got != want {
+		t.Errorf("report of a killed run: exit code %d; want %d", got, want)
+	}
+	if s := again.summary(); s.Status != results.StatusPartial || s.Latency.E2E.Count == 0 {
+		t.Errorf("got status %s with %d deliveries; want a partial run with some", s.Status, s.Latency.E2E.Count)
+	}
+}
+
+// TestPortOfAStranger gives the gateway a port that is taken.
+func TestPortOfAStranger(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w := startRun(t, small, "--set", "gateway.listen="+l.Addr().String())
+	if got, want := w.wait(), report.ExitError; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	if s := w.summary(); !strings.Contains(s.Run.Error, l.Addr().String()) {
+		t.Errorf("error: got %q; want it to name %s", s.Run.Error, l.Addr())
+	}
+}
+
+// TestTwoRunsAtOnce runs side by side: ports, topics and directories must not meet.
+func TestTwoRunsAtOnce(t *testing.T) {
+	short := strings.Replace(small, "duration: 5s", "duration: 1s", 1)
+	runs := []*weir{startRun(t, short), startRun(t, short)}
+	for _, w := range runs {
+		w.wait()
+		s := w.summary()
+		if s.Audit.Expected == 0 || s.Audit.Delivered != s.Audit.Expected || s.Audit.Foreign != 0 {
+			t.Errorf("audit: got %+v; want all delivered and nothing foreign", s.Audit)
+		}
+	}
+}
+
+// TestUnwritableDirectory is told before anything is started.
+func TestUnwritableDirectory(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path, err := exec.LookPath("weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, "run", "quickstart", "--out", filepath.Join(file, "run")).CombinedOutput()
+	if err == nil || strings.Contains(string(out), "start") {
+		t.Errorf("got %v, %q; want an error before anything starts", err, out)
+	}
+}

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary answer as weir when it is started under that name, as the scripts, the lifetime tests
+// and weir's own children do.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"weir": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			library, err := os.ReadFile("../../scenarios/quickstart.yaml")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(env.WorkDir+"/quickstart.yaml", library, 0o644)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exitcode": exitCodeCommand},
+	})
+}

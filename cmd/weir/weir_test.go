@@ -1,0 +1,226 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
+)
+
+// weir is the program under test: this test binary under weir's name, in a process group of its own.
+type weir struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	dir    string // the run directory
+	stdout syncBuffer
+	stderr syncBuffer
+	waited bool
+}
+
+// syncBuffer is a buffer that the process's output goes to while the test looks at it.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// small is a scenario that a busy machine carries easily; the stops and kills of the tests are what is long in it.
+const small = `
+version: 1
+name: small
+kafka:
+  provider: embedded
+  brokers: 1
+  topics: [{name: prices, partitions: 2}]
+gateway: {target: reference}
+producers:
+  - {name: feed, topic: prices, rate: 200/s, size: 256B, keys: {kind: round-robin, count: 10}}
+clients:
+  - {name: viewers, count: 50, subscribe: {topic: prices, keys: 1}}
+phases:
+  warm-up: 200ms
+  measure: [{name: steady, duration: 5s}]
+  drain: {deadline: 10s}
+thresholds: [audit.lost == 0]
+`
+
+// startRun starts `weir run` on a scenario's text.
+func startRun(t *testing.T, scenario string, args ...string) *weir {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "scenario.yaml")
+	if err := os.WriteFile(file, []byte(scenario), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	w := startWeir(t, append([]string{"run", file, "--out", dir}, args...)...)
+	w.dir = dir
+	return w
+}
+
+func startWeir(t *testing.T, args ...string) *weir {
+	t.Helper()
+	path, err := exec.LookPath("weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &weir{t: t, cmd: exec.Command(path, args...)}
+	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	w.cmd.WaitDelay = 30 * time.Second
+	if err := w.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !w.waited {
+			_ = w.cmd.Process.Kill()
+			_ = w.cmd.Wait()
+		}
+		if t.Failed() {
+			t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
+		}
+	})
+	return w
+}
+
+// wait returns the exit code.
+func (w *weir) wait() int {
+	w.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- w.cmd.Wait() }()
+	select {
+	case <-done:
+		w.waited = true
+		return w.cmd.ProcessState.ExitCode()
+	case <-time.After(90 * time.Second):
+		w.t.Fatal("weir hangs: it did not end within 90 s")
+		return 0
+	}
+}
+
+// eventually polls until ok, which is how a test waits for another process.
+func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("%s: not within %v", what, limit)
+		case <-tick.C:
+		}
+	}
+}
+
+// measuring waits until the measure phase has gone on for some time.
+func (w *weir) measuring() {
+	w.t.Helper()
+	eventually(w.t, 60*time.Second, "the run measures", func() bool {
+		run, err := results.Open(w.dir)
+		if err != nil {
+			return false
+		}
+		n := 0
+		for iv, err := range run.Intervals() {
+			if err == nil && iv.Phase == "steady" {
+				n++
+			}
+		}
+		return n >= 1
+	})
+}
+
+// child returns the pid of weir's child whose command line holds word.
+func (w *weir) child(word string) int {
+	w.t.Helper()
+	for _, pid := range children(w.cmd.Process.Pid) {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), word) {
+			return pid
+		}
+	}
+	w.t.Fatalf("weir has no child %q", word)
+	return 0
+}
+
+// children lists the direct children of a process.
+func children(parent int) []int {
+	var pids []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		f := strings.Fields(rest)
+		if len(f) > 1 && f[1] == strconv.Itoa(parent) && f[0] != "Z" {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// gone waits until none of the processes is left.
+func (w *weir) gone(pids []int) {
+	w.t.Helper()
+	eventually(w.t, 10*time.Second, "weir's children are gone", func() bool {
+		for _, pid := range pids {
+			if alive(pid) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// stopFor stops a process and lets it go on after d: the one wait in these tests that is the fault itself.
+func stopFor(t *testing.T, pid int, d time.Duration) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(d)
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// summary reads the run's summary.json.
+func (w *weir) summary() *report.Summary {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, "summary.json"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var s report.Summary
+	if err := json.Unmarshal(data, &s); err != nil {
+		w.t.Fatal(err)
+	}
+	return &s
+}

@@ -1,0 +1,391 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirbench/weir/results"
+)
+
+// page is the content of the HTML report: texts ready to be shown, unescaped, and the data of the charts.
+type page struct {
+	Bundle     bundle
+	Title      string
+	Verdict    string // the word shown
+	Class      string // of the verdict: passed, failed, broken, invalid, none
+	Reason     string
+	More       []string
+	Facts      []string
+	Figures    []figure
+	Findings   []findingRow
+	Stages     []stageRow
+	Note       string // about percentiles that are not shown
+	Parts      []partTable
+	Curve      chart
+	Charts     []chart // over time: latency, deliveries, clients
+	Generator  []chart // over time: the generator's own
+	Identity   string
+	Classes    []classRow
+	Audited    bool
+	Reference  [][]string
+	Within     string
+	Worst      [][]string
+	Health     healthBlock
+	Warnings   []string
+	Events     []eventRow
+	MoreEvents string
+	Counters   [][]string
+	Plan       string
+	Machine    [][]string
+	Data       pageData
+}
+
+// pageData is what the page's script reads.
+type pageData struct {
+	Charts []chart     `json:"charts"`
+	Phases []phaseData `json:"phases"`
+	Events []eventData `json:"events"`
+}
+
+type phaseData struct {
+	Name     string  `json:"name"`
+	From     float64 `json:"from"`
+	To       float64 `json:"to"`
+	Measured bool    `json:"measured"`
+}
+
+type eventData struct {
+	At     float64 `json:"at"`
+	Number int     `json:"number"`
+}
+
+type figure struct{ Name, Value, Beside string }
+
+type findingRow struct{ Text, Result, Class, Observed, Note string }
+
+type stageRow struct {
+	Name, Meaning, Count string
+	Cells                []string
+	Beside               string
+	Sub                  bool
+}
+
+type partTable struct {
+	Title string
+	Rows  []partRow
+}
+
+type partRow struct {
+	Name                         string
+	Expected, Delivered, Missing string
+	Cells                        []string
+}
+
+type classRow struct {
+	Name, Count, Meaning string
+	Sub, Bad             bool
+}
+
+type healthBlock struct {
+	State   string
+	Reasons []HealthReason
+	Rows    [][]string
+}
+
+type eventRow struct{ Number, At, Kind, Phase, Text, Count string }
+
+func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
+	b, err := newBundle()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := indented(r.Plan)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{
+		Bundle:   b,
+		Title:    clean(s.Run.Scenario),
+		Verdict:  verdictWord(s.Verdict),
+		Class:    string(s.Verdict),
+		Facts:    append(runLine(s), systemLine(s)...),
+		Figures:  headline(s),
+		Parts:    partTables(s),
+		Audited:  s.Audit.Available,
+		Warnings: remarkTexts(s.Warnings),
+		Counters: counterRows(s),
+		Plan:     plan,
+		Machine:  machineRows(s),
+		Health:   healthBlock{string(s.Health.State), s.Health.Reasons, healthRows(s)},
+	}
+	if len(s.Reasons) > 0 {
+		p.Reason = sentence(s.Reasons[0])
+		for _, more := range s.Reasons[1:] {
+			p.More = append(p.More, sentence(more))
+		}
+	}
+	p.fillTables(s)
+	p.fillCharts(r, s, t)
+	return p, nil
+}
+
+func indented(v any) (string, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // html/template does
+	err := enc.Encode(v)
+	return strings.TrimSpace(b.String()), err
+}
+
+// headline are the figures shown large: latency over expected deliveries, as thresholds judge it.
+func headline(s *Summary) []figure {
+	expected := *s.Latency.E2E.ExpectedCount
+	over := expectedCells(s.Latency.E2EExpected, expected)
+	arrived := latencyCells(s.Latency.E2E)
+	var figures []figure
+	for i, name := range []string{"p50", "p90", "p99", "p99.9", "max"} {
+		if i == 1 {
+			continue
+		}
+		f := figure{Name: name + " end to end", Value: over[i]}
+		if !s.Audit.Available {
+			f.Value = arrived[i]
+		}
+		switch {
+		case f.Value == unsupportedMark:
+			f.Beside = "too few values"
+		case f.Value != arrived[i]:
+			f.Beside = arrived[i] + " of what arrived"
+		}
+		figures = append(figures, f)
+	}
+	delivered := figure{Name: "delivered", Value: unsupportedMark, Beside: "the account was not closed"}
+	if s.Audit.DeliveryRatio != nil {
+		delivered.Value = formatShare(*s.Audit.DeliveryRatio)
+		delivered.Beside = fmt.Sprintf("%s of %s", formatCount(s.Audit.Delivered), formatCount(s.Audit.Expected))
+	}
+	figures = append(figures, delivered, figure{"deliveries", formatRate(s.Rates.Delivered), formatRate(s.Rates.Sent) + " sent"})
+	if s.Clients.WithinShare != nil {
+		figures = append(figures, figure{"clients within " + formatNS(float64(s.Clients.Objective)), formatShare(*s.Clients.WithinShare),
+			fmt.Sprintf("%s of %s", formatCount(int64(s.Clients.WithinObjective)), formatCount(int64(s.Clients.Judged)))})
+	}
+	return figures
+}
+
+func (p *page) fillTables(s *Summary) {
+	for _, f := range s.Thresholds {
+		row := findingRow{Text: f.Text, Result: string(f.Result), Class: strings.ReplaceAll(string(f.Result), " ", "-"), Observed: f.Reason, Note: f.Note}
+		p.Findings = append(p.Findings, row)
+	}
+	for _, st := range s.Latency.Stages() {
+		l := st.Latency
+		if l.Count == 0 && st.Stage != results.StageE2E {
+			continue
+		}
+		cells := latencyCells(l)
+		if cells[3] == unsupportedMark {
+			p.Note = unsupportedMark + " stands where fewer than ten values lie above the percentile; summary.json has the number all the same."
+		}
+		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(l), false})
+		if st.Stage == results.StageE2E && *l.ExpectedCount != l.Count {
+			over := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
+			p.Stages = append(p.Stages, stageRow{"over expected", "what did not arrive exceeds every limit", formatCount(*l.ExpectedCount), append(over, unsupportedMark), "", true})
+		}
+	}
+	p.fillAudit(s)
+}
+
+func meanText(l Latency) string {
+	if l.Count == 0 {
+		return unsupportedMark
+	}
+	return formatNS(float64(l.MeanNS))
+}
+
+func (p *page) fillAudit(s *Summary) {
+	if !s.Audit.Available {
+		return
+	}
+	p.Identity, _ = auditLines(s)
+	for _, c := range listClasses(s.Audit.Classes) {
+		bad := c.Count > 0 && c.Name != "expected" && c.Name != "delivered"
+		p.Classes = append(p.Classes, classRow{c.Name, classCount(c, s.Audit), c.Meaning, c.Missing, bad})
+	}
+	for _, t := range s.Audit.Reference {
+		source := t.Source
+		if t.Incomplete != "" {
+			source += ", incomplete: " + t.Incomplete
+		}
+		p.Reference = append(p.Reference, []string{t.Topic, t.Producer, formatCount(t.Sent), formatCount(t.Acked), formatCount(t.Refused),
+			formatCount(t.Unsettled), formatCount(t.InTopic), formatCount(t.AckedGone), formatCount(t.Doubled), formatCount(t.Reordered), source})
+	}
+	if s.Clients.WithinShare != nil {
+		p.Within = clientsLine(s.Clients)
+	}
+	for _, c := range s.Clients.Worst {
+		p.Worst = append(p.Worst, []string{c.Client, formatCount(c.Expected), formatCount(c.Missing), formatShare(c.WithinShare),
+			formatNS(float64(c.MeanNS)), formatNS(float64(c.MaxNS)), strconv.Itoa(c.Sessions)})
+	}
+}
+
+func partTables(s *Summary) []partTable {
+	var tables []partTable
+	for _, t := range []struct {
+		title string
+		parts []Part
+	}{{"By phase", s.Breakdown.ByPhase}, {"By client group", s.Breakdown.ByGroup}, {"By producer", s.Breakdown.ByProducer}} {
+		if len(t.parts) < 2 {
+			continue // the same figures once more
+		}
+		table := partTable{Title: t.title}
+		for _, part := range t.parts {
+			table.Rows = append(table.Rows, partRow{part.Name, formatCount(part.Expected), formatCount(part.Delivered),
+				formatCount(part.Missing()), latencyCells(part.E2E)})
+		}
+		tables = append(tables, table)
+	}
+	return tables
+}
+
+// drawnEvents bounds how many events are marked in the charts, listedEvents how many are listed.
+const (
+	drawnEvents  = 60
+	listedEvents = 500
+)
+
+func (p *page) fillCharts(r *results.Run, s *Summary, t *timeline) {
+	expected := int64(0)
+	if s.Audit.Available {
+		expected = *s.Latency.E2E.ExpectedCount
+	}
+	p.Curve = percentileCurve(t, expected)
+	p.Data = pageData{Charts: []chart{}, Phases: []phaseData{}, Events: []eventData{}}
+	add := func(c chart) bool {
+		if c.empty() {
+			return false
+		}
+		p.Data.Charts = append(p.Data.Charts, c)
+		return true
+	}
+	add(p.Curve)
+	for i, c := range timeCharts(t) {
+		switch {
+		case !add(c):
+		case i < 3:
+			p.Charts = append(p.Charts, c)
+		default:
+			p.Generator = append(p.Generator, c)
+		}
+	}
+	p.fillEvents(r.Events, t)
+	if len(t.moments) == 0 {
+		return
+	}
+	for _, span := range t.phases {
+		p.Data.Phases = append(p.Data.Phases, phaseData{clean(span.name), sinceStart(t, span.startAt), sinceStart(t, span.endAt), span.measured})
+	}
+}
+
+// fillEvents lists the events, and marks in the charts those that are not the phases, which are shaded.
+func (p *page) fillEvents(events []results.Event, t *timeline) {
+	for i, e := range events {
+		if i == listedEvents {
+			p.MoreEvents = fmt.Sprintf("%s more are in the run's log.", formatCount(int64(len(events)-i)))
+			break
+		}
+		row := eventRow{Kind: string(e.Kind), Phase: e.Phase, Text: clean(e.Text)}
+		if e.Count > 1 {
+			row.Count = formatCount(e.Count) + "×"
+		}
+		if len(t.moments) > 0 {
+			at := sinceStart(t, e.AtNS)
+			row.At = fmt.Sprintf("%.1f s", at)
+			if n := len(p.Data.Events) + 1; e.Kind != results.EventPhase && n <= drawnEvents {
+				p.Data.Events = append(p.Data.Events, eventData{at, n})
+				row.Number = strconv.Itoa(n)
+			}
+		}
+		p.Events = append(p.Events, row)
+	}
+}
+
+func remarkTexts(remarks []Remark) []string {
+	var texts []string
+	for _, r := range remarks {
+		texts = append(texts, sentence(r.Text))
+	}
+	return texts
+}
+
+func healthRows(s *Summary) [][]string {
+	f := s.Health.Figures
+	rows := [][]string{
+		{"send lag p99", formatNS(float64(f.SendLagP99NS)), "at most " + formatNS(float64(f.SendLagLimitNS))},
+		{"send lag p99.9", formatNS(float64(f.SendLagP999NS)), ""},
+	}
+	if s.Latency.ReceiveLag.Count > 0 {
+		rows = append(rows, []string{"receive lag p99", formatNS(float64(f.ReceiveLagP99NS)), "kernel to program, not part of the latency where the kernel stamps"})
+	}
+	if f.MachineBusy != nil {
+		rows = append(rows, []string{"machine busy", formatShare(*f.MachineBusy), "mean of all cores over the measure phases"})
+	}
+	if f.GeneratorCPU != nil {
+		rows = append(rows, []string{"generator CPU", formatShare(*f.GeneratorCPU), "of one core, mean over the measure phases"})
+	}
+	rows = append(rows, []string{"shared reads", formatShare(f.CoalescedShare), "of deliveries; their latency is an upper bound"})
+	h := f.Record
+	if h == nil {
+		return rows
+	}
+	return append(rows,
+		[]string{"messages", formatCount(h.SentMessages), "of " + formatCount(h.PlannedMessages) + " planned"},
+		[]string{"unsent", formatCount(h.UnsentMessages), "planned and never handed over"},
+		[]string{"send buffer full", formatCount(h.OverflowMessages), "messages refused; the pipeline's failure"},
+		[]string{"clock", fmt.Sprintf("%d steps", h.ClockSteps), fmt.Sprintf("slewed by up to %.1f ppm", h.ClockSlewPPM)},
+		[]string{"GC", plural(h.GCCount, "cycle"), "longest pause " + formatNS(float64(h.GCPauseMaxNS))},
+		[]string{"descriptors", formatCount(h.DescriptorsUsed), "of " + formatCount(h.DescriptorsLimit)},
+		[]string{"CPU time", significant(h.CPUSeconds) + " s", ""},
+		[]string{"pacer", h.PacerKind, ""},
+		[]string{"receive stamps", h.ReceiveTimestamps, ""})
+}
+
+func counterRows(s *Summary) [][]string {
+	var rows [][]string
+	for _, name := range sortedKeys(s.CountersAll) {
+		rows = append(rows, []string{name, formatCount(s.Counters[name]), formatCount(s.CountersAll[name])})
+	}
+	return rows
+}
+
+func machineRows(s *Summary) [][]string {
+	rows := [][]string{{"status", string(s.Status)}, {"run directory", s.Dir}}
+	e := s.Environment
+	if e == nil {
+		return rows
+	}
+	revision := e.GitRevision
+	if e.GitModified {
+		revision += ", modified"
+	}
+	rows = append(rows, [][]string{
+		{"weir", e.WeirVersion}, {"git revision", revision}, {"Go", e.GoVersion}, {"system", e.OS + "/" + e.Arch}, {"kernel", e.Kernel},
+		{"CPU", e.CPU}, {"cores", strconv.Itoa(e.Cores)}, {"memory", formatBytes(float64(e.MemoryBytes))}, {"kafka", e.Kafka},
+		{"gateway", e.Gateway}, {"started", time.Unix(0, e.StartedAtNS).UTC().Format(time.RFC3339)},
+		{"receive stamps", e.ReceiveStamps}, {"command", strings.Join(e.Command, " ")},
+	}...)
+	for _, key := range sortedKeys(e.Extra) {
+		rows = append(rows, []string{key, e.Extra[key]})
+	}
+	var filled [][]string
+	for _, row := range rows {
+		if row[1] != "" {
+			filled = append(filled, row)
+		}
+	}
+	return filled
+}
