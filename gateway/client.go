@@ -31,7 +31,7 @@ func newClient(conn net.Conn, cfg *Config, h *hub) *client {
 		frames:  newFrameReader(conn, cfg.ReadLimitBytes),
 		members: make(map[string]*member),
 	}
-	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters)
+	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters, h.pacer.relief)
 	c.queue.pushReply(helloMessage(cfg.InstanceID))
 	return c
 }

@@ -20,6 +20,10 @@ const (
 	// than Kafka's megabyte, so that a backlog is spread over more fetches and
 	// reaches the queues at a pace that their writers can follow.
 	fetchPartitionBytes = 256 << 10
+	// fetchWait bounds an idle fetch. A partition that is new at a broker, since
+	// it was added or its leader moved, is first asked for when the fetch under
+	// way there has ended.
+	fetchWait = 500 * time.Millisecond
 	// adminTimeout bounds one question to Kafka about offsets or partitions.
 	adminTimeout = 10 * time.Second
 	// retryInterval is the time between attempts to start or to repair.
@@ -72,6 +76,7 @@ func newConsumer(cfg *Config, h *hub, counters *counters, log *slog.Logger) (*co
 		kgo.ClientID("weir-gateway"),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.MetadataMinAge(minMetadataAge),
 		kgo.WithHooks(connectionErrors{c.errors}),
@@ -216,6 +221,7 @@ func (c *consumer) publish(p kgo.FetchTopicPartition, receivedAt int64) {
 			continue
 		}
 		r.offset, r.key, r.value = kr.Offset, kr.Key, kr.Value
+		r.behind = p.LastStableOffset-kr.Offset > behindRecords
 		c.hub.publish(t, &r)
 		next = kr.Offset + 1
 		count++

@@ -61,7 +61,8 @@ func closeFrame(code CloseCode) []byte {
 	return appendFrame(nil, opClose, append(payload, code.Reason()...))
 }
 
-// record is what a record message says of a Kafka record.
+// record is a Kafka record on its way to the hub, and what a record message
+// says of it.
 type record struct {
 	partition  int32
 	offset     int64
@@ -69,6 +70,7 @@ type record struct {
 	value      []byte
 	receivedAt int64 // ns since the epoch: when the gateway had the fetch
 	queuedAt   int64 // ns since the epoch: when the frame was built
+	behind     bool  // many later ones of its partition wait in Kafka; not told
 }
 
 // recordEncoder builds the frames of record messages. It is not for concurrent

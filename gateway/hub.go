@@ -15,6 +15,7 @@ type hub struct {
 
 	clientsDone sync.WaitGroup // the clients' goroutines
 	batches     sync.Pool      // of *batch: only a writer that is writing has one
+	pacer       pacer          // of the goroutine that publishes
 
 	mu      sync.Mutex
 	closed  bool // admits no more clients
@@ -72,6 +73,7 @@ func newHub(topics []string, maxChannels int, c *counters) *hub {
 		counters:    c,
 		clients:     make(map[*client]struct{}),
 		topics:      make(map[string]*topic, len(topics)),
+		pacer:       newPacer(),
 		batches:     sync.Pool{New: func() any { return new(batch) }},
 	}
 	for _, name := range topics {
@@ -94,8 +96,16 @@ func newChannel(t *topic, name string) *channel {
 }
 
 // publish queues a record for all who are subscribed to its topic or key, once
-// for each client, and builds its frame if there are any.
+// for each client, and builds its frame if there are any. One goroutine
+// publishes; it may be held for a while, as the pacer says.
 func (h *hub) publish(t *topic, r *record) {
+	h.deliver(t, r)
+	if len(h.pacer.pressed) > 0 {
+		h.pacer.hold(r.behind)
+	}
+}
+
+func (h *hub) deliver(t *topic, r *record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var ofKey *channel
@@ -122,8 +132,12 @@ func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
 			continue
 		}
 		c.lastSeq = h.seq
-		if c.queue.pushRecord(msg, m) {
+		open, pressed := c.queue.pushRecord(msg, m)
+		if open {
 			queued++
+		}
+		if pressed {
+			h.pacer.pressed = append(h.pacer.pressed, &c.queue)
 		}
 	}
 	return queued

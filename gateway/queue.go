@@ -75,23 +75,30 @@ type queue struct {
 	pong      *message // the one pong that waits, if any
 	pinging   bool     // a ping waits
 
+	// What the pacer goes by.
+	relief  chan<- struct{} // told when pressed ends
+	writes  uint64          // how often the writer has come back
+	pressed bool            // more than half full; the fan-out may wait
+	stuck   bool            // it has waited in vain, and does not until this ends
+
 	closing    bool // nothing more is admitted
 	closeCode  CloseCode
 	closeFrame []byte // to be sent last; nil for none
 }
 
-func (q *queue) init(bound int, policy SlowPolicy, c *counters) {
-	q.bound, q.policy, q.counters = bound, policy, c
+func (q *queue) init(bound int, policy SlowPolicy, c *counters, relief chan<- struct{}) {
+	q.bound, q.policy, q.counters, q.relief = bound, policy, c, relief
 	q.ready.L = &q.mu
 }
 
-// pushRecord queues a record that came by subscription m and reports whether
-// the client is still open.
-func (q *queue) pushRecord(msg *message, m *member) bool {
+// pushRecord queues a record that came by subscription m. It reports whether the
+// client is still open, and whether this is the record that made the queue more
+// than half full.
+func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closing {
-		return false
+		return false, false
 	}
 	switch {
 	case q.makeRoom(len(msg.frame), q.bound):
@@ -103,7 +110,11 @@ func (q *queue) pushRecord(msg *message, m *member) bool {
 		q.counters.abandoned.Add(1)
 		q.closeSlow()
 	}
-	return true
+	if q.bytes <= q.bound/2 || q.pressed || q.stuck || q.closing {
+		return true, false
+	}
+	q.pressed = true
+	return true, true
 }
 
 // pushReply queues what may not be dropped.
@@ -188,6 +199,36 @@ func (q *queue) release(n int) {
 	if q.bytes <= q.bound {
 		q.oversized = 0
 	}
+	if q.bytes <= q.bound/2 {
+		q.stuck = false
+		q.relieve()
+	}
+}
+
+// relieve ends the pressure on the fan-out.
+func (q *queue) relieve() {
+	if !q.pressed {
+		return
+	}
+	q.pressed = false
+	select {
+	case q.relief <- struct{}{}:
+	default: // it has yet to look since it was told last
+	}
+}
+
+// progress tells the pacer whether to wait on, and how far the writer is.
+func (q *queue) progress() (pressed bool, writes uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pressed, q.writes
+}
+
+// giveUp says that the fan-out no longer waits for this client.
+func (q *queue) giveUp() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.pressed, q.stuck = false, true
 }
 
 // drop notes that the record, which all in front precedes and which nothing
@@ -231,6 +272,7 @@ func (q *queue) closeSlow() {
 func (q *queue) wait(done int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.writes++
 	q.release(done)
 	for len(q.front) == 0 && q.ring.n == 0 {
 		if q.closing {
@@ -305,6 +347,7 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 	if !q.closing {
 		q.closing, q.closeCode, q.closeFrame = true, code, frame
 		q.counters.closed(code)
+		q.relieve()
 	}
 	if !flush {
 		q.abandon()

@@ -29,7 +29,7 @@ type stream struct {
 
 func newTestQueue(bound int, policy SlowPolicy) *testQueue {
 	q := &testQueue{pushed: make(map[stream][]int64)}
-	q.init(bound, policy, &q.counters)
+	q.init(bound, policy, &q.counters, nil)
 	h := newHub([]string{"prices"}, 10, &q.counters)
 	for _, name := range []string{"prices/k1", "prices/k2"} {
 		q.members = append(q.members, &member{channel: h.channel(name)})
@@ -42,7 +42,7 @@ func (q *testQueue) record(m *member, partition int32, size int) {
 	q.offsets[partition]++
 	payload := fmt.Appendf(nil, "%s %d %d ", m.channel.name, partition, offset)
 	payload = append(payload, make([]byte, max(0, size-len(payload)))...)
-	if q.pushRecord(&message{frame: appendFrame(nil, opText, payload), partition: partition, offset: offset}, m) {
+	if open, _ := q.pushRecord(&message{frame: appendFrame(nil, opText, payload), partition: partition, offset: offset}, m); open {
 		s := stream{m.channel.name, partition}
 		q.pushed[s] = append(q.pushed[s], offset)
 	}
@@ -227,10 +227,10 @@ func TestDisconnectPolicyClosesAndAbandons(t *testing.T) {
 	if !closing || code != CloseSlowClient || string(frame) != string(closeFrame(CloseSlowClient)) {
 		t.Errorf("queue: got closing %t, code %d, frame %q", closing, code, frame)
 	}
-	if n := q.counters.abandoned.Load(); n != 3 || q.bytes != 0 || q.wait(0) {
-		t.Errorf("abandoned: got %d, %d bytes left; want 3, 0", n, q.bytes)
+	if n := q.counters.abandoned.Load(); n != 4 || q.bytes != 0 || q.wait(0) {
+		t.Errorf("abandoned: got %d, %d bytes left; want 4, 0", n, q.bytes)
 	}
-	if q.pushRecord(&message{frame: []byte{1}}, q.members[0]) {
+	if open, _ := q.pushRecord(&message{frame: []byte{1}}, q.members[0]); open {
 		t.Error("a closed queue took a record")
 	}
 }

@@ -496,7 +496,7 @@ func (e *JoinError) Error() string {
 	case e.Silent == e.Clients:
 		likely = "the target accepted the connections and delivered nothing: does it consume these topics, from the end on, and can it read the producers' compression?"
 	case e.Silent > 0:
-		likely = fmt.Sprintf("nothing came to %d of the clients", e.Silent)
+		likely = fmt.Sprintf("nothing came to %d of the clients: %s", e.Silent, likely)
 	}
 	return fmt.Sprintf("join: %d of %d clients never saw a marker on every stream they follow (%s): %s%s",
 		e.Missing, e.Clients, strings.Join(e.First, "; "), likely, e.Remarks)

@@ -3,6 +3,8 @@ package report
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,29 +52,56 @@ func fixturePlan() *scenarios.Plan {
 }
 
 // passing is a complete run in which everything went well: 3 deliveries a message, latencies around 2 ms. The seed is
-// fixed, so that the figures are the same everywhere.
+// fixed, so that the figures are the same everywhere. What it returns is the caller's to change, but for the
+// histograms, which are made once.
 func passing() *fixture {
+	f := makePassing()
+	f.intervals = nil
+	for _, in := range passingIntervals() {
+		own := *in
+		own.Series, own.Counters = slices.Clone(in.Series), slices.Clone(in.Counters)
+		f.intervals = append(f.intervals, &own)
+	}
+	return f
+}
+
+var passingIntervals = sync.OnceValue(func() []*results.Interval {
+	random := rand.New(rand.NewPCG(1, 2))
+	var intervals []*results.Interval
+	at := startedAt
+	for _, p := range passingPhases() {
+		for range p.seconds {
+			intervals = append(intervals, makeInterval(len(intervals), at, p.name, p.rate, random))
+			at += int64(time.Second)
+		}
+	}
+	return intervals
+})
+
+type passingPhase struct {
+	name    string
+	seconds int
+	rate    int64
+}
+
+func passingPhases() []passingPhase {
+	return []passingPhase{{scenarios.PhaseConnect, 1, 0}, {scenarios.PhaseWarmUp, 2, 500}, {"steady", 8, 500}, {"burst", 4, 1000}, {scenarios.PhaseDrain, 1, 0}}
+}
+
+// makePassing is passing without its intervals.
+func makePassing() *fixture {
 	f := &fixture{plan: fixturePlan()}
 	f.env = &results.Environment{WeirVersion: "v0.1.0", GoVersion: "go1.26.0", OS: "linux", Arch: "amd64", Kernel: "6.18.0", CPU: "Example CPU",
 		Cores: 2, MemoryBytes: 24 << 30, Kafka: "embedded (kfake)", Gateway: "reference v0.1.0", StartedAtNS: startedAt,
 		Command: []string{"weir", "run", "scenarios/prices.yaml"}, ReceiveStamps: "kernel"}
-	random := rand.New(rand.NewPCG(1, 2))
-	phases := []struct {
-		name    string
-		seconds int
-		rate    int64
-	}{{scenarios.PhaseConnect, 1, 0}, {scenarios.PhaseWarmUp, 2, 500}, {"steady", 8, 500}, {"burst", 4, 1000}, {scenarios.PhaseDrain, 1, 0}}
 	at := startedAt
 	f.audit = &results.Audit{CorruptionChecked: true, ClientsTotal: 52, ClientsWithin: 52,
 		Worst: []results.ClientAudit{{Client: "desks/1", Expected: 8000, MaxNS: 9 * ms, MeanNS: 2 * ms, WithinShare: 1, Sessions: 1}}}
 	var sent int64
-	for _, p := range phases {
+	for _, p := range passingPhases() {
 		f.events = append(f.events, results.Event{AtNS: at, Kind: results.EventPhase, Phase: p.name, Text: "phase " + p.name})
-		for range p.seconds {
-			f.intervals = append(f.intervals, makeInterval(len(f.intervals), at, p.name, p.rate, random))
-			at += int64(time.Second)
-			sent += p.rate
-		}
+		at += int64(p.seconds) * int64(time.Second)
+		sent += int64(p.seconds) * p.rate
 		if n := int64(p.seconds) * p.rate; n > 0 {
 			f.audit.Rows = append(f.audit.Rows,
 				results.AuditRow{Phase: p.name, Group: "viewers", Producer: "feed", Classes: results.Classes{Expected: n, Delivered: n}},
@@ -186,14 +215,17 @@ func (f *fixture) write(t testing.TB) *results.Run {
 	return r
 }
 
-// summarise writes the run and summarises it.
+// summarise summarises the run without writing it.
 func (f *fixture) summarise(t testing.TB) *Summary {
 	t.Helper()
-	s, err := Summarise(f.write(t))
-	if err != nil {
-		t.Fatal(err)
+	j := NewJudge(f.plan)
+	for _, in := range f.intervals {
+		if err := j.Add(in); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return s
+	r := &results.Run{Dir: "runs/prices", Plan: f.plan, Environment: f.env, Events: f.events, Audit: f.audit, Health: f.health, End: f.end}
+	return summarise(r, j)
 }
 
 // lose moves n deliveries of phase steady to viewers from delivered to another class, and takes them out of the latency
@@ -233,3 +265,25 @@ func lostClass(c *results.Classes) *int64   { return &c.Lost }
 func unseenClass(c *results.Classes) *int64 { return &c.Unseen }
 func shedClass(c *results.Classes) *int64   { return &c.Shed }
 func openClass(c *results.Classes) *int64   { return &c.Undetermined }
+
+// broken is a run in which much went wrong at once.
+func broken() *fixture {
+	f := passing()
+	f.lose(40, lostClass)
+	f.lose(15, unseenClass)
+	f.plan.Thresholds = append(f.plan.Thresholds,
+		scenarios.Threshold{Text: "e2e{group=viewers}.p999 < 20ms", Metric: "e2e.p999", Op: "<", Value: 20e6, Unit: scenarios.UnitNS, Filters: map[string]string{"group": "viewers"}},
+		scenarios.Threshold{Text: "gateway_in.p50 < 1ms", Metric: "gateway_in.p50", Op: "<", Value: 1e6, Unit: scenarios.UnitNS})
+	stall := f.intervals[6]
+	stall.Series = append(stall.Series, seriesOf(results.StageE2E, results.Label{Phase: "steady", Group: "viewers", Producer: "feed"}, 900*ms, 850*ms, 1200*ms),
+		seriesOf(results.StageKafka, results.Label{Phase: "steady", Producer: "feed"}, -2*ms, 700*int64(time.Second)))
+	f.audit.CorruptionChecked = false
+	f.audit.Rows[2].Foreign = 3
+	f.audit.Rows[2].Duplicate = 2
+	f.audit.Reference[0].AckedGone = 7
+	f.audit.ClientsWithin = 31
+	f.events = append(f.events,
+		results.Event{AtNS: startedAt + int64(6500*time.Millisecond), Kind: results.EventDisconnect, Phase: "steady", Text: "client viewers/12: close 1008 <slow consumer>"},
+		results.Event{AtNS: startedAt + int64(7*time.Second), Kind: results.EventWarning, Phase: "steady", Text: "the observer fell behind", Count: 3})
+	return f
+}

@@ -96,7 +96,7 @@ func (v *healthVerdict) judgeSending(in healthInput, f HealthFigures) {
 	v.invalidIf(f.SendLagP99NS > f.SendLagLimitNS, "send_lag",
 		"the generator sent late: send lag p99 was %s, and %s is the most that an end-to-end p99 of %s bears (the larger of %s and %s)",
 		formatNS(float64(f.SendLagP99NS)), formatNS(float64(f.SendLagLimitNS)), formatNS(float64(in.e2e.Quantile(0.99))),
-		formatNS(float64(sendLagFloor)), formatShare(sendLagShare))
+		formatLimit(float64(sendLagFloor)), formatShare(sendLagShare))
 	v.doubtfulIf(in.e2e.Count() > 0 && f.SendLagP999NS > in.e2e.Quantile(0.99), "send_lag_tail",
 		"send lag p99.9 was %s, more than the end-to-end p99 of %s: the highest percentiles are partly the generator's",
 		formatNS(float64(f.SendLagP999NS)), formatNS(float64(in.e2e.Quantile(0.99))))
@@ -148,7 +148,7 @@ func (v *healthVerdict) judgeAudit(in healthInput) {
 func (v *healthVerdict) judgeClock(in healthInput) {
 	for _, stage := range stageOrder() {
 		v.doubtfulIf(in.negative[stage] > 0, "negative_latency",
-			"%s of stage %s are below zero: a clock ran unevenly or stamps disagree", plural(in.negative[stage], "value"), stage)
+			"stage %s has %s below zero: a clock ran unevenly or stamps disagree", stage, plural(in.negative[stage], "value"))
 	}
 	if in.record == nil {
 		return
@@ -176,7 +176,7 @@ func (v *healthVerdict) judgeMachine(in healthInput, f HealthFigures) {
 		return
 	}
 	v.doubtfulIf(in.record.GCPauseMaxNS > int64(gcPauseLimit), "gc_pause", "the generator's garbage collector stopped it for up to %s, more than %s",
-		formatNS(float64(in.record.GCPauseMaxNS)), formatNS(float64(gcPauseLimit)))
+		formatNS(float64(in.record.GCPauseMaxNS)), formatLimit(float64(gcPauseLimit)))
 	v.doubtfulIf(float64(in.record.DescriptorsUsed) > descriptorsShare*float64(in.record.DescriptorsLimit), "descriptors",
 		"%s of %s descriptors were in use, more than %s", formatCount(in.record.DescriptorsUsed),
 		formatCount(in.record.DescriptorsLimit), formatShare(descriptorsShare))

@@ -115,11 +115,10 @@ func finding(t scenarios.Threshold, o observation) Finding {
 			f.Result = OutcomePass
 		}
 		value, limit := formatApart(o.value, t.Value, t.Unit)
-		verb := "as"
+		f.Reason = fmt.Sprintf("%s was %s", t.Metric, value)
 		if f.Result == OutcomeFail {
-			verb = "not"
+			f.Reason += fmt.Sprintf(", not %s %s", t.Op, limit)
 		}
-		f.Reason = fmt.Sprintf("%s was %s, %s %s %s", t.Metric, value, verb, t.Op, limit)
 	case beyond:
 		if holds(infinite, t.Op, t.Value) {
 			f.Result = OutcomePass

@@ -112,7 +112,7 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		Title:    clean(s.Run.Scenario),
 		Verdict:  verdictWord(s.Verdict),
 		Class:    string(s.Verdict),
-		Facts:    append(runLine(s), systemLine(s)...),
+		Facts:    append(runLine(s)[1:], systemLine(s)...),
 		Figures:  headline(s),
 		Parts:    partTables(s),
 		Audited:  s.Audit.Available,
@@ -171,7 +171,7 @@ func headline(s *Summary) []figure {
 	}
 	figures = append(figures, delivered, figure{"deliveries", formatRate(s.Rates.Delivered), formatRate(s.Rates.Sent) + " sent"})
 	if s.Clients.WithinShare != nil {
-		figures = append(figures, figure{"clients within " + formatNS(float64(s.Clients.Objective)), formatShare(*s.Clients.WithinShare),
+		figures = append(figures, figure{"clients within " + formatLimit(float64(s.Clients.Objective)), formatShare(*s.Clients.WithinShare),
 			fmt.Sprintf("%s of %s", formatCount(int64(s.Clients.WithinObjective)), formatCount(int64(s.Clients.Judged)))})
 	}
 	return figures

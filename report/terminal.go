@@ -126,7 +126,7 @@ func systemLine(s *Summary) []string {
 }
 
 // The columns of the latency table.
-const latencyRow = "%-16s %12s %9s %9s %9s %9s %9s"
+const latencyRow = "%-16s %12s %10s %10s %10s %10s %12s"
 
 func (t *terminal) latency(s *Summary) {
 	t.out.WriteString(t.paint(dim, fmt.Sprintf(latencyRow, "latency", "count", "p50", "p90", "p99", "p99.9", "max")) + "\n")
@@ -253,7 +253,7 @@ func (t *terminal) rates(s *Summary) {
 
 func clientsLine(c Clients) string {
 	return fmt.Sprintf("%s of %s (%s) had at least 99%% of their deliveries within %s", formatCount(int64(c.WithinObjective)),
-		formatCount(int64(c.Judged)), formatShare(*c.WithinShare), formatNS(float64(c.Objective)))
+		formatCount(int64(c.Judged)), formatShare(*c.WithinShare), formatLimit(float64(c.Objective)))
 }
 
 func (t *terminal) thresholds(s *Summary) {

@@ -10,9 +10,16 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-// formatNS writes a span with three significant digits and the unit that fits: 840 ns, 61.2 µs, 1.67 ms, 2.06 s,
-// 3 min 20 s.
-func formatNS(ns float64) string {
+// formatNS writes a measured span with three significant digits and the unit that fits: 840 ns, 61.2 µs, 1.67 ms,
+// 2.00 s, 3 min 20 s.
+func formatNS(ns float64) string { return formatSpanNS(ns, significant) }
+
+// formatLimit writes a span that somebody chose: 50 ms, not 50.0 ms.
+func formatLimit(ns float64) string {
+	return formatSpanNS(ns, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
+}
+
+func formatSpanNS(ns float64, digits func(float64) string) string {
 	sign := ""
 	if ns < 0 {
 		sign, ns = "−", -ns
@@ -26,10 +33,10 @@ func formatNS(ns float64) string {
 		ns   float64
 	}{{"s", 1e9}, {"ms", 1e6}, {"µs", 1e3}} {
 		if roundDigits(ns) >= u.ns {
-			return sign + significant(ns/u.ns) + " " + u.name
+			return sign + digits(ns/u.ns) + " " + u.name
 		}
 	}
-	return sign + significant(ns) + " ns"
+	return sign + strconv.FormatFloat(math.Round(ns), 'f', 0, 64) + " ns"
 }
 
 // roundDigits rounds to three significant digits, so that 999.6 µs becomes 1.00 ms and not 1000 µs.
@@ -41,11 +48,9 @@ func roundDigits(v float64) float64 {
 	return math.Round(v/scale) * scale * (1 + 1e-12)
 }
 
-// significant writes a number below 1,000 with three significant digits; whole numbers below 100 stay whole.
+// significant writes a number below 1,000 with three significant digits.
 func significant(v float64) string {
 	switch {
-	case v == math.Trunc(v) && v < 1000:
-		return strconv.FormatFloat(v, 'f', -1, 64)
 	case v < 9.995:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	case v < 99.95:
@@ -93,7 +98,15 @@ func formatRate(perSecond float64) string {
 	return strconv.FormatFloat(perSecond, 'f', 2, 64) + "/s"
 }
 
-// formatValue writes a threshold's limit or observed value in its unit.
+// formatBound writes a threshold's limit in its unit.
+func formatBound(v float64, unit string) string {
+	if unit == scenarios.UnitNS {
+		return formatLimit(v)
+	}
+	return formatValue(v, unit)
+}
+
+// formatValue writes an observed value in its unit.
 func formatValue(v float64, unit string) string {
 	switch {
 	case math.IsInf(v, 1):
@@ -111,7 +124,7 @@ func formatValue(v float64, unit string) string {
 // formatApart writes an observed value and the limit it was held against. Two that differ never look the same: 50.02 ms
 // is not to read as 50.0 ms beside a limit of 50 ms.
 func formatApart(v, limit float64, unit string) (value, bound string) {
-	value, bound = formatValue(v, unit), formatValue(limit, unit)
+	value, bound = formatValue(v, unit), formatBound(limit, unit)
 	if v == limit || math.IsInf(v, 0) || math.Abs(v-limit) > 0.01*math.Abs(limit) {
 		return value, bound
 	}

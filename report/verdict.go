@@ -113,13 +113,15 @@ func brokenReasons(in verdictInput) []string {
 			reasons = append(reasons, fmt.Sprintf(format, args...))
 		}
 	}
-	of := "of " + plural(c.Expected, "expected delivery")
-	because(c.Lost > 0, "%s lost, %s; %s forbids loss", pluralIs(c.Lost, "delivery"), of, orElse(g.Delivery, "either guarantee"))
+	of := func(n int64) string { // 40 of 24,000 expected deliveries
+		return fmt.Sprintf("%s of %s", formatCount(n), plural(c.Expected, "expected delivery"))
+	}
+	because(c.Lost > 0, "%s were lost (%s); %s forbids it", of(c.Lost), part(c.Lost, c.Expected), orElse(g.Delivery, "either guarantee"))
 	// A run that was cut off had no drain deadline to wait for.
-	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed, %s", pluralIs(c.Unseen, "delivery"), of)
-	because(c.Shed > 0 && !g.Sheds, "%s shed, %s; the target declares that it sheds nothing", pluralIs(c.Shed, "delivery"), of)
-	because(c.Duplicate > 0 && g.Delivery == "at-most-once", "%s delivered more than once; at-most-once forbids it", pluralIs(c.Duplicate, "copy"))
-	because(c.Reordered > 0 && g.Ordered, "%s out of order; the target guarantees order", pluralIs(c.Reordered, "delivery"))
+	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s had not come when the drain deadline passed (%s unseen)", of(c.Unseen), part(c.Unseen, c.Expected))
+	because(c.Shed > 0 && !g.Sheds, "%s were shed (%s); the target declares that it sheds nothing", of(c.Shed), part(c.Shed, c.Expected))
+	because(c.Duplicate > 0 && g.Delivery == "at-most-once", "%s delivered again; at-most-once forbids it", pluralIs(c.Duplicate, "message"))
+	because(c.Reordered > 0 && g.Ordered, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
 	because(c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
 	because(c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
 	because(in.overflow > 0, "%s refused since the send buffer was full: Kafka accepted nothing for longer than the producers' stall allows", pluralIs(in.overflow, "message"))
@@ -136,7 +138,7 @@ func referenceReasons(in verdictInput) []string {
 	var reasons []string
 	for _, t := range in.audit.Reference {
 		where := fmt.Sprintf("by Kafka or producer %s, not by the gateway: topic %s as read back", t.Producer, t.Topic)
-		if t.AckedGone > 0 {
+		if t.AckedGone > 0 && in.classes.Missing() > 0 {
 			reasons = append(reasons, fmt.Sprintf("%s lost %s lacks them", pluralIs(t.AckedGone, "acknowledged message"), where))
 		}
 		if t.Doubled > 0 && in.classes.Duplicate > 0 && in.guarantees.Delivery == "at-most-once" {
@@ -147,6 +149,14 @@ func referenceReasons(in verdictInput) []string {
 		}
 	}
 	return reasons
+}
+
+// part writes a share, as a percentage.
+func part(n, of int64) string {
+	if of == 0 {
+		return "of none"
+	}
+	return formatShare(float64(n) / float64(of))
 }
 
 // pluralIs writes a count, its noun and the verb: 1 message was, 2 messages were.

@@ -31,6 +31,7 @@ func warnings(r *results.Run, s *Summary) []Remark {
 	if r.Audit != nil {
 		for _, t := range r.Audit.Reference {
 			warn(t.Incomplete != "", "reference_incomplete", "topic %s could not be read back in full for producer %s: %s", t.Topic, t.Producer, t.Incomplete)
+			warn(t.AckedGone > 0, "topic_gone", "topic %s lacks %s of producer %s", t.Topic, plural(t.AckedGone, "acknowledged message"), t.Producer)
 			warn(t.Doubled > 0, "topic_doubled", "topic %s holds %s of producer %s more than once", t.Topic, plural(t.Doubled, "message"), t.Producer)
 			warn(t.Reordered > 0, "topic_reordered", "topic %s has %s of producer %s out of order", t.Topic, plural(t.Reordered, "message"), t.Producer)
 		}

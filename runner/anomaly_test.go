@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,12 +22,15 @@ func every(n int, a testkit.Action) testkit.Fault {
 	}
 }
 
-// swap lets messages be overtaken, none so late that there is nothing left to overtake it.
-func swap(d testkit.Delivery) testkit.Action {
-	if d.Data && d.Nth%10 == 5 && d.Nth < sent*3/4 {
-		return testkit.Action{Do: testkit.Delay}
+// midway does the deed to some data messages of each client, none of them near the end of the load: a message that is
+// to be overtaken needs another behind it, and what carries no stamp belongs to the phase in which it arrives.
+func midway(a testkit.Action) testkit.Fault {
+	return func(d testkit.Delivery) testkit.Action {
+		if d.Data && d.Nth%20 == 5 && d.Nth < testRate*3/4 {
+			return a
+		}
+		return testkit.Action{}
 	}
-	return testkit.Action{}
 }
 
 // once does the deed to the nth data message due to the client.
@@ -64,7 +68,7 @@ func TestPlantedAnomalyIsNamed(t *testing.T) {
 		{"duplicate", every(10, testkit.Action{Do: testkit.Duplicate}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Duplicate: n.Duplicate}
 		}, report.ExitContractBroken},
-		{"reordered", swap, func(n testkit.Counts) results.Classes {
+		{"reordered", midway(testkit.Action{Do: testkit.Delay}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Reordered: n.Reordered}
 		}, report.ExitContractBroken},
 		{"corrupt", every(10, testkit.Action{Do: testkit.Corrupt}), func(n testkit.Counts) results.Classes {
@@ -73,13 +77,13 @@ func TestPlantedAnomalyIsNamed(t *testing.T) {
 		{"stray", every(10, testkit.Action{Do: testkit.Stray}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Stray: n.Stray}
 		}, report.ExitContractBroken},
-		{"broken stamp", every(10, testkit.Action{Do: testkit.BreakStamp}), func(n testkit.Counts) results.Classes {
+		{"broken stamp", midway(testkit.Action{Do: testkit.BreakStamp}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Lost: n.Broken, Foreign: n.Broken}
 		}, report.ExitContractBroken},
-		{"no stamp", every(10, testkit.Action{Do: testkit.Foreign, Payload: []byte(`{"weather":"fair"}`)}), func(n testkit.Counts) results.Classes {
+		{"no stamp", midway(testkit.Action{Do: testkit.Foreign, Payload: []byte(`{"weather":"fair"}`)}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Foreign: n.Foreign}
 		}, report.ExitPassed},
-		{"another run's stamp", every(10, testkit.Action{Do: testkit.Foreign, Payload: otherRun()}), func(n testkit.Counts) results.Classes {
+		{"another run's stamp", midway(testkit.Action{Do: testkit.Foreign, Payload: otherRun()}), func(n testkit.Counts) results.Classes {
 			return results.Classes{Foreign: n.Foreign}
 		}, report.ExitPassed},
 		{"unseen", func(d testkit.Delivery) testkit.Action {
@@ -128,17 +132,18 @@ func TestDuplicatesAreAllowedAtLeastOnce(t *testing.T) {
 // TestReorderingIsAllowedWithoutAPromise likewise.
 func TestReorderingIsAllowedWithoutAPromise(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t, testkit.Options{Fault: swap})
+	p := newPipeline(t, testkit.Options{Fault: midway(testkit.Action{Do: testkit.Delay})})
 	p.plan.Gateway.Guarantees.Ordered = false
 	s := p.run(t)
 	wantClasses(t, s, results.Classes{Reordered: p.gateway.Counts().Reordered})
 	wantExit(t, s, report.ExitPassed)
 }
 
-// after returns a channel that is closed d after the first call of the fault wrapped by it.
-func after(d time.Duration) (<-chan struct{}, func()) {
-	c := make(chan struct{})
-	return c, func() { time.AfterFunc(d, func() { close(c) }) }
+// after returns a channel that is closed d after the first call of begin.
+func after(d time.Duration) (c <-chan struct{}, begin func()) {
+	over := make(chan struct{})
+	var once sync.Once
+	return over, func() { once.Do(func() { time.AfterFunc(d, func() { close(over) }) }) }
 }
 
 // TestLateArrivalIsDeliveredAndTimed: a client's stream stands still for half a second in the midst of the load, and

@@ -11,6 +11,9 @@ import (
 	"github.com/weirbench/weir/results"
 )
 
+// RunIDKey is where the environment holds the run's name, which its topics and containers carry.
+const RunIDKey = "run_id"
+
 // environment describes the machine and the software of the run.
 func (r *run) environment() *results.Environment {
 	cpu, kernel, memory := machine()
@@ -21,6 +24,7 @@ func (r *run) environment() *results.Environment {
 		Kernel: kernel, CPU: cpu, Cores: runtime.NumCPU(), MemoryBytes: memory,
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
 		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStamps,
+		Extra: map[string]string{RunIDKey: r.id.name},
 	}
 }
 

@@ -92,7 +92,7 @@
   function axis(more) {
     return Object.assign({
       stroke: color("soft"), font: "11px " + color("sans"), labelFont: "11px " + color("sans"),
-      grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, gap: 6
+      grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, gap: 6, size: 30
     }, more);
   }
 
@@ -101,6 +101,32 @@
     for (var x = 10; x <= max * 1.001; x *= 10) splits.push(x);
     if (splits.length < 3 && max > 4) splits.splice(1, 0, 4);
     return splits.filter(function (x) { return x <= max * 1.001; });
+  }
+
+  // A logarithmic axis has lines at its decades, and at 2 and 5 between them where there are few.
+  function decades(u, i, min, max) {
+    var splits = [], few = max / min <= 1001;
+    for (var x = Math.pow(10, Math.floor(Math.log10(min))); x <= max * 1.001; x *= 10) {
+      splits.push(x);
+      if (few) splits.push(2 * x, 5 * x);
+    }
+    return splits.filter(function (x) { return x >= min * 0.999 && x <= max * 1.001; });
+  }
+
+  var whole = [];
+  for (var magnitude = 1; magnitude < 1e12; magnitude *= 10) whole.push(magnitude, 2 * magnitude, 5 * magnitude);
+
+  function yAxis(unit, log, more) {
+    var a = axis(Object.assign({
+      values: function (u, splits) { return splits.map(function (v) { return v == null ? "" : text(v, unit); }); }
+    }, more));
+    if (log) {
+      a.splits = decades;
+      a.filter = function (u, splits) { return splits; };
+    } else if (unit === "count") {
+      a.incrs = whole;
+    }
+    return a;
   }
 
   function draw(chart) {
@@ -116,26 +142,25 @@
         value: function (u, v) { return text(v, l.unit); }
       };
     });
-    function values(unit) {
-      return function (u, splits) { return splits.map(function (v) { return v == null ? "" : text(v, unit); }); };
-    }
     function fromZero(u, min, max) { return [0, max > 0 ? max * 1.08 : 1]; }
-    var scales = { x: byTime ? { time: false } : { time: false, distr: 3, range: function (u, min, max) { return [min, Math.max(max, min * 10)]; } } };
+    var end = data.phases.length ? data.phases[data.phases.length - 1].to : 1;
+    var scales = { x: byTime ? { time: false, range: function () { return [0, end]; } } : { time: false, distr: 3, range: function (u, min, max) { return [min, Math.max(max, min * 10)]; } } };
     scales.y = chart.log ? { distr: 3 } : { range: fromZero };
     var axes = [
       axis(byTime ? { values: function (u, s) { return s.map(seconds); }, space: 80, grid: { show: false } }
         : { splits: nines, values: function (u, s) { return s.map(percentile); }, filter: function (u, s) { return s; } }),
-      axis({ scale: "y", size: 68, values: values(left) })
+      yAxis(left, chart.log, { scale: "y", size: 68 })
     ];
     if (right) {
       scales.right = { range: fromZero };
-      axes.push(axis({ scale: "right", side: 1, size: 60, values: values(right), grid: { show: false } }));
+      axes.push(yAxis(right, false, { scale: "right", side: 1, size: 60, grid: { show: false } }));
     }
     var width = box.clientWidth, height = width < 520 ? 200 : 260;
     var plot = new uPlot({
       width: width, height: height, scales: scales, axes: axes, padding: [byTime ? 20 : 10, right ? 4 : 16, 0, 0],
       series: [{ label: byTime ? "time" : "percentile", value: function (u, v) { return v == null ? "–" : byTime ? seconds(v) : percentile(v); } }].concat(series),
-      cursor: byTime ? { sync: { key: sync.key }, drag: { x: true, y: false } } : { drag: { x: false, y: false } },
+      cursor: { sync: byTime ? { key: sync.key } : undefined, drag: { x: false, y: false } },
+      legend: { markers: { dash: function (u, i) { return series[i - 1] && series[i - 1].dash ? "dashed" : "solid"; } } },
       hooks: byTime ? { drawClear: [phases], draw: [events] } : {}
     }, [chart.xs].concat(chart.lines.map(function (l) { return l.values; })), box);
     plots.push({ plot: plot, box: box, width: width });

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const protocolDoc = "../docs/PROTOCOL.md"
+
+// docBlock is a fenced block of the specification.
+type docBlock struct {
+	kind  string // "session" or "messages"
+	line  int
+	lines []string
+}
+
+func docBlocks(t *testing.T) (blocks []docBlock) {
+	t.Helper()
+	file, err := os.Open(protocolDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var open *docBlock
+	lines := bufio.NewScanner(file)
+	for n := 1; lines.Scan(); n++ {
+		kind, fence := strings.CutPrefix(lines.Text(), "```")
+		switch {
+		case fence && open == nil:
+			open = &docBlock{kind: kind, line: n}
+		case fence:
+			blocks = append(blocks, *open)
+			open = nil
+		case open != nil:
+			open.lines = append(open.lines, lines.Text())
+		}
+	}
+	if err := lines.Err(); err != nil || len(blocks) == 0 {
+		t.Fatalf("read %s: %d examples, %v", protocolDoc, len(blocks), err)
+	}
+	return blocks
+}
+
+var varying = regexp.MustCompile(`(_at_ns":)\d+`)
+
+// The specification's sessions are played, and its messages built.
+func TestProtocolExamples(t *testing.T) {
+	for _, b := range docBlocks(t) {
+		t.Run(fmt.Sprintf("%s in line %d", b.kind, b.line), func(t *testing.T) {
+			switch b.kind {
+			case "session":
+				playSession(t, b)
+			case "messages":
+				buildNotices(t, b)
+			default:
+				t.Errorf("%q is not a kind of example that is checked", b.kind)
+			}
+		})
+	}
+}
+
+func playSession(t *testing.T, b docBlock) {
+	g := start(t, nil)
+	var c *testClient
+	for i, line := range b.lines {
+		who, what, _ := strings.Cut(line, ": ")
+		switch who {
+		case "connect":
+			u, err := url.Parse(what)
+			if err != nil || u.Path != "/ws" {
+				t.Fatalf("line %d: %q: %v", b.line+1+i, what, err)
+			}
+			c = g.dialRaw(u.Query()["channel"]...)
+		case "client":
+			c.send(what)
+		case "kafka":
+			f := strings.SplitN(what, " ", 4)
+			partition, _ := strconv.Atoi(f[1])
+			g.produce(int32(partition), &kgo.Record{Topic: f[0], Key: []byte(f[2]), Value: []byte(f[3])})
+		case "gateway":
+			m := c.read()
+			got := strings.ReplaceAll(varying.ReplaceAllString(string(m.Raw), "${1}…"), "\n", `\n`)
+			if got != what {
+				t.Fatalf("line %d: got %s; want %s", b.line+1+i, got, what)
+			}
+		default:
+			t.Errorf("line %d: %q is nobody", b.line+1+i, who)
+		}
+	}
+}
+
+func buildNotices(t *testing.T, b docBlock) {
+	h := newTestHub(t, SlowDropOldest)
+	for i, line := range b.lines {
+		want := strings.TrimPrefix(line, "gateway: ")
+		m, err := parse(0, []byte(want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := notice{
+			kind: noticeKind(m.Kind), channel: h.channel(m.Channel), partition: m.Partition,
+			firstOffset: m.FirstOffset, lastOffset: m.LastOffset, count: m.Count,
+		}
+		if !slices.Contains([]noticeKind{noticeDropped, noticeGap, noticeTruncated}, n.kind) {
+			t.Errorf("line %d: kind %q does not exist", b.line+1+i, n.kind)
+		}
+		if got := string(n.append(nil)); got != want {
+			t.Errorf("line %d: got %s; want %s", b.line+1+i, got, want)
+		}
+	}
+}
+
+// docTable gives the rows under the table head that begins with head, their
+// cells trimmed and without backquotes.
+func docTable(t *testing.T, head string) (rows [][]string) {
+	t.Helper()
+	doc, err := os.ReadFile(protocolDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "\n"+head)
+	if !ok {
+		t.Fatalf("%s has no table %q", protocolDoc, head)
+	}
+	for _, line := range strings.Split(rest, "\n")[2:] {
+		if !strings.HasPrefix(line, "|") {
+			return rows
+		}
+		var row []string
+		for _, cell := range strings.Split(strings.Trim(line, "|"), "|") {
+			row = append(row, strings.ReplaceAll(strings.TrimSpace(cell), "`", ""))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func TestProtocolCloseCodes(t *testing.T) {
+	rows := docTable(t, "| code | name |")
+	if len(rows) != len(closeCodes) {
+		t.Fatalf("the specification has %d close codes; want %d", len(rows), len(closeCodes))
+	}
+	for i, want := range closeCodes {
+		if got := rows[i]; got[0] != strconv.Itoa(int(want.code)) || got[1] != want.name || got[2] != want.reason {
+			t.Errorf("close code: got %v; want %d %s %q", got, want.code, want.name, want.reason)
+		}
+		if neverSent := strings.HasPrefix(rows[i][3], "never sent"); neverSent == want.code.onWire() {
+			t.Errorf("close code %d: the specification and the code differ on whether it is sent", want.code)
+		}
+	}
+}
+
+func TestProtocolErrorCodes(t *testing.T) {
+	var got []ErrorCode
+	for _, row := range docTable(t, "| code | meaning |") {
+		got = append(got, ErrorCode(row[0]))
+	}
+	want := []ErrorCode{ErrorBadRequest, ErrorUnknownType, ErrorUnknownChannel, ErrorTooManyChannels, ErrorNotReady}
+	if !slices.Equal(got, want) {
+		t.Errorf("error codes: got %v; want %v", got, want)
+	}
+}
+
+func TestProtocolStats(t *testing.T) {
+	var got, want []string
+	for _, row := range docTable(t, "| field | meaning |") {
+		got = append(got, strings.Split(row[0], ", ")...)
+	}
+	for f := range reflect.TypeFor[Stats]().Fields() {
+		want = append(want, f.Tag.Get("json"))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("fields of /stats: got %v; want %v", got, want)
+	}
+}

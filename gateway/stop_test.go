@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// childBrokers, when set, makes the test binary a gateway: see runChild.
+const childBrokers = "GATEWAY_TEST_CHILD_BROKERS"
+
+// runChild is a gateway in a process of its own, which can be stopped. It says
+// its address and ends with its standard input.
+func runChild() int {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	cfg := Config{
+		Brokers:    strings.Split(os.Getenv(childBrokers), ","),
+		Topics:     []string{"prices"},
+		InstanceID: "gw-1",
+		// Short, so that pings and their answers are overdue after the stop.
+		PingInterval: 200 * time.Millisecond,
+	}
+	if err := Run(ctx, cfg, nil, func(addr string) { fmt.Println(addr) }); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// A gateway that the kernel stops for a while goes on as if nothing had been:
+// nobody is thrown out, and everything is delivered.
+func TestStoppedProcessResumes(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "prices"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), childBrokers+"="+strings.Join(cluster.ListenAddrs(), ","))
+	child.Stderr = os.Stderr
+	stdin, err := child.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		if err := child.Wait(); err != nil {
+			t.Errorf("child: %v", err)
+		}
+	})
+	addr, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kafka.Close)
+	g := &gatewayUnderTest{t: t, addr: strings.TrimSpace(addr), kafka: kafka}
+
+	received := make(chan error, 3)
+	const perPartition, n = 1000, 4 * 1000
+	clients := []*testClient{g.dial("prices"), g.dial("prices/k"), g.dial("prices")}
+	for _, c := range clients {
+		go func() {
+			for range n {
+				if _, err := c.tryRead(); err != nil {
+					received <- err
+					return
+				}
+			}
+			received <- nil
+		}()
+	}
+	for p := range int32(4) {
+		if p == 1 {
+			if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.produce(p, keyed("k", 0, perPartition)...)
+	}
+	<-time.After(time.Second) // is the length of the stop, nothing is waited for
+	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range clients {
+		if err := <-received; err != nil {
+			t.Error(err)
+		}
+	}
+	if s := g.stats(); s.Deliveries != 3*n || s.Connections != 3 {
+		t.Errorf("stats: %+v; want %d deliveries to 3 clients", s, 3*n)
+	}
+}

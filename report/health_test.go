@@ -1,0 +1,141 @@
+package report
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/weirbench/weir/results"
+)
+
+// healthy is an input without a reason: end-to-end p99 is 10 ms, send lag 50 µs.
+func healthy() healthInput {
+	busy := 0.5
+	return healthInput{
+		record: &results.Health{PlannedMessages: 1000, SentMessages: 1000, DescriptorsUsed: 100, DescriptorsLimit: 1000,
+			ReceiveTimestamps: "kernel", PacerKind: "clock_nanosleep"},
+		complete: true,
+		sendLag:  seriesOf(results.StageSendLag, results.Label{}, manyOf(1000, 50e3)...),
+		e2e:      seriesOf(results.StageE2E, results.Label{}, manyOf(1000, 10*ms)...),
+		negative: map[results.Stage]int64{},
+		classes:  results.Classes{Expected: 1000, Delivered: 1000},
+		audited:  true,
+		busy:     &busy,
+	}
+}
+
+// lagOf has a p99 and maximum of exactly ns, and e2eOf as well.
+func lagOf(ns int64) results.Series {
+	return seriesOf(results.StageSendLag, results.Label{}, manyOf(1000, ns)...)
+}
+
+func e2eAt(ns int64) results.Series {
+	return seriesOf(results.StageE2E, results.Label{}, manyOf(1000, ns)...)
+}
+
+// Each rule fires above its border and not at it.
+func TestHealthRules(t *testing.T) {
+	tail := func(ns int64) results.Series { // p99 is small, p99.9 is ns
+		return seriesOf(results.StageSendLag, results.Label{}, append(manyOf(990, 50e3), manyOf(10, ns)...)...)
+	}
+	set := func(v float64) *float64 { return &v }
+	for _, test := range []struct {
+		name          string
+		below, beyond func(*healthInput)
+		state         HealthState
+		code          string
+	}{
+		{"send lag floor", func(in *healthInput) { in.sendLag, in.e2e = lagOf(ms), e2eAt(2*ms) },
+			func(in *healthInput) { in.sendLag, in.e2e = lagOf(ms+1000), e2eAt(2*ms) }, HealthInvalid, "send_lag"},
+		{"send lag share", func(in *healthInput) { in.sendLag = lagOf(2 * ms) },
+			func(in *healthInput) { in.sendLag = lagOf(2*ms + 2000) }, HealthInvalid, "send_lag"},
+		{"unsent", func(in *healthInput) { in.record.SentMessages = 990 },
+			func(in *healthInput) { in.record.SentMessages = 989 }, HealthInvalid, "unsent"},
+		{"sent too many", func(in *healthInput) { in.record.SentMessages = 1010 },
+			func(in *healthInput) { in.record.SentMessages = 1011 }, HealthInvalid, "unsent"},
+		{"unsent as recorded", func(in *healthInput) { in.record.UnsentMessages = 10 },
+			func(in *healthInput) { in.record.UnsentMessages = 11 }, HealthInvalid, "unsent"},
+		{"full send buffers are not unsent", func(in *healthInput) { in.record.SentMessages, in.record.OverflowMessages = 600, 400 },
+			func(in *healthInput) { in.record.SentMessages, in.record.OverflowMessages = 600, 389 }, HealthInvalid, "unsent"},
+		{"clock step", func(*healthInput) {}, func(in *healthInput) { in.record.ClockSteps = 1 }, HealthInvalid, "clock_step"},
+		{"audit defect", func(*healthInput) {}, func(in *healthInput) { in.defects = []string{"1 ≠ 2"} }, HealthInvalid, "audit_defect"},
+		{"nothing expected", func(in *healthInput) {
+			in.classes, in.e2e = results.Classes{Expected: 1, Delivered: 1}, seriesOf(results.StageE2E, results.Label{}, 10*ms)
+		},
+			func(in *healthInput) {
+				in.classes, in.e2e = results.Classes{}, seriesOf(results.StageE2E, results.Label{})
+			}, HealthInvalid, "nothing_expected"},
+		{"send lag tail", func(in *healthInput) { in.sendLag = tail(10 * ms) },
+			func(in *healthInput) { in.sendLag = tail(11 * ms) }, HealthDoubtful, "send_lag_tail"},
+		{"GC pause", func(in *healthInput) { in.record.GCPauseMaxNS = 10 * ms },
+			func(in *healthInput) { in.record.GCPauseMaxNS = 10*ms + 1 }, HealthDoubtful, "gc_pause"},
+		{"descriptors", func(in *healthInput) { in.record.DescriptorsUsed = 900 },
+			func(in *healthInput) { in.record.DescriptorsUsed = 901 }, HealthDoubtful, "descriptors"},
+		{"machine busy", func(in *healthInput) { in.busy = set(0.9) },
+			func(in *healthInput) { in.busy = set(0.901) }, HealthDoubtful, "machine_busy"},
+		{"receive lag by the program's clock", func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms) },
+			func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms+2000) }, HealthDoubtful, "receive_lag"},
+		{"slew", func(in *healthInput) { in.record.ClockSlewPPM = -500 },
+			func(in *healthInput) { in.record.ClockSlewPPM = -500.1 }, HealthDoubtful, "clock_slew"},
+		{"negative latency", func(in *healthInput) { in.negative[results.StageE2E] = 0 },
+			func(in *healthInput) { in.negative[results.StageE2E] = 1 }, HealthDoubtful, "negative_latency"},
+		{"undetermined", func(*healthInput) {},
+			func(in *healthInput) { in.classes.Expected, in.classes.Undetermined = 1001, 1 }, HealthDoubtful, "undetermined"},
+		{"deliveries without a latency", func(*healthInput) {}, func(in *healthInput) { in.classes.Delivered = 999 }, HealthDoubtful, "latency_count"},
+		{"damage", func(*healthInput) {}, func(in *healthInput) { in.damage = "torn" }, HealthDoubtful, "log_damaged"},
+		{"no record", func(*healthInput) {}, func(in *healthInput) { in.record = nil }, HealthDoubtful, "no_health"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in := healthy()
+			test.below(&in)
+			if got := judgeHealth(in); got.State != HealthValid {
+				t.Errorf("at the border: %s, %v; want valid", got.State, got.Reasons)
+			}
+			in = healthy()
+			test.beyond(&in)
+			got := judgeHealth(in)
+			if got.State != test.state || len(got.Reasons) != 1 || got.Reasons[0].Code != test.code || got.Reasons[0].State != test.state {
+				t.Errorf("beyond: %s, %v; want %s for %s alone", got.State, got.Reasons, test.state, test.code)
+			}
+		})
+	}
+}
+
+func TestHealthOfRunsThatDidNotEnd(t *testing.T) {
+	in := healthy()
+	in.complete = false
+	in.record.SentMessages = 300
+	in.classes, in.e2e = results.Classes{}, seriesOf(results.StageE2E, results.Label{})
+	if got := judgeHealth(in); got.State != HealthValid {
+		t.Errorf("got %v; a run that was cut off owes neither its messages nor any delivery", got.Reasons)
+	}
+}
+
+func TestGatewayStageMayBeNegative(t *testing.T) {
+	f := passing()
+	in := f.intervals[4]
+	in.Series = append(in.Series, seriesOf(results.StageGateway, results.Label{Phase: "steady", Group: "viewers", Producer: "feed"}, -ms, -ms))
+	s := f.summarise(t)
+	if s.Health.State != HealthValid || s.Latency.Gateway.Negative != 2 {
+		t.Errorf("got %s, %d negative; want valid, 2", s.Health.State, s.Latency.Gateway.Negative)
+	}
+}
+
+func TestAccountThatDoesNotAddUpIsADefect(t *testing.T) {
+	f := passing()
+	f.audit.Rows[2].Expected++
+	s := f.summarise(t)
+	if s.Verdict != VerdictInvalid || !strings.Contains(s.Reasons[0], "defect of the harness: the account of phase steady") {
+		t.Errorf("got %s, %q", s.Verdict, s.Reasons)
+	}
+}
+
+// Messages that a full send buffer refused are the pipeline's failure: the run is no pass, and it is not invalid.
+func TestFullSendBufferIsThePipelinesFailure(t *testing.T) {
+	f := passing()
+	f.health.OverflowMessages, f.health.SentMessages = 500, 7500
+	f.intervals[5].Counters = append(f.intervals[5].Counters, counter(results.CountOverflow, "steady", "", "feed", 500))
+	s := f.summarise(t)
+	if s.Verdict != VerdictBroken || s.Health.State != HealthValid || !strings.Contains(s.Reasons[0], "500 messages were refused since the send buffer was full") {
+		t.Errorf("got %s, %s, %q", s.Verdict, s.Health.State, s.Reasons)
+	}
+}
