@@ -51,11 +51,15 @@ type consumer struct {
 
 	mu         sync.Mutex
 	partitions map[string][]partition // by topic; the index is the partition's number
+	generation int                    // of partitions that are added now
 }
 
 // partition is how far a partition was read.
 type partition struct {
 	next int64 // the offset after the last record read
+	// generation tells a partition from an earlier one of the same number, in a
+	// topic that was created anew.
+	generation int
 	// failure is what stopped the partition, until it is resumed. What comes of
 	// it meanwhile is ignored, since it is read again from next.
 	failure error
@@ -179,7 +183,7 @@ func (c *consumer) assign(offsets map[string][]int64) {
 	for topic, ps := range offsets {
 		add[topic] = make(map[int32]kgo.Offset, len(ps))
 		for p, offset := range ps {
-			c.partitions[topic] = append(c.partitions[topic], partition{next: offset})
+			c.partitions[topic] = append(c.partitions[topic], partition{next: offset, generation: c.generation})
 			add[topic][int32(p)] = kgo.NewOffset().At(offset)
 		}
 	}
@@ -206,10 +210,11 @@ func (c *consumer) take(fetches kgo.Fetches, receivedAt time.Time) {
 
 // publish gives a partition's records to the hub.
 func (c *consumer) publish(p kgo.FetchTopicPartition, receivedAt int64) {
-	next, ok := c.position(p.Topic, p.Partition)
+	at, ok := c.position(p.Topic, p.Partition)
 	if !ok {
 		return
 	}
+	next := at.next
 	t := c.hub.topics[p.Topic]
 	if p.LogStartOffset > next && p.Records[0].Offset >= p.LogStartOffset {
 		c.gap(t, p.Partition, next, p.LogStartOffset)
@@ -229,26 +234,29 @@ func (c *consumer) publish(p kgo.FetchTopicPartition, receivedAt int64) {
 	}
 	c.counters.records.Add(count)
 	c.counters.recordBytes.Add(size)
-	c.advance(p.Topic, p.Partition, next)
+	at.next = next
+	c.advance(p.Topic, p.Partition, at)
 }
 
-// position returns the offset that is to come next, and false for a partition
-// that is unknown or stopped.
-func (c *consumer) position(topic string, p int32) (next int64, ok bool) {
+// position returns how far a partition was read, and false for one that is
+// unknown or stopped.
+func (c *consumer) position(topic string, p int32) (at partition, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ps := c.partitions[topic]
 	if int(p) >= len(ps) || ps[p].failure != nil {
-		return 0, false
+		return partition{}, false
 	}
-	return ps[p].next, true
+	return ps[p], true
 }
 
-func (c *consumer) advance(topic string, p int32, next int64) {
+// advance notes how far a partition was read, unless its topic was created anew
+// meanwhile.
+func (c *consumer) advance(topic string, p int32, at partition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ps := c.partitions[topic]; int(p) < len(ps) {
-		ps[p].next = next
+	if ps := c.partitions[topic]; int(p) < len(ps) && ps[p].generation == at.generation {
+		ps[p].next = at.next
 	}
 }
 
@@ -279,12 +287,13 @@ func (c *consumer) fetchFailed(topic string, p int32, err error) {
 // truncated handles the loss of records that had been read: the client resumes
 // by itself where the log ends now.
 func (c *consumer) truncated(topic string, p int32, loss *kgo.ErrDataLoss) {
-	t, ok := c.hub.topics[topic]
+	at, ok := c.position(topic, p)
 	if !ok {
 		return
 	}
-	c.advance(topic, p, loss.ResetTo)
-	c.truncation(t, p, loss.ResetTo, loss.ConsumedTo)
+	at.next = loss.ResetTo
+	c.advance(topic, p, at)
+	c.truncation(c.hub.topics[topic], p, loss.ResetTo, loss.ConsumedTo)
 }
 
 // gap tells of records [from, to) that were gone before they were read.

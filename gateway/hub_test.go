@@ -89,7 +89,7 @@ func TestFanOutWithJoinsAndLeaves(t *testing.T) {
 	})
 
 	var clients sync.WaitGroup
-	for n := range 16 {
+	for n := range 9 {
 		clients.Go(func() {
 			for range 5 {
 				if err := joinAndLeave(h, fmt.Sprintf("prices/k%d", n%3), int64(n%3)); err != nil {
@@ -266,7 +266,7 @@ func BenchmarkFanOut(b *testing.B) {
 			for b.Loop() {
 				h.publish(topic, r)
 				for h.counters.queued.Load()-h.counters.deliveries.Load() > int64(subscribers)*1000 {
-					time.Sleep(10 * time.Microsecond)
+					runtime.Gosched()
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/delivery")

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +25,31 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild())
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// childBrokers, when set, makes the test binary a gateway: see runChild.
+const childBrokers = "GATEWAY_TEST_CHILD_BROKERS"
+
+// runChild is a gateway in a process of its own, which can be stopped. It says
+// its address and ends with its standard input.
+func runChild() int {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		cancel()
+	}()
+	cfg := Config{
+		Brokers:    strings.Split(os.Getenv(childBrokers), ","),
+		Topics:     []string{"prices"},
+		InstanceID: "gw-1",
+		// Short, so that pings and their answers are overdue after the stop.
+		PingInterval: 200 * time.Millisecond,
+	}
+	if err := Run(ctx, cfg, nil, func(addr string) { fmt.Println(addr) }); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // patience bounds every wait of the tests: it is only ever used up by a failure.

@@ -1,9 +1,6 @@
 package gateway
 
-import (
-	"math/bits"
-	"sync"
-)
+import "sync"
 
 const (
 	// maxBatchBytes bounds what a writer takes at once: enough to make the
@@ -381,74 +378,4 @@ func (q *queue) closed() (code CloseCode, frame []byte, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closeCode, q.closeFrame, q.closing
-}
-
-// batch is what a writer has taken from a queue.
-type batch struct {
-	frames  [][]byte
-	bytes   int // as the queue counts them
-	records int
-	buf     []byte // for joining frames
-}
-
-// join returns the batch's bytes: a frame that is alone as it is, several
-// copied together. Copying is cheaper than a vector of hundreds of small pieces.
-func (b *batch) join() []byte {
-	if len(b.frames) == 1 {
-		return b.frames[0]
-	}
-	b.buf = b.buf[:0]
-	for _, f := range b.frames {
-		b.buf = append(b.buf, f...)
-	}
-	return b.buf
-}
-
-func (b *batch) reset() {
-	clear(b.frames)
-	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
-}
-
-// ring is a growing circular buffer of entries.
-type ring struct {
-	entries []entry // the length is zero or a power of two
-	head, n int
-}
-
-const (
-	minRing = 8
-	// keepRing is the largest ring that an idle client keeps.
-	keepRing = 256
-)
-
-func (r *ring) push(e entry) {
-	if r.n == len(r.entries) {
-		r.grow()
-	}
-	r.entries[(r.head+r.n)&(len(r.entries)-1)] = e
-	r.n++
-}
-
-func (r *ring) grow() {
-	grown := make([]entry, max(minRing, 1<<bits.Len(uint(r.n))))
-	copied := copy(grown, r.entries[r.head:])
-	copy(grown[copied:], r.entries[:r.head])
-	r.entries, r.head = grown, 0
-}
-
-func (r *ring) first() entry { return r.entries[r.head] }
-
-func (r *ring) pop() entry {
-	e := r.entries[r.head]
-	r.entries[r.head] = entry{}
-	r.head = (r.head + 1) & (len(r.entries) - 1)
-	r.n--
-	return e
-}
-
-// release gives the memory of a past backlog back.
-func (r *ring) release() {
-	if r.n == 0 && len(r.entries) > keepRing {
-		*r = ring{}
-	}
 }

@@ -55,7 +55,7 @@ func (c *consumer) discover(ctx context.Context) {
 		}
 		add := make(map[int32]kgo.Offset)
 		for p := len(c.partitions[name]); p < len(t.Partitions); p++ {
-			c.partitions[name] = append(c.partitions[name], partition{})
+			c.partitions[name] = append(c.partitions[name], partition{generation: c.generation})
 			add[int32(p)] = kgo.NewOffset().At(0)
 			c.log.Info("new partition", "topic", name, "partition", p)
 		}
@@ -145,7 +145,8 @@ func (c *consumer) resumeOne(s stoppedPartition, starts, ends kadm.ListedOffsets
 func (c *consumer) setResumed(t *topic, p int32, next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.partitions[t.name][p] = partition{next: next}
+	at := &c.partitions[t.name][p]
+	at.next, at.failure = next, nil
 }
 
 // restart begins a topic that was deleted and created again at its beginning:
@@ -158,6 +159,7 @@ func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
 	c.mu.Lock()
 	old := c.partitions[t.name]
 	delete(c.partitions, t.name)
+	c.generation++
 	c.mu.Unlock()
 	for p := range old {
 		c.truncation(t, int32(p), 0, old[p].next)
