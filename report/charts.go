@@ -86,7 +86,7 @@ func timeCharts(t *timeline) []chart {
 			gaugeLine("kafka", "c3", "percent", 100, results.GaugeKafkaCPU),
 			gaugeLine("machine", "c4", "percent", 100, results.GaugeMachineBusy)),
 	}
-	charts[0].Aside = "Of what was read in each interval, whatever phase it was due in. The first reads after a stall carry the whole of it."
+	charts[0].Aside = "Of what was read in each interval, whatever phase it was due in. The first reads after a stall carry the whole of it. Percentiles have a gap where fewer than ten values lie above them."
 	charts[1].Aside = "Missing is expected less delivered of the measure phases so far; what is only under way is part of it."
 	return charts
 }

@@ -215,8 +215,8 @@ func (f *fixture) write(t testing.TB) *results.Run {
 	return r
 }
 
-// summarise summarises the run without writing it.
-func (f *fixture) summarise(t testing.TB) *Summary {
+// judge is a judge that has seen the run.
+func (f *fixture) judge(t testing.TB) *Judge {
 	t.Helper()
 	j := NewJudge(f.plan)
 	for _, in := range f.intervals {
@@ -224,8 +224,14 @@ func (f *fixture) summarise(t testing.TB) *Summary {
 			t.Fatal(err)
 		}
 	}
-	r := &results.Run{Dir: "runs/prices", Plan: f.plan, Environment: f.env, Events: f.events, Audit: f.audit, Health: f.health, End: f.end}
-	return summarise(r, j)
+	return j
+}
+
+// summarise summarises the run without writing it.
+func (f *fixture) summarise(t testing.TB) *Summary {
+	t.Helper()
+	return summarise(&results.Run{Dir: "runs/prices", Plan: f.plan, Environment: f.env, Events: f.events, Audit: f.audit,
+		Health: f.health, End: f.end}, f.judge(t))
 }
 
 // lose moves n deliveries of phase steady to viewers from delivered to another class, and takes them out of the latency

@@ -78,7 +78,7 @@ func TestThresholds(t *testing.T) {
 			if test.change != nil {
 				test.change(f)
 			}
-			got := f.summarise(t).Thresholds[0]
+			got := f.judge(t).Final(f.audit, f.end.Status)[0]
 			if got.Result != test.want || !strings.Contains(got.Reason, test.reason) {
 				t.Errorf("got %s, %q; want %s, %q", got.Result, got.Reason, test.want, test.reason)
 			}

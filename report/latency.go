@@ -21,7 +21,8 @@ type Latency struct {
 	// Negative counts values below zero, Overflow those above results.HighestNS; Count includes both.
 	Negative int64 `json:"negative"`
 	Overflow int64 `json:"overflow"`
-	// ExpectedCount is the number of deliveries that were to happen, of which Count did; nil for every stage but e2e.
+	// ExpectedCount is the number of deliveries that were to happen, of which Count did. It is nil where nobody knows (the
+	// audit was not closed) and for every stage but e2e.
 	ExpectedCount *int64 `json:"expected_count,omitempty"`
 }
 
@@ -91,6 +92,21 @@ func expectedOf(s results.Series, population int64) ExpectedQuantiles {
 	}
 	return ExpectedQuantiles{P50NS: at(0.5), P90NS: at(0.9), P99NS: at(0.99), P999NS: at(0.999), MaxNS: at(1)}
 }
+
+// withExpected is a part's end-to-end latency over what arrived, and over what was expected. The latter is empty where
+// no audit says how much that was.
+func withExpected(s results.Series, classes results.Classes, audited bool) (Latency, ExpectedQuantiles) {
+	l := latencyOf(s)
+	if !audited {
+		return l, ExpectedQuantiles{}
+	}
+	expected := population(classes)
+	l.ExpectedCount = &expected
+	return l, expectedOf(s, expected)
+}
+
+// missing reports whether fewer arrived than were expected, so that the two distributions differ.
+func (l Latency) missing() bool { return l.ExpectedCount != nil && *l.ExpectedCount != l.Count }
 
 // population is how many deliveries latency is judged over: those that were to happen. Nobody can say of an
 // undetermined one whether it was; it is left out, and makes the run doubtful.

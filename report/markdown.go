@@ -98,7 +98,7 @@ func (m *markdown) latency(s *Summary) {
 			continue
 		}
 		rows = append(rows, append([]string{"`" + string(st.Stage) + "`", formatCount(l.Count)}, append(latencyCells(l), besideLatency(l))...))
-		if st.Stage == results.StageE2E && *l.ExpectedCount != l.Count {
+		if l.missing() {
 			cells := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
 			rows = append(rows, append([]string{"`e2e` over expected", formatCount(*l.ExpectedCount)}, append(cells, "")...))
 		}

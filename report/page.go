@@ -144,18 +144,17 @@ func indented(v any) (string, error) {
 
 // headline are the figures shown large: latency over expected deliveries, as thresholds judge it.
 func headline(s *Summary) []figure {
-	expected := *s.Latency.E2E.ExpectedCount
-	over := expectedCells(s.Latency.E2EExpected, expected)
 	arrived := latencyCells(s.Latency.E2E)
+	over := arrived
+	if n := s.Latency.E2E.ExpectedCount; n != nil {
+		over = expectedCells(s.Latency.E2EExpected, *n)
+	}
 	var figures []figure
 	for i, name := range []string{"p50", "p90", "p99", "p99.9", "max"} {
 		if i == 1 {
 			continue
 		}
 		f := figure{Name: name + " end to end", Value: over[i]}
-		if !s.Audit.Available {
-			f.Value = arrived[i]
-		}
 		switch {
 		case f.Value == unsupportedMark:
 			f.Beside = "too few values"
@@ -192,7 +191,7 @@ func (p *page) fillTables(s *Summary) {
 			p.Note = unsupportedMark + " stands where fewer than ten values lie above the percentile; summary.json has the number all the same."
 		}
 		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(l), false})
-		if st.Stage == results.StageE2E && *l.ExpectedCount != l.Count {
+		if l.missing() {
 			over := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
 			p.Stages = append(p.Stages, stageRow{"over expected", "what did not arrive exceeds every limit", formatCount(*l.ExpectedCount), append(over, unsupportedMark), "", true})
 		}
@@ -260,8 +259,8 @@ const (
 
 func (p *page) fillCharts(r *results.Run, s *Summary, t *timeline) {
 	expected := int64(0)
-	if s.Audit.Available {
-		expected = *s.Latency.E2E.ExpectedCount
+	if n := s.Latency.E2E.ExpectedCount; n != nil {
+		expected = *n
 	}
 	p.Curve = percentileCurve(t, expected)
 	p.Data = pageData{Charts: []chart{}, Phases: []phaseData{}, Events: []eventData{}}

@@ -27,11 +27,12 @@ func Summarise(r *results.Run) (*Summary, error) {
 func summarise(r *results.Run, judge *Judge) *Summary {
 	all := measureScope(r.Plan, nil)
 	e := judge.evidence
+	stages := mergedStages(e, all)
 	s := &Summary{
 		SchemaVersion: SchemaVersion,
 		Run:           runInfo(r, e, all),
 		Status:        r.Status(),
-		Latency:       latencies(e, all, r.Audit),
+		Latency:       latencies(stages, all, r.Audit),
 		Audit:         auditSummary(r.Audit, all),
 		Thresholds:    judge.Final(r.Audit, r.Status()),
 		Breakdown:     breakdown(r.Plan, e, r.Audit),
@@ -43,7 +44,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
-	s.Health = judgeHealth(healthOf(r, e, all))
+	s.Health = judgeHealth(healthOf(r, e, all, stages))
 	s.Warnings = warnings(r, s)
 	s.Verdict, s.Reasons = judgeVerdict(verdictInput{
 		status:     s.Status,
@@ -98,15 +99,22 @@ func targetName(p *scenarios.Plan) string {
 	return string(p.Gateway.Target)
 }
 
-func latencies(e *evidence, all scope, audit *results.Audit) LatencySet {
-	var set LatencySet
+// mergedStages merges each stage over the measure phases, once for all that is read off it.
+func mergedStages(e *evidence, all scope) map[results.Stage]results.Series {
+	stages := map[results.Stage]results.Series{}
 	for _, stage := range stageOrder() {
-		set.set(stage, latencyOf(e.latency(stage, all)))
+		stages[stage] = e.latency(stage, all)
+	}
+	return stages
+}
+
+func latencies(stages map[results.Stage]results.Series, all scope, audit *results.Audit) LatencySet {
+	var set LatencySet
+	for stage, series := range stages {
+		set.set(stage, latencyOf(series))
 	}
 	classes, _ := all.classes(audit)
-	expected := population(classes)
-	set.E2E.ExpectedCount = &expected
-	set.E2EExpected = expectedOf(e.latency(results.StageE2E, all), expected)
+	set.E2E, set.E2EExpected = withExpected(stages[results.StageE2E], classes, audit != nil)
 	return set
 }
 
@@ -187,14 +195,14 @@ func rates(counters map[string]int64, elapsed time.Duration) Rates {
 	}
 }
 
-func healthOf(r *results.Run, e *evidence, all scope) healthInput {
+func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]results.Series) healthInput {
 	classes, _ := all.classes(r.Audit)
 	in := healthInput{
 		record:    r.Health,
 		complete:  r.Status() == results.StatusComplete,
-		sendLag:   e.latency(results.StageSendLag, all),
-		e2e:       e.latency(results.StageE2E, all),
-		receive:   e.latency(results.StageReceiveLag, all),
+		sendLag:   stages[results.StageSendLag],
+		e2e:       stages[results.StageE2E],
+		receive:   stages[results.StageReceiveLag],
 		negative:  map[results.Stage]int64{},
 		classes:   classes,
 		audited:   r.Audit != nil,
@@ -204,9 +212,9 @@ func healthOf(r *results.Run, e *evidence, all scope) healthInput {
 		coalesced: e.count(results.CountCoalesced, all.has),
 		damage:    r.Damage,
 	}
-	for _, stage := range stageOrder() {
+	for stage, series := range stages {
 		if stage != results.StageGateway { // signed: a client may well read before the observer does
-			in.negative[stage] = negativeCount(e.latency(stage, all))
+			in.negative[stage] = negativeCount(series)
 		}
 	}
 	return in
@@ -216,12 +224,9 @@ func breakdown(p *scenarios.Plan, e *evidence, audit *results.Audit) Breakdown {
 	var b Breakdown
 	part := func(label, name string) Part {
 		within := measureScope(p, map[string]string{label: name})
-		s := e.latency(results.StageE2E, within)
 		classes, _ := within.classes(audit)
-		expected := population(classes)
-		l := latencyOf(s)
-		l.ExpectedCount = &expected
-		return Part{Name: name, Classes: classes, E2E: l, E2EExpected: expectedOf(s, expected)}
+		l, expected := withExpected(e.latency(results.StageE2E, within), classes, audit != nil)
+		return Part{Name: name, Classes: classes, E2E: l, E2EExpected: expected}
 	}
 	for _, m := range p.Phases.Measure {
 		b.ByPhase = append(b.ByPhase, part("phase", m.Name))

@@ -139,7 +139,7 @@ func (t *terminal) latency(s *Summary) {
 		cells := latencyCells(l)
 		unsupported = unsupported || cells[3] == unsupportedMark
 		t.latencyRow(string(st.Stage), l.Count, cells, besideLatency(l))
-		if st.Stage == results.StageE2E && *l.ExpectedCount != l.Count {
+		if l.missing() {
 			t.latencyRow("e2e expected", *l.ExpectedCount, expectedCells(s.Latency.E2EExpected, *l.ExpectedCount), "")
 		}
 	}

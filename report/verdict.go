@@ -113,13 +113,17 @@ func brokenReasons(in verdictInput) []string {
 			reasons = append(reasons, fmt.Sprintf(format, args...))
 		}
 	}
-	of := func(n int64) string { // 40 of 24,000 expected deliveries
-		return fmt.Sprintf("%s of %s", formatCount(n), plural(c.Expected, "expected delivery"))
+	of := func(n int64) string { // 40 of 24,000 expected deliveries (0.167%) were
+		verb := "were"
+		if n == 1 {
+			verb = "was"
+		}
+		return fmt.Sprintf("%s of %s (%s) %s", formatCount(n), plural(c.Expected, "expected delivery"), part(n, c.Expected), verb)
 	}
-	because(c.Lost > 0, "%s were lost (%s); %s forbids it", of(c.Lost), part(c.Lost, c.Expected), orElse(g.Delivery, "either guarantee"))
+	because(c.Lost > 0, "%s lost; %s forbids it", of(c.Lost), orElse(g.Delivery, "either guarantee"))
 	// A run that was cut off had no drain deadline to wait for.
-	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s had not come when the drain deadline passed (%s unseen)", of(c.Unseen), part(c.Unseen, c.Expected))
-	because(c.Shed > 0 && !g.Sheds, "%s were shed (%s); the target declares that it sheds nothing", of(c.Shed), part(c.Shed, c.Expected))
+	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed", of(c.Unseen))
+	because(c.Shed > 0 && !g.Sheds, "%s shed; the target declares that it sheds nothing", of(c.Shed))
 	because(c.Duplicate > 0 && g.Delivery == "at-most-once", "%s delivered again; at-most-once forbids it", pluralIs(c.Duplicate, "message"))
 	because(c.Reordered > 0 && g.Ordered, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
 	because(c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))

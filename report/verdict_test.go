@@ -47,7 +47,7 @@ func TestVerdictPrecedence(t *testing.T) {
 	}{
 		{"well", nil, VerdictPassed, ExitPassed, "all 24,000 expected deliveries arrived and all 3 thresholds held"},
 		{"slow", all(slow), VerdictFailed, ExitThresholdFailed, "threshold e2e.p99 < 50ms failed: e2e.p99 was 5.66 ms, not < 1 ms"},
-		{"lossy", all(lossy), VerdictBroken, ExitContractBroken, "40 of 24,000 expected deliveries were lost (0.167%)"},
+		{"lossy", all(lossy), VerdictBroken, ExitContractBroken, "40 of 24,000 expected deliveries (0.167%) were lost"},
 		{"lagging", all(lagging), VerdictInvalid, ExitInvalid, "the generator sent late: send lag p99 was 80.0 ms"},
 		{"broken before failed", all(slow, lossy), VerdictBroken, ExitContractBroken, "lost"},
 		{"invalid before broken", all(slow, lossy, lagging), VerdictInvalid, ExitInvalid, "the generator sent late"},
@@ -100,7 +100,7 @@ func TestContract(t *testing.T) {
 		classes    results.Classes
 		want       string // contained in the reason; empty is not broken
 	}{
-		{"lost, at most once", atMost, with(func(c *results.Classes) { c.Lost = 1 }), "1 of 100 expected deliveries were lost (1%); at-most-once"},
+		{"lost, at most once", atMost, with(func(c *results.Classes) { c.Lost = 1 }), "1 of 100 expected deliveries (1%) was lost; at-most-once"},
 		{"lost, at least once", atLeast, with(func(c *results.Classes) { c.Lost = 1 }), "at-least-once forbids it"},
 		{"lost, may shed", sheds, with(func(c *results.Classes) { c.Lost = 1 }), "lost"},
 		{"unseen", atMost, with(func(c *results.Classes) { c.Unseen = 1 }), "drain deadline"},

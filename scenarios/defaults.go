@@ -31,6 +31,7 @@ const (
 	defaultConnectDeadline = 30 * time.Second // or 10 s more than connecting takes at the groups' rates
 	defaultJoinDeadline    = 15 * time.Second
 	defaultWarmUp          = 2 * time.Second
+	defaultDockerWarmUp    = 10 * time.Second // brokers that just started have yet to compile what they run
 	defaultDrainDeadline   = 10 * time.Second
 	defaultObjective       = 100 * time.Millisecond
 	defaultInterval        = time.Second
@@ -64,7 +65,11 @@ func (s *Scenario) fillIn() *Plan {
 		threshold.Abort = t.abort.or(false)
 		p.Thresholds = append(p.Thresholds, threshold)
 	}
-	p.Phases = s.phases.fillIn(rampOf(p))
+	warmUp := time.Duration(defaultWarmUp)
+	if p.Kafka.Provider == ProviderDocker {
+		warmUp = defaultDockerWarmUp
+	}
+	p.Phases = s.phases.fillIn(rampOf(p), warmUp)
 	p.Objective = objectiveOf(p.Thresholds)
 	return p
 }
@@ -167,11 +172,11 @@ func (c clientItem) fillIn() ClientGroup {
 }
 
 // fillIn: the connect deadline leaves the groups the time that their connect rates take.
-func (s phasesSection) fillIn(ramp time.Duration) Phases {
+func (s phasesSection) fillIn(ramp, warmUp time.Duration) Phases {
 	p := Phases{
 		ConnectDeadline: s.connect.or(max(defaultConnectDeadline, ramp.Round(time.Second)+10*time.Second)),
 		JoinDeadline:    s.join.or(defaultJoinDeadline),
-		WarmUp:          s.warmUp.or(defaultWarmUp),
+		WarmUp:          s.warmUp.or(warmUp),
 		Measure:         []MeasurePhase{},
 		DrainDeadline:   s.drain.or(defaultDrainDeadline),
 	}

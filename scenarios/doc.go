@@ -60,7 +60,7 @@
 //	phases:                                 # *
 //	  connect: {deadline: 30s}              # or 10 s more than connecting takes at the groups' rates
 //	  join: {deadline: 15s}
-//	  warm-up: 2s
+//	  warm-up: 2s                           # 10s for the docker provider, whose brokers have just started
 //	  measure:                              # *
 //	    - {name: steady, duration: 20s, rates: {feed: 2000/s}}   # * name, duration
 //	  drain: {deadline: 10s}

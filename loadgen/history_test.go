@@ -1,0 +1,638 @@
+package loadgen
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// history is one generated run without sockets and brokers: a random plan, what its producers sent, what of it stands
+// in the topics, and what reached each client in which order. It keeps an account of its own, from what it planted and
+// by sets instead of gaps, that the audit's must equal.
+type history struct {
+	t         *rapid.T
+	clean     bool // nothing is planted
+	plan      *scenarios.Plan
+	topo      *topology
+	producers []*producer
+	swarm     *swarm
+	view      *topicView
+	complete  bool // the reference is
+	logs      [][][]historyRecord
+	sent      [][]historyMessage // by producer
+	readers   []*historyReader
+	rows      map[results.Label]*results.Classes // the account
+	foreign   int64
+	shedBy    map[*historyReader]int64
+}
+
+// historyRecord is one record of a producer's part of a partition.
+type historyRecord struct {
+	Stamp
+	phase int
+}
+
+// fate is what became of a send.
+type fate int
+
+const (
+	fateAcked fate = iota
+	fateDoubled
+	fateGone           // acked and not in the topic
+	fateRefused        // and not written
+	fateRefusedWritten // a broker that lies
+	fateUnsettledWritten
+	fateUnsettledAbsent
+	fateUnsettledUnread // written, and the reference did not come that far
+)
+
+type historyMessage struct {
+	send
+	phase int
+	fate  fate
+}
+
+// historyReader is one client as the history sees it.
+type historyReader struct {
+	*client
+	streams  map[int]*historyStream
+	held     []historyRecord
+	absent   int // records to come that it misses, since it is thrown out
+	gone     bool
+	reported int64
+}
+
+type historyStream struct {
+	joined, rejoin, final bool
+	base, finalSeq        uint64
+	seen                  map[uint64]bool
+	highest               int64
+}
+
+func (h *history) chance(percent int, what string) bool {
+	return !h.clean && rapid.IntRange(0, 99).Draw(h.t, what) < percent
+}
+
+// drawPlan is a plan of a few dozen messages.
+func drawPlan(t *rapid.T) *scenarios.Plan {
+	p := &scenarios.Plan{
+		Name: "history", Seed: rapid.Uint64().Draw(t, "seed"), IntervalNS: time.Second, Objective: time.Millisecond,
+		Gateway: scenarios.GatewayPlan{Profile: "reference"}, Audit: scenarios.AuditLimits{Gaps: 10_000},
+	}
+	topics := rapid.IntRange(1, 2).Draw(t, "topics")
+	for i := range topics {
+		p.Kafka.Topics = append(p.Kafka.Topics, scenarios.Topic{Name: fmt.Sprintf("t%d", i), Partitions: rapid.IntRange(1, 3).Draw(t, "partitions")})
+	}
+	for i := range topics + rapid.IntRange(0, 1).Draw(t, "further producers") {
+		prod := scenarios.Producer{
+			Name: fmt.Sprintf("p%d", i), Topic: fmt.Sprintf("t%d", i%topics), Rate: rapid.Float64Range(1, 20).Draw(t, "rate"),
+			Arrivals: rapid.SampledFrom([]scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson}).Draw(t, "arrivals"),
+			Size:     scenarios.Size{Kind: scenarios.SizeFixed, Min: 90, Max: 90},
+			Acks:     rapid.SampledFrom([]string{"all", "all", "none"}).Draw(t, "acks"),
+		}
+		prod.Keys.Kind = rapid.SampledFrom([]scenarios.KeyKind{scenarios.KeysNone, scenarios.KeysRoundRobin, scenarios.KeysUniform, scenarios.KeysZipf}).Draw(t, "keys")
+		if prod.Keys.Kind != scenarios.KeysNone {
+			prod.Keys.Count, prod.Keys.Skew = rapid.IntRange(1, 5).Draw(t, "key count"), 1.1
+		}
+		p.Producers = append(p.Producers, prod)
+	}
+	if rapid.Bool().Draw(t, "warm-up") {
+		p.Phases.WarmUp = 500 * time.Millisecond
+	}
+	for i := range rapid.IntRange(1, 3).Draw(t, "measure phases") {
+		m := scenarios.MeasurePhase{Name: fmt.Sprintf("m%d", i), Duration: 300 * time.Millisecond}
+		if rapid.Bool().Draw(t, "own rate") {
+			m.Rates = map[string]float64{"p0": rapid.Float64Range(0, 40).Draw(t, "rate in phase")}
+		}
+		p.Phases.Measure = append(p.Phases.Measure, m)
+	}
+	for i := range rapid.IntRange(1, 3).Draw(t, "groups") {
+		g := scenarios.ClientGroup{
+			Name: fmt.Sprintf("g%d", i), Count: rapid.IntRange(1, 2).Draw(t, "clients"), ConnectRate: 1,
+			Reconnect: rapid.Bool().Draw(t, "reconnect"),
+		}
+		g.Subscribe.Topic = fmt.Sprintf("t%d", rapid.IntRange(0, topics-1).Draw(t, "topic"))
+		keys := p.KeyCount(g.Subscribe.Topic)
+		if g.Subscribe.All = keys == 0 || rapid.Bool().Draw(t, "all"); !g.Subscribe.All {
+			g.Subscribe.Keys = rapid.IntRange(1, keys).Draw(t, "keys of a client")
+		}
+		p.Clients = append(p.Clients, g)
+	}
+	return p
+}
+
+var historyPool = newRecorderPool()
+
+func newHistory(t *rapid.T, clean bool) *history {
+	h := &history{
+		t: t, clean: clean, plan: drawPlan(t), rows: map[results.Label]*results.Classes{}, shedBy: map[*historyReader]int64{},
+		complete: clean || rapid.Bool().Draw(t, "complete reference"),
+	}
+	partitions := map[string]int{}
+	for _, topic := range h.plan.Kafka.Topics {
+		partitions[topic.Name] = topic.Partitions
+	}
+	same := func(s string) string { return s }
+	var err error
+	if h.topo, err = newTopology(h.plan, 99, same, partitions); err != nil {
+		t.Fatal(err)
+	}
+	var seen [][]*sightings
+	for i := range h.topo.producers {
+		shape := &h.topo.producers[i]
+		h.producers = append(h.producers, &producer{
+			index: i, shape: shape, run: h.topo.run, acks: shape.plan.Acks != "none",
+			join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
+			ledger: newLedger(shape.partitions, len(shape.fanKey)),
+		})
+		parts := make([]*sightings, shape.partitions)
+		for k := range parts {
+			parts[k] = newSightings(2)
+		}
+		seen = append(seen, parts)
+	}
+	o := Options{Plan: h.plan, URL: "ws://127.0.0.1:1/", TopicName: same, Workers: rapid.IntRange(1, 2).Draw(t, "workers")}
+	if h.swarm, err = newSwarm(h.topo, o, h.producers, seen, historyPool); err != nil {
+		t.Fatal(err)
+	}
+	h.swarm.loadUnix.Store(0)
+	h.swarm.phase.Store(0)
+	for _, c := range h.swarm.clients {
+		h.swarm.begin(c)
+		h.readers = append(h.readers, &historyReader{client: c, streams: map[int]*historyStream{}})
+	}
+	return h
+}
+
+// produce walks the schedules and writes the logs.
+func (h *history) produce() {
+	h.view = newTopicView(h.topo, 10_000)
+	for i, p := range h.producers {
+		h.logs = append(h.logs, make([][]historyRecord, p.shape.partitions))
+		h.sent = append(h.sent, nil)
+		h.markAll(i, KindJoin)
+		for cur := p.shape.schedule.Cursor(); !cur.Done(); cur.Next() {
+			p.ledger.enter(cur.Phase())
+			key, partition := p.shape.choose.choose(cur.Index())
+			m := historyMessage{p.ledger.take(key, partition), cur.Phase(), h.fateOf(p)}
+			p.ledger.sent++
+			h.book(i, m, int64(cur.Due()))
+			if rapid.IntRange(0, 9).Draw(h.t, "marker") == 0 {
+				h.markAll(i, KindJoin)
+			}
+		}
+		h.markAll(i, KindFinal)
+		h.read(i)
+	}
+}
+
+func (h *history) fateOf(p *producer) fate {
+	if !h.chance(15, "trouble with the send") {
+		return fateAcked
+	}
+	fates := []fate{fateDoubled, fateRefused, fateRefusedWritten, fateUnsettledWritten, fateUnsettledAbsent}
+	if p.acks {
+		fates = append(fates, fateGone)
+	}
+	if !h.complete {
+		fates = append(fates, fateUnsettledUnread)
+	}
+	return rapid.SampledFrom(fates).Draw(h.t, "fate")
+}
+
+// book answers the send and writes its records.
+func (h *history) book(producer int, m historyMessage, due int64) {
+	l := h.producers[producer].ledger
+	h.sent[producer] = append(h.sent[producer], m)
+	copies := 1
+	switch m.fate {
+	case fateDoubled:
+		copies = 2
+	case fateGone, fateRefused, fateUnsettledAbsent:
+		copies = 0
+	}
+	switch {
+	case m.fate == fateRefused || m.fate == fateRefusedWritten:
+		l.answer(m.send, sendRefused)
+	case !h.producers[producer].acks:
+	case m.fate >= fateUnsettledWritten:
+		l.answer(m.send, sendUnsettled)
+	default:
+		l.answer(m.send, sendAcked)
+	}
+	for range copies {
+		h.logs[producer][m.partition] = append(h.logs[producer][m.partition], historyRecord{h.stamp(producer, KindData, m.send, due), m.phase})
+	}
+}
+
+func (h *history) stamp(producer int, kind Kind, s send, due int64) Stamp {
+	return Stamp{
+		Kind: kind, Run: h.topo.run, Producer: uint32(producer), Partition: s.partition, PartSeq: s.partSeq,
+		Key: s.key, KeySeq: s.keySeq, DueAt: due, SentAt: due,
+	}
+}
+
+// markAll writes a marker on each stream that somebody may follow, as a producer does.
+func (h *history) markAll(producer int, kind Kind) {
+	p := h.producers[producer]
+	mark := func(key, partition uint32) {
+		s := p.ledger.at(key, partition)
+		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1})
+	}
+	for k := range p.shape.fanKey {
+		mark(uint32(k), p.shape.choose.keyPartition[k])
+	}
+	for part, used := range p.shape.used {
+		if used {
+			mark(p.shape.repKey[part], uint32(part))
+		}
+	}
+}
+
+// value is a record's bytes.
+func (r *historyRecord) value() []byte { return stamped(r.Stamp, 90, 0) }
+
+// read makes the reference of a producer's topic.
+func (h *history) read(producer int) {
+	unread := map[send]bool{}
+	for _, m := range h.sent[producer] {
+		unread[m.send] = m.fate == fateUnsettledUnread
+	}
+	var s Stamp
+	for partition, log := range h.logs[producer] {
+		for i := range log {
+			r := &log[i]
+			if r.Kind == KindData && unread[send{r.PartSeq, r.KeySeq, r.Partition, r.Key}] {
+				continue
+			}
+			h.view.see(r.value(), int32(partition), &s)
+		}
+	}
+}
+
+// deliver plays the logs to every client, in order within each and interleaved anyhow between them.
+func (h *history) deliver() {
+	for _, r := range h.readers {
+		var logs [][]historyRecord
+		for p := range h.logs {
+			for _, log := range h.logs[p] {
+				if rapid.IntRange(0, 5).Draw(h.t, "late") == 0 {
+					final := slices.IndexFunc(log, func(rec historyRecord) bool { return rec.Kind == KindFinal })
+					log = log[rapid.IntRange(0, max(final, 0)).Draw(h.t, "from"):]
+				}
+				if log = h.followed(r, log); len(log) > 0 {
+					logs = append(logs, log)
+				}
+			}
+		}
+		for len(logs) > 0 {
+			i := rapid.IntRange(0, len(logs)-1).Draw(h.t, "log")
+			h.step(r, logs[i][0])
+			if logs[i] = logs[i][1:]; len(logs[i]) == 0 {
+				logs = slices.Delete(logs, i, i+1)
+			}
+		}
+		for _, late := range r.held {
+			h.give(r, late)
+		}
+		r.held = nil
+	}
+}
+
+// followed is what of a log the client subscribed to.
+func (h *history) followed(r *historyReader, log []historyRecord) []historyRecord {
+	group := &h.topo.groups[r.group]
+	return slices.DeleteFunc(slices.Clone(log), func(rec historyRecord) bool {
+		stream, _ := group.streamOf(r.index, &rec.Stamp)
+		return stream < 0
+	})
+}
+
+// step gives the client its next record, or does something else to it.
+func (h *history) step(r *historyReader, rec historyRecord) {
+	switch {
+	case r.gone:
+		return
+	case r.absent > 0:
+		if r.absent--; r.absent == 0 {
+			h.swarm.begin(r.client)
+			for _, s := range r.streams {
+				s.rejoin = s.rejoin || s.joined
+			}
+		}
+		return
+	case h.chance(1, "thrown out"):
+		h.swarm.thrownOut(r.client, errClosed)
+		if r.gone = !h.plan.Clients[r.group].Reconnect; !r.gone {
+			r.absent = rapid.IntRange(1, 6).Draw(h.t, "absent")
+		}
+		return
+	case h.chance(1, "stray"):
+		h.stray(r)
+	case h.chance(1, "foreign"):
+		h.foreign++
+		broken := rec.value()
+		broken[20] ^= 1
+		frame := rapid.SampledFrom([][]byte{[]byte("hello"), {}, broken, stamped(Stamp{Kind: KindData, Run: 5}, 90, 0)}).Draw(h.t, "frame")
+		r.worker.takeMessage(r.client, frame, 0, true)
+	case h.chance(1, "notice"):
+		n := rapid.Int64Range(-1, 3).Draw(h.t, "reported")
+		r.reported += max(n, 0)
+		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","count":%d}`, n), 0, true)
+	}
+	if rec.Kind != KindData {
+		if !h.chance(10, "marker dropped") {
+			h.give(r, rec)
+		}
+		return
+	}
+	switch {
+	case !h.stream(r, rec).joined && !h.chance(20, "before the join"):
+		// A gateway delivers nothing before its subscription is in force.
+	case h.chance(8, "dropped"):
+	case h.chance(8, "held"):
+		r.held = append(r.held, rec)
+	case h.chance(8, "doubled"):
+		h.give(r, rec)
+		h.give(r, rec)
+	default:
+		h.give(r, rec)
+	}
+	if len(r.held) > 0 && h.chance(40, "released") {
+		late := r.held[0]
+		r.held = r.held[1:]
+		h.give(r, late)
+	}
+}
+
+func (h *history) stream(r *historyReader, rec historyRecord) *historyStream {
+	at, _ := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
+	if r.streams[at] == nil {
+		r.streams[at] = &historyStream{seen: map[uint64]bool{}, highest: -1}
+	}
+	return r.streams[at]
+}
+
+// row is the account's row for a reader's record or message.
+func (h *history) row(r *historyReader, producer, phase int) *results.Classes {
+	label := results.Label{Phase: h.topo.phases[phase].Name, Group: h.plan.Clients[r.group].Name, Producer: h.plan.Producers[producer].Name}
+	if h.rows[label] == nil {
+		h.rows[label] = &results.Classes{}
+	}
+	return h.rows[label]
+}
+
+// give delivers a record to the client and books what that amounts to.
+func (h *history) give(r *historyReader, rec historyRecord) {
+	value := rec.value()
+	s := h.stream(r, rec)
+	_, seq := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
+	if rec.Kind != KindData {
+		if s.rejoin = false; !s.joined {
+			s.joined, s.base = true, seq
+		}
+		if rec.Kind == KindFinal && !s.final {
+			s.final, s.finalSeq = true, seq
+		}
+		r.worker.takeMessage(r.client, value, 0, true)
+		return
+	}
+	row := h.row(r, int(rec.Producer), rec.phase)
+	corrupt := h.chance(3, "corrupt")
+	if corrupt {
+		value[85]++
+	}
+	switch {
+	case !s.joined || seq < s.base || s.rejoin && s.seen[seq]:
+		row.Early++
+	case s.seen[seq]:
+		row.Duplicate++
+	default:
+		if int64(seq) < s.highest || s.final && seq < s.finalSeq {
+			row.Reordered++
+		}
+		if corrupt {
+			row.Corrupt++
+		}
+		s.seen[seq] = true
+		s.highest = max(s.highest, int64(seq))
+	}
+	r.worker.takeMessage(r.client, rapidWrap(h, value), 0, true)
+}
+
+// rapidWrap puts the value into one of the forms that targets send.
+func rapidWrap(h *history, value []byte) []byte {
+	switch rapid.IntRange(0, 2).Draw(h.t, "form") {
+	case 0:
+		return value
+	case 1:
+		return append([]byte("Message from topic: "), value...)
+	}
+	return append([]byte(`{"type":"message","received_at_ns":12,"queued_at_ns":13}`+"\n"), value...)
+}
+
+// stray gives the client a message that it does not follow, if there is any.
+func (h *history) stray(r *historyReader) {
+	for p := range h.logs {
+		for _, log := range h.logs[p] {
+			for _, rec := range log {
+				if at, _ := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp); at < 0 && rec.Kind == KindData {
+					h.row(r, p, rec.phase).Stray++
+					r.worker.takeMessage(r.client, rec.value(), 0, true)
+					return
+				}
+			}
+		}
+	}
+}
+
+// account fills in what is expected, delivered and missing.
+func (h *history) account() {
+	for _, r := range h.readers {
+		group := &h.topo.groups[r.group]
+		for at, s := range r.streams {
+			if !s.joined {
+				continue
+			}
+			producer, id := group.streamID(r.index, at)
+			for _, m := range h.sent[producer] {
+				seq, mine := m.partSeq, int(m.partition) == id
+				if !group.plan.Subscribe.All {
+					seq, mine = m.keySeq, m.key != NoKey && int(m.key) == id
+				}
+				if mine && seq >= s.base {
+					h.accountFor(r, s, m, producer, seq)
+				}
+			}
+		}
+	}
+}
+
+func (h *history) accountFor(r *historyReader, s *historyStream, m historyMessage, producer int, seq uint64) {
+	row := h.row(r, producer, m.phase)
+	arrived := s.seen[seq]
+	unsettled := m.fate >= fateUnsettledWritten || !h.producers[producer].acks
+	inView := m.fate != fateUnsettledAbsent && m.fate != fateUnsettledUnread
+	switch {
+	case m.fate == fateRefused || m.fate == fateRefusedWritten:
+		if arrived {
+			row.Stray++
+		}
+		return
+	case arrived:
+		row.Delivered++
+	case unsettled && !inView && h.complete:
+		return
+	case unsettled && !inView:
+		row.Undetermined++
+	case int64(seq) < s.highest || s.final && seq < s.finalSeq || r.thrown:
+		row.Lost++
+		h.shedBy[r]++
+	default:
+		row.Unseen++
+		h.shedBy[r]++
+	}
+	row.Expected++
+}
+
+// close ends the history and returns the audit.
+func (h *history) close() *results.Audit {
+	totals := map[countKey]int64{}
+	for _, w := range h.swarm.workers {
+		r := w.handOver()
+		for _, rec := range r.slots {
+			if rec != nil {
+				r.pool.put(rec)
+			}
+		}
+		for i, n := range r.counts {
+			totals[countKey{r.layout.counters[i%len(r.layout.counters)], r.layout.cells[i/len(r.layout.counters)]}] += n
+		}
+	}
+	ref := reference{view: h.view, source: sourceFinalRead, complete: h.complete}
+	return closeAudit(&auditor{topo: h.topo, swarm: h.swarm, producers: h.producers, reference: ref, totals: totals})
+}
+
+// check compares the audit with the history's own account.
+func (h *history) check(audit *results.Audit) {
+	var foreign, shed, wantShed int64
+	got := map[results.Label]results.Classes{}
+	for _, row := range audit.Rows {
+		foreign += row.Foreign
+		row.Foreign = 0
+		shed += row.Shed
+		if row.Classes != (results.Classes{}) {
+			got[results.Label{Phase: row.Phase, Group: row.Group, Producer: row.Producer}] = row.Classes
+		}
+		if !row.Holds() {
+			h.t.Fatalf("the identity does not hold: %+v", row)
+		}
+	}
+	want := map[results.Label]results.Classes{}
+	for label, c := range h.rows {
+		if *c != (results.Classes{}) {
+			want[label] = *c
+		}
+	}
+	for _, r := range h.readers {
+		wantShed += min(r.reported, h.shedBy[r])
+	}
+	if foreign != h.foreign || shed != wantShed {
+		h.t.Fatalf("got %d foreign, %d shed; want %d, %d", foreign, shed, h.foreign, wantShed)
+	}
+	if wantShed > 0 { // which of the missing are the shed ones is the audit's choice
+		got, want = h.shedMerged(got), h.shedMerged(want)
+	}
+	if !maps.Equal(got, want) {
+		h.t.Fatalf("got the account %+v\nwant            %+v", got, want)
+	}
+	if len(audit.Defects) > 0 {
+		h.t.Fatalf("got defects %q; want none", audit.Defects)
+	}
+	h.checkReference(audit)
+}
+
+func (h *history) shedMerged(rows map[results.Label]results.Classes) map[results.Label]results.Classes {
+	merged := map[results.Label]results.Classes{}
+	for label, c := range rows {
+		c.Lost, c.Unseen, c.Shed = c.Lost+c.Unseen+c.Shed, 0, 0
+		merged[label] = c
+	}
+	return merged
+}
+
+func (h *history) checkReference(audit *results.Audit) {
+	for i, p := range h.producers {
+		want := results.TopicAudit{Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: int64(len(h.sent[i])), Source: sourceFinalRead}
+		add := func(n *int64, yes bool) {
+			if yes {
+				*n++
+			}
+		}
+		for _, m := range h.sent[i] {
+			refused := m.fate == fateRefused || m.fate == fateRefusedWritten
+			absent := m.fate == fateUnsettledAbsent || m.fate == fateUnsettledUnread
+			add(&want.Refused, refused)
+			add(&want.Unsettled, p.acks && m.fate >= fateUnsettledWritten || !p.acks && absent)
+			add(&want.Acked, p.acks && !refused && m.fate < fateUnsettledWritten)
+			add(&want.InTopic, !absent && m.fate != fateRefused && m.fate != fateGone)
+			add(&want.Doubled, m.fate == fateDoubled)
+			add(&want.AckedGone, h.complete && m.fate == fateGone)
+		}
+		if got := audit.Reference[i]; got != want {
+			h.t.Fatalf("got the reference %+v\nwant              %+v", got, want)
+		}
+	}
+}
+
+// histories checks n generated histories.
+func histories(t *testing.T, n int, clean bool) {
+	t.Helper()
+	const perCheck = 100 // rapid's own number
+	for range n / perCheck {
+		rapid.Check(t, func(t *rapid.T) {
+			h := newHistory(t, clean)
+			h.produce()
+			h.deliver()
+			h.account()
+			h.check(h.close())
+			if clean {
+				h.checkClean()
+			}
+		})
+	}
+}
+
+// checkClean: nothing was planted, so nothing may be found, and nobody waits for anything any more.
+func (h *history) checkClean() {
+	for label, c := range h.rows {
+		if want := (results.Classes{Expected: c.Expected, Delivered: c.Expected}); *c != want {
+			h.t.Fatalf("%v: got %+v; want %+v", label, *c, want)
+		}
+	}
+	if open := h.swarm.open.Load(); open != 0 {
+		h.t.Fatalf("%d streams are not settled; want 0", open)
+	}
+	if n := h.swarm.unjoined.Load(); n != 0 {
+		h.t.Fatalf("%d streams never joined; want 0", n)
+	}
+	for _, p := range h.producers {
+		if join, final := p.join.total.Load(), p.final.total.Load(); join != 0 || final != 0 {
+			h.t.Fatalf("%d wait for a join marker, %d for a final one; want 0, 0", join, final)
+		}
+	}
+}
+
+// TestCleanHistoriesRaiseNoAlarm: whatever the plan, the interleaving, the moment of each join and the repetition of
+// markers.
+func TestCleanHistoriesRaiseNoAlarm(t *testing.T) { histories(t, 1000, true) }
+
+// TestPlantedHistoriesAreAccountedFor: exactly what was planted is found, by phase, group and producer.
+func TestPlantedHistoriesAreAccountedFor(t *testing.T) { histories(t, 1000, false) }
