@@ -155,7 +155,7 @@ func timeChart(t *timeline, id, title string, log bool, lines ...momentLine) cha
 		c.Header = append(c.Header, l.Label)
 	}
 	for i := range t.moments {
-		row := []string{fmt.Sprintf("%.1f s", c.XS[i]), t.moments[i].phase}
+		row := []string{fmt.Sprintf("%.1f s", c.XS[i]), clean(t.moments[i].phase)}
 		for _, l := range c.Lines {
 			row = append(row, cellText(l.Values[i], l.Unit))
 		}

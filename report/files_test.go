@@ -11,6 +11,7 @@ import (
 )
 
 func TestWriteFiles(t *testing.T) {
+	t.Parallel()
 	r := passing().write(t)
 	s, err := Summarise(r)
 	if err != nil {
@@ -42,6 +43,7 @@ func TestWriteFiles(t *testing.T) {
 }
 
 func TestWriteFilesAgainIsTheSame(t *testing.T) {
+	t.Parallel()
 	f := broken()
 	r := f.write(t)
 	read := func() (all []byte) {

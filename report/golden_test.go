@@ -21,8 +21,8 @@ func goldenRuns() map[string]*fixture {
 	lagging(runs["invalid"])
 	cut := runs["interrupted"]
 	interrupted(cut)
-	cut.audit, cut.intervals = nil, cut.intervals[:7]
-	cut.end.AtNS = cut.intervals[6].EndAt
+	cut.audit, cut.intervals = nil, cut.intervals[:4]
+	cut.end.AtNS = cut.intervals[3].EndAt
 	return runs
 }
 

@@ -60,6 +60,7 @@ var (
 )
 
 func TestHTMLOfAHostileRun(t *testing.T) {
+	t.Parallel()
 	page := renderHTML(t, hostile())
 	t.Run("escapes its names", func(t *testing.T) { checkEscaped(t, page) })
 	t.Run("allows its own scripts and styles and nothing else", func(t *testing.T) { checkPolicy(t, page) })

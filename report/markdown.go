@@ -97,7 +97,7 @@ func (m *markdown) latency(s *Summary) {
 		if l.Count == 0 && st.Stage != results.StageE2E {
 			continue
 		}
-		rows = append(rows, append([]string{"`" + string(st.Stage) + "`", formatCount(l.Count)}, append(latencyCells(l), besideLatency(l))...))
+		rows = append(rows, append([]string{"`" + string(st.Stage) + "`", formatCount(l.Count)}, append(latencyCells(l), besideLatency(st))...))
 		if l.missing() {
 			cells := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
 			rows = append(rows, append([]string{"`e2e` over expected", formatCount(*l.ExpectedCount)}, append(cells, "")...))

@@ -87,7 +87,8 @@ type partRow struct {
 
 type classRow struct {
 	Name, Count, Meaning string
-	Sub, Bad             bool
+	Class                string // bad, or doubt
+	Sub                  bool
 }
 
 type healthBlock struct {
@@ -112,7 +113,7 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		Title:    clean(s.Run.Scenario),
 		Verdict:  verdictWord(s.Verdict),
 		Class:    string(s.Verdict),
-		Facts:    append(runLine(s)[1:], systemLine(s)...),
+		Facts:    cleanEach(append(runLine(s)[1:], systemLine(s)...)),
 		Figures:  headline(s),
 		Parts:    partTables(s),
 		Audited:  s.Audit.Available,
@@ -120,13 +121,16 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		Counters: counterRows(s),
 		Plan:     plan,
 		Machine:  machineRows(s),
-		Health:   healthBlock{string(s.Health.State), s.Health.Reasons, healthRows(s)},
+		Health:   healthBlock{State: string(s.Health.State), Rows: healthRows(s)},
 	}
 	if len(s.Reasons) > 0 {
 		p.Reason = sentence(s.Reasons[0])
 		for _, more := range s.Reasons[1:] {
 			p.More = append(p.More, sentence(more))
 		}
+	}
+	for _, reason := range s.Health.Reasons {
+		p.Health.Reasons = append(p.Health.Reasons, HealthReason{Remark{reason.Code, sentence(reason.Text)}, reason.State})
 	}
 	p.fillTables(s)
 	p.fillCharts(r, s, t)
@@ -178,7 +182,7 @@ func headline(s *Summary) []figure {
 
 func (p *page) fillTables(s *Summary) {
 	for _, f := range s.Thresholds {
-		row := findingRow{Text: f.Text, Result: string(f.Result), Class: strings.ReplaceAll(string(f.Result), " ", "-"), Observed: f.Reason, Note: f.Note}
+		row := findingRow{Text: clean(f.Text), Result: string(f.Result), Class: strings.ReplaceAll(string(f.Result), " ", "-"), Observed: clean(f.Reason), Note: f.Note}
 		p.Findings = append(p.Findings, row)
 	}
 	for _, st := range s.Latency.Stages() {
@@ -190,7 +194,7 @@ func (p *page) fillTables(s *Summary) {
 		if cells[3] == unsupportedMark {
 			p.Note = unsupportedMark + " stands where fewer than ten values lie above the percentile; summary.json has the number all the same."
 		}
-		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(l), false})
+		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(st), false})
 		if l.missing() {
 			over := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
 			p.Stages = append(p.Stages, stageRow{"over expected", "what did not arrive exceeds every limit", formatCount(*l.ExpectedCount), append(over, unsupportedMark), "", true})
@@ -212,22 +216,29 @@ func (p *page) fillAudit(s *Summary) {
 	}
 	p.Identity, _ = auditLines(s)
 	for _, c := range listClasses(s.Audit.Classes) {
-		bad := c.Count > 0 && c.Name != "expected" && c.Name != "delivered"
-		p.Classes = append(p.Classes, classRow{c.Name, classCount(c, s.Audit), c.Meaning, c.Missing, bad})
+		row := classRow{Name: c.Name, Count: classCount(c, s.Audit), Meaning: c.Meaning, Sub: c.Missing}
+		switch {
+		case c.Count == 0 || c.Name == "expected" || c.Name == "delivered":
+		case forbidden(c.Name, s.Plan.Gateway.Guarantees):
+			row.Class = "bad"
+		default:
+			row.Class = "doubt"
+		}
+		p.Classes = append(p.Classes, row)
 	}
 	for _, t := range s.Audit.Reference {
 		source := t.Source
 		if t.Incomplete != "" {
 			source += ", incomplete: " + t.Incomplete
 		}
-		p.Reference = append(p.Reference, []string{t.Topic, t.Producer, formatCount(t.Sent), formatCount(t.Acked), formatCount(t.Refused),
-			formatCount(t.Unsettled), formatCount(t.InTopic), formatCount(t.AckedGone), formatCount(t.Doubled), formatCount(t.Reordered), source})
+		p.Reference = append(p.Reference, cleanEach([]string{t.Topic, t.Producer, formatCount(t.Sent), formatCount(t.Acked), formatCount(t.Refused),
+			formatCount(t.Unsettled), formatCount(t.InTopic), formatCount(t.AckedGone), formatCount(t.Doubled), formatCount(t.Reordered), source}))
 	}
 	if s.Clients.WithinShare != nil {
 		p.Within = clientsLine(s.Clients)
 	}
 	for _, c := range s.Clients.Worst {
-		p.Worst = append(p.Worst, []string{c.Client, formatCount(c.Expected), formatCount(c.Missing), formatShare(c.WithinShare),
+		p.Worst = append(p.Worst, []string{clean(c.Client), formatCount(c.Expected), formatCount(c.Missing), formatShare(c.WithinShare),
 			formatNS(float64(c.MeanNS)), formatNS(float64(c.MaxNS)), strconv.Itoa(c.Sessions)})
 	}
 }
@@ -243,7 +254,7 @@ func partTables(s *Summary) []partTable {
 		}
 		table := partTable{Title: t.title}
 		for _, part := range t.parts {
-			table.Rows = append(table.Rows, partRow{part.Name, formatCount(part.Expected), formatCount(part.Delivered),
+			table.Rows = append(table.Rows, partRow{clean(part.Name), formatCount(part.Expected), formatCount(part.Delivered),
 				formatCount(part.Missing()), latencyCells(part.E2E)})
 		}
 		tables = append(tables, table)
@@ -297,7 +308,7 @@ func (p *page) fillEvents(events []results.Event, t *timeline) {
 			p.MoreEvents = fmt.Sprintf("%s more are in the run's log.", formatCount(int64(len(events)-i)))
 			break
 		}
-		row := eventRow{Kind: string(e.Kind), Phase: e.Phase, Text: clean(e.Text)}
+		row := eventRow{Kind: string(e.Kind), Phase: clean(e.Phase), Text: clean(e.Text)}
 		if e.Count > 1 {
 			row.Count = formatCount(e.Count) + "×"
 		}
@@ -383,7 +394,7 @@ func machineRows(s *Summary) [][]string {
 	var filled [][]string
 	for _, row := range rows {
 		if row[1] != "" {
-			filled = append(filled, row)
+			filled = append(filled, cleanEach(row))
 		}
 	}
 	return filled

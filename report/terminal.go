@@ -138,7 +138,7 @@ func (t *terminal) latency(s *Summary) {
 		}
 		cells := latencyCells(l)
 		unsupported = unsupported || cells[3] == unsupportedMark
-		t.latencyRow(string(st.Stage), l.Count, cells, besideLatency(l))
+		t.latencyRow(string(st.Stage), l.Count, cells, besideLatency(st))
 		if l.missing() {
 			t.latencyRow("e2e expected", *l.ExpectedCount, expectedCells(s.Latency.E2EExpected, *l.ExpectedCount), "")
 		}
@@ -153,7 +153,7 @@ func (t *terminal) latencyRow(name string, count int64, cells []string, beside s
 	line := fmt.Sprintf(latencyRow, name, formatCount(count), cells[0], cells[1], cells[2], cells[3], cells[4])
 	if beside != "" {
 		if runes(line)+2+runes(beside) > t.width {
-			line += "\n   "
+			line += "\n" + strings.Repeat(" ", 15)
 		}
 		line += "  " + t.paint(unsure, beside)
 	}
@@ -191,14 +191,18 @@ func expectedCells(e ExpectedQuantiles, population int64) []string {
 	return []string{at(0.5, e.P50NS), at(0.9, e.P90NS), at(0.99, e.P99NS), at(0.999, e.P999NS), at(1, e.MaxNS)}
 }
 
-// besideLatency is what is to be said beside a row's figures.
-func besideLatency(l Latency) string {
+// besideLatency is what is to be said beside a stage's figures.
+func besideLatency(st StageLatency) string {
 	var parts []string
-	if l.Negative > 0 {
-		parts = append(parts, formatCount(l.Negative)+" negative")
+	if n := st.Latency.Negative; n > 0 {
+		text := formatCount(n) + " negative"
+		if st.Stage == results.StageGateway {
+			text += " (read by the client before the observer)"
+		}
+		parts = append(parts, text)
 	}
-	if l.Overflow > 0 {
-		parts = append(parts, fmt.Sprintf("%s over %s", formatCount(l.Overflow), time.Duration(results.HighestNS)))
+	if n := st.Latency.Overflow; n > 0 {
+		parts = append(parts, fmt.Sprintf("%s over %s", formatCount(n), formatLimit(float64(results.HighestNS))))
 	}
 	return strings.Join(parts, ", ")
 }

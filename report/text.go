@@ -22,6 +22,14 @@ func clean(s string) string {
 	}, s)
 }
 
+// cleanEach cleans each text of a list, in place.
+func cleanEach(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = clean(text)
+	}
+	return texts
+}
+
 func runes(s string) int { return utf8.RuneCountInString(s) }
 
 // wrap breaks text at its spaces into lines of at most width characters, longer words anywhere. There is at least one

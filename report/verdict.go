@@ -103,6 +103,22 @@ func failedReasons(in verdictInput) []string {
 	return reasons
 }
 
+// forbidden reports whether a target that declares g may not cause a single delivery of the audit's class. Loss is
+// forbidden by either guarantee, within a session.
+func forbidden(class string, g scenarios.Guarantees) bool {
+	switch class {
+	case "lost", "unseen", "corrupt", "stray":
+		return true
+	case "shed":
+		return !g.Sheds
+	case "duplicate":
+		return g.Delivery == "at-most-once"
+	case "reordered":
+		return g.Ordered
+	}
+	return false
+}
+
 // brokenReasons lists how delivery broke what the target guarantees. The first sentences say what the clients missed,
 // the later ones what of it the topic as read back charges to Kafka or the producer.
 func brokenReasons(in verdictInput) []string {
@@ -120,14 +136,14 @@ func brokenReasons(in verdictInput) []string {
 		}
 		return fmt.Sprintf("%s of %s (%s) %s", formatCount(n), plural(c.Expected, "expected delivery"), part(n, c.Expected), verb)
 	}
-	because(c.Lost > 0, "%s lost; %s forbids it", of(c.Lost), orElse(g.Delivery, "either guarantee"))
+	because(forbidden("lost", g) && c.Lost > 0, "%s lost; %s forbids it", of(c.Lost), orElse(g.Delivery, "either guarantee"))
 	// A run that was cut off had no drain deadline to wait for.
-	because(c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed", of(c.Unseen))
-	because(c.Shed > 0 && !g.Sheds, "%s shed; the target declares that it sheds nothing", of(c.Shed))
-	because(c.Duplicate > 0 && g.Delivery == "at-most-once", "%s delivered again; at-most-once forbids it", pluralIs(c.Duplicate, "message"))
-	because(c.Reordered > 0 && g.Ordered, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
-	because(c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
-	because(c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
+	because(forbidden("unseen", g) && c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed", of(c.Unseen))
+	because(forbidden("shed", g) && c.Shed > 0, "%s shed; the target declares that it sheds nothing", of(c.Shed))
+	because(forbidden("duplicate", g) && c.Duplicate > 0, "%s delivered again; at-most-once forbids it", pluralIs(c.Duplicate, "message"))
+	because(forbidden("reordered", g) && c.Reordered > 0, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
+	because(forbidden("corrupt", g) && c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
+	because(forbidden("stray", g) && c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
 	because(in.overflow > 0, "%s refused since the send buffer was full: Kafka accepted nothing for longer than the producers' stall allows", pluralIs(in.overflow, "message"))
 	if in.audit != nil {
 		because(in.audit.NeverJoinedCount > 0, "%s never received anything they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
@@ -145,10 +161,10 @@ func referenceReasons(in verdictInput) []string {
 		if t.AckedGone > 0 && in.classes.Missing() > 0 {
 			reasons = append(reasons, fmt.Sprintf("%s lost %s lacks them", pluralIs(t.AckedGone, "acknowledged message"), where))
 		}
-		if t.Doubled > 0 && in.classes.Duplicate > 0 && in.guarantees.Delivery == "at-most-once" {
+		if t.Doubled > 0 && in.classes.Duplicate > 0 && forbidden("duplicate", in.guarantees) {
 			reasons = append(reasons, fmt.Sprintf("%s doubled %s holds them twice", pluralIs(t.Doubled, "message"), where))
 		}
-		if t.Reordered > 0 && in.classes.Reordered > 0 && in.guarantees.Ordered {
+		if t.Reordered > 0 && in.classes.Reordered > 0 && forbidden("reordered", in.guarantees) {
 			reasons = append(reasons, fmt.Sprintf("%s reordered %s has them so", pluralIs(t.Reordered, "message"), where))
 		}
 	}

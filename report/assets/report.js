@@ -21,9 +21,7 @@
   }
 
   function big(v) {
-    if (v >= 1e6) return three(v / 1e6) + " M";
-    if (v >= 1e4) return three(v / 1e3) + " k";
-    return String(Math.round(v * 100) / 100);
+    return (v >= 100 ? Math.round(v) : Math.round(v * 100) / 100).toLocaleString("en-US");
   }
 
   function text(v, unit) {
