@@ -126,7 +126,7 @@ func (c *consumer) start(ctx context.Context, waiting func(error)) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of ctx is what err tells of
 		}
 		if permanent(err) {
 			return fmt.Errorf("find the start offsets: %w", err)

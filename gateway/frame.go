@@ -88,7 +88,8 @@ func recordHeader(topic string) []byte {
 // encode returns the frame of one record message: a line of JSON, a newline and
 // the value as it is. It allocates the frame and nothing else.
 func (e *recordEncoder) encode(header []byte, r *record) []byte {
-	h := append(e.scratch[:0], header...)
+	h := e.scratch[:0]
+	h = append(h, header...)
 	h = strconv.AppendInt(h, int64(r.partition), 10)
 	h = append(h, `,"offset":`...)
 	h = strconv.AppendInt(h, r.offset, 10)

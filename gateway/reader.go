@@ -135,7 +135,7 @@ func (f *frameReader) header() (frameHeader, error) {
 
 // checkStart judges a frame by its first two bytes.
 func (f *frameReader) checkStart(h frameHeader, b0, b1, short byte) error {
-	breach := ""
+	var breach string
 	switch control := h.op >= opClose; {
 	case b0&0x70 != 0:
 		breach = "reserved bits are set"

@@ -43,13 +43,29 @@ func newDialer(netDial func(ctx context.Context, network, addr string) (net.Conn
 func (d *dialer) dial(ctx context.Context, url string) (conn net.Conn, early []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	ws, resp, err := d.websocket.DialContext(ctx, url, nil)
+	// gorilla takes the deadline from ctx and does not see it end earlier: a target that says nothing would hold up the
+	// end of the run.
+	stop := func() bool { return true }
+	ws := d.websocket
+	netDial := ws.NetDialContext
+	ws.NetDialContext = func(dialCtx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := netDial(dialCtx, network, addr)
+		if err == nil {
+			stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+		}
+		return conn, err
+	}
+	opened, resp, err := ws.DialContext(ctx, url, nil) //nolint:bodyclose // gorilla's answer needs no closing
+	if !stop() && err == nil {
+		_ = opened.Close()
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, nil, dialError(url, resp, err)
 	}
-	h, ok := ws.UnderlyingConn().(*handshakeConn)
+	h, ok := opened.UnderlyingConn().(*handshakeConn)
 	if !ok {
-		_ = ws.Close()
+		_ = opened.Close()
 		return nil, nil, fmt.Errorf("connect to %s: the connection is not the one that was dialled", url)
 	}
 	if err := h.SetDeadline(time.Time{}); err != nil {

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -338,7 +339,7 @@ func (p *producer) book(m *message, err error) {
 		p.acked.record(m.phase, 0, time.Now().UnixNano()-m.sentAt)
 	case sendRefused:
 		p.acked.count(m.phase, ackRefused, 1)
-		if err == kgo.ErrMaxBuffered {
+		if errors.Is(err, kgo.ErrMaxBuffered) {
 			p.acked.count(m.phase, ackOverflow, 1)
 		}
 	case sendUnsettled:

@@ -29,7 +29,8 @@ type receiveSpace struct {
 // waiting. It returns io.EOF when the peer closed, handle's error, or the connection's.
 //
 // The bytes are read inside the readiness callback, non-blocking and into the worker's own space, so that a connection
-// that waits holds no buffer. A short read means that the socket was empty: what comes later makes it ready again.
+// that waits holds no buffer. They are read until the socket says that it is empty: a short read is no sign of that,
+// since the connection's end may stand behind the bytes, and the event that told of both has been.
 func receive(conn net.Conn, lock sync.Locker, space *receiveSpace, handle receiver) error {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
@@ -43,28 +44,29 @@ func receive(conn net.Conn, lock sync.Locker, space *receiveSpace, handle receiv
 		return err
 	}
 	var failed error
-	err = raw.Read(func(fd uintptr) bool {
+	take := func(fd uintptr) (empty bool) {
 		lock.Lock()
 		defer lock.Unlock()
-		for {
-			n, kernelAt, err := space.read(int(fd))
-			if errors.Is(err, unix.EAGAIN) {
-				return false
-			}
-			if err == nil && n == 0 {
-				err = io.EOF
-			}
-			if err == nil {
-				err = handle(space.data[:n], kernelAt, time.Now().UnixNano(), fdWriter(fd))
-			}
-			if err != nil {
-				failed = err
-				return true
-			}
-			if n < len(space.data) {
+		n, kernelAt, err := space.read(int(fd))
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return true
+		case err == nil && n == 0:
+			failed = io.EOF
+		case err == nil:
+			failed = handle(space.data[:n], kernelAt, time.Now().UnixNano(), fdWriter(fd))
+		default:
+			failed = err
+		}
+		return false
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		for failed == nil {
+			if take(fd) {
 				return false
 			}
 		}
+		return true
 	})
 	if failed != nil {
 		return failed

@@ -208,8 +208,11 @@ func (s *swarm) connectError(ctx context.Context) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)
 	}
-	up := s.everUp.Load()
-	return fmt.Errorf("connect the clients: %d of %d were connected when the deadline passed%s", up, len(s.clients), s.dialCauses())
+	up, why := s.everUp.Load(), s.dialCauses()
+	if up == 0 && why == "" {
+		why = fmt.Sprintf("; no answer to the WebSocket handshake from %s so far: is this the gateway?", s.url)
+	}
+	return fmt.Errorf("connect the clients: %d of %d were connected when the deadline passed%s", up, len(s.clients), why)
 }
 
 // dialCauses lists why dials failed, the most frequent first.
@@ -272,6 +275,9 @@ func (s *swarm) dialOne(life context.Context, c *client, gate chan struct{}) (ne
 	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	if err != nil && life.Err() != nil {
+		return nil, nil, life.Err() // the run ended, the dial did not fail
+	}
 	if err != nil {
 		c.worker.meter.count(cell, countConnectFail, 1)
 		s.dialMu.Lock()

@@ -74,7 +74,7 @@ func smallPlan(seeds []string, url string) *scenarios.Plan {
 		},
 		Thresholds: []scenarios.Threshold{},
 		Audit:      scenarios.AuditLimits{MemoryBytes: 64 << 20, Gaps: 100_000},
-		IntervalNS: 250 * time.Millisecond, Objective: 100 * time.Millisecond,
+		IntervalNS: time.Second, Objective: 100 * time.Millisecond,
 	}
 }
 

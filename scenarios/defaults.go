@@ -65,7 +65,7 @@ func (s *Scenario) fillIn() *Plan {
 		threshold.Abort = t.abort.or(false)
 		p.Thresholds = append(p.Thresholds, threshold)
 	}
-	warmUp := time.Duration(defaultWarmUp)
+	warmUp := defaultWarmUp
 	if p.Kafka.Provider == ProviderDocker {
 		warmUp = defaultDockerWarmUp
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -106,6 +107,30 @@ func (a *admin) reachEach(ctx context.Context, c clusterState) (string, error) {
 		version = strings.TrimPrefix(kversion.FromApiVersionsResponse(resp).VersionGuess(), "v")
 	}
 	return version, nil
+}
+
+// awaitProducerIDs has every broker hand out a producer id. A broker that has just started fetches its first block of them
+// only when it is asked, and refuses meanwhile, which would cost the first idempotent producer about 300 ms.
+func (a *admin) awaitProducerIDs(ctx context.Context, c clusterState) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for _, b := range c.brokers {
+		for {
+			resp, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, a.cl.Broker(int(b.NodeID)))
+			if err == nil {
+				err = kerr.ErrorForCode(resp.ErrorCode)
+			}
+			if err == nil {
+				break
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("await producer ids of broker %d: %w: %w", b.NodeID, context.Cause(ctx), err)
+			}
+		}
+	}
+	return nil
 }
 
 // metadata asks one side, the whole client or one broker, for the brokers and the topics named.

@@ -177,8 +177,10 @@ func (d *dockerCluster) awaitCluster(ctx context.Context) error {
 	for {
 		c, err := a.reach(ctx)
 		if err == nil && len(c.brokers) == len(d.brokers) && c.controller >= 0 {
-			_, err = a.reachEach(ctx, c)
-			return err
+			if _, err := a.reachEach(ctx, c); err != nil {
+				return err
+			}
+			return a.awaitProducerIDs(ctx, c)
 		}
 		if err == nil {
 			err = fmt.Errorf("%d of %s have joined", len(c.brokers), count(len(d.brokers), "broker"))

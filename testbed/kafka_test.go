@@ -1,12 +1,14 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -17,13 +19,34 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
+// lockedBuffer takes the lines that a client writes from many goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // roundTrip produces and consumes n records and fails unless all come back.
 func roundTrip(t *testing.T, seeds []string, topic string, n int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
+	var story lockedBuffer // of a slow round trip
 	cl, err := kgo.NewClient(kgo.SeedBrokers(seeds...), kgo.ConsumeTopics(topic),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.WithLogger(kgo.BasicLogger(&story, kgo.LogLevelDebug, func() string {
+			return time.Now().Format("05.000 ")
+		})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +69,7 @@ func roundTrip(t *testing.T, seeds []string, topic string, n int) {
 	// kgo waits 5 s over a topic that it asks for too early. When EnsureTopics waited for leaders in the metadata alone,
 	// 9 of 14 first round trips on a real broker took that long.
 	if d := time.Since(start); d > 4*time.Second {
-		t.Errorf("%d records took %v there and back", n, d)
+		t.Errorf("%d records took %v there and back:\n%s", n, d, story.String())
 	}
 }
 

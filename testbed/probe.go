@@ -79,7 +79,7 @@ func handshake(ctx context.Context, u *url.URL) (final bool, err error) {
 		connected = err == nil
 		return c, err
 	}}
-	conn, resp, err := d.DialContext(ctx, u.String(), nil)
+	conn, resp, err := d.DialContext(ctx, u.String(), nil) //nolint:bodyclose // gorilla's answer needs no closing
 	if err == nil {
 		bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
 		_ = conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(time.Second)) // only a courtesy
