@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -93,6 +94,8 @@ func (a *auditor) takeTotals() {
 // auditTopic sets a producer's sends against the topic as read back, and notes which sends nobody can be asked for.
 func (a *auditor) auditTopic(index int, p *producer) {
 	l := p.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	view := &a.reference.view.producers[index]
 	t := results.TopicAudit{
 		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)),
@@ -160,7 +163,7 @@ func (a *auditor) auditClient(c *client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	group := &a.topo.groups[c.group]
-	account := clientAccount{shed: c.shed}
+	account := clientAccount{shed: maps.Clone(c.shed)}
 	for stream := range c.trackers {
 		t := &c.trackers[stream]
 		if t.flag&(flagExpected|flagJoined) != flagExpected|flagJoined {
@@ -181,7 +184,7 @@ func (a *auditor) auditClient(c *client) {
 // shed messages is not used up yet.
 type clientAccount struct {
 	expected, missing int64
-	shed              int64
+	shed              map[int]int64 // by partition or key, as the target's notices name them
 }
 
 // auditStream accounts for one phase of one stream of a client.
@@ -221,8 +224,10 @@ func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, a
 		}
 		n := int64(s.size()) - int64(len(between(excluded, s)))
 		missing += n
-		shed := min(n, account.shed)
-		account.shed -= shed
+		shed := min(n, account.shed[key.id])
+		if shed > 0 {
+			account.shed[key.id] -= shed
+		}
 		row.Shed += shed
 		if tail && !c.thrown {
 			row.Unseen += n - shed
@@ -299,6 +304,9 @@ func (a *auditor) finish() {
 		return slices.Compare([]string{x.Group, x.Producer}, []string{y.Group, y.Producer})
 	})
 	slices.Sort(a.audit.Defects)
+	if view := a.reference.view; view.gaps.err != nil {
+		a.audit.Defects = append(a.audit.Defects, fmt.Sprintf("the topics can't serve as reference: %v (at most %d)", view.gaps.err, view.gaps.limit))
+	}
 	for _, w := range a.swarm.workers {
 		if w.gaps.err != nil {
 			a.audit.Defects = append(a.audit.Defects, fmt.Sprintf("the account can't be closed: %v (at most %d)", w.gaps.err, w.gaps.limit))

@@ -57,6 +57,26 @@ func (c *chooser) choose(i uint64) (key, partition uint32) {
 	return key, c.keyPartition[key]
 }
 
+// share is the part of the producer's messages that go to a partition.
+func (c *chooser) share(partition uint32) float64 {
+	if c.kind == scenarios.KeysNone {
+		return 1 / float64(c.partitions)
+	}
+	share := 0.0
+	for k, p := range c.keyPartition {
+		switch {
+		case p != partition:
+		case c.zipf == nil:
+			share += 1 / float64(c.keys)
+		case k == 0:
+			share += c.zipf[0]
+		default:
+			share += c.zipf[k] - c.zipf[k-1]
+		}
+	}
+	return share
+}
+
 // sizeOf returns the size of message i's value in bytes.
 func (c *chooser) sizeOf(i uint64) int {
 	if c.size.Kind == scenarios.SizeUniform {

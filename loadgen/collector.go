@@ -15,10 +15,11 @@ type collector struct {
 	engine *Engine
 	index  int
 	lastAt int64
-	// own is what only the collector can measure: deliveries that had to wait for the observer, and fan-out spreads.
-	own     *meter
+	// What only the collector can measure: deliveries that had to wait for the observer, and fan-out spreads.
+	late    *meter // cells as the clients'
+	spread  *meter // cells: load phase × producer
 	waiting []awaited
-	spreads map[spreadKey]*openSpread
+	spreads map[spreadKey]*sample
 	totals  map[countKey]int64
 	unseen  int64
 	gc      gcWatch
@@ -29,28 +30,18 @@ type spreadKey struct {
 	seq                 uint64
 }
 
-// openSpread is a sampled message whose deliveries may still come in.
-type openSpread struct {
-	sample
-	age int // hand-overs since its last delivery
-}
-
-// spreadSettles is after how many intervals without a delivery a sampled message's spread is final.
-const spreadSettles = 2
+// maxSpreads bounds the sampled messages whose deliveries may still come in.
+const maxSpreads = 1 << 16
 
 // awaitRounds is for how many intervals a delivery waits for the observer's read.
 const awaitRounds = 15
 
-const (
-	ownGateway = iota
-	ownSpread
-)
-
 func newCollector(e *Engine, pool *recorderPool) *collector {
-	layout := meterLayout{e.topo.clientCells(), []results.Stage{results.StageGateway, results.StageSpread}, nil}
 	return &collector{
-		engine: e, lastAt: time.Now().UnixNano(), own: newMeter(layout, pool),
-		spreads: map[spreadKey]*openSpread{}, totals: map[countKey]int64{},
+		engine: e, lastAt: time.Now().UnixNano(),
+		late:    newMeter(meterLayout{e.topo.clientCells(), []results.Stage{results.StageGateway}, nil}, pool),
+		spread:  newMeter(meterLayout{e.topo.producerCells(), []results.Stage{results.StageSpread}, nil}, pool),
+		spreads: map[spreadKey]*sample{}, totals: map[countKey]int64{},
 	}
 }
 
@@ -65,7 +56,9 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		if err := t.add(r.reading); err != nil {
 			return nil, err
 		}
-		c.waiting = append(c.waiting, r.waiting...)
+		room := min(len(r.waiting), max(0, maxAwaited-len(c.waiting)))
+		c.waiting = append(c.waiting, r.waiting[:room]...)
+		c.unseen += int64(len(r.waiting) - room)
 		c.unseen += r.unseen
 		c.mergeSpreads(r.spread)
 		c.engine.remark(r.remarks)
@@ -83,9 +76,13 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		return nil, err
 	}
 	c.matchObserver(final)
-	c.closeSpreads(final)
-	if err := t.add(c.own.handOver(c.own.empty())); err != nil {
-		return nil, err
+	if final {
+		c.closeSpreads()
+	}
+	for _, m := range []*meter{c.late, c.spread} {
+		if err := t.add(m.handOver(m.empty())); err != nil {
+			return nil, err
+		}
 	}
 	for key, n := range t.counts {
 		c.totals[key] += n
@@ -100,7 +97,7 @@ func (c *collector) matchObserver(final bool) {
 	kept := c.waiting[:0]
 	for _, a := range c.waiting {
 		if seen, ok := c.engine.swarm.seen[a.producer][a.partition].get(a.seq); ok {
-			c.own.record(a.cell, ownGateway, a.readAt-seen)
+			c.late.record(a.cell, 0, a.readAt-seen)
 			continue
 		}
 		if a.rounds++; a.rounds < awaitRounds && !final {
@@ -112,29 +109,39 @@ func (c *collector) matchObserver(final bool) {
 	c.waiting = kept
 }
 
+// mergeSpreads adds what the workers saw of sampled messages, and records those that every follower has received.
 func (c *collector) mergeSpreads(samples []sample) {
 	for _, s := range samples {
 		key := spreadKey{s.producer, s.partition, s.seq}
 		o := c.spreads[key]
-		if o == nil {
-			c.spreads[key] = &openSpread{sample: s}
+		switch {
+		case o != nil:
+			o.first, o.last = min(o.first, s.first), max(o.last, s.last)
+			o.clients += s.clients
+		case len(c.spreads) < maxSpreads:
+			o = &s
+			c.spreads[key] = o
+		default:
 			continue
 		}
-		o.first, o.last, o.age = min(o.first, s.first), max(o.last, s.last), 0
-		o.clients += s.clients
+		if o.clients >= c.engine.topo.producers[o.producer].fanOut(o.key) {
+			c.closeSpread(key, o)
+		}
 	}
 }
 
-// closeSpreads records the sampled messages that nobody receives any more. A message for one client has no spread.
-func (c *collector) closeSpreads(final bool) {
+// closeSpread records a sampled message. A message for one client has no spread.
+func (c *collector) closeSpread(key spreadKey, o *sample) {
+	delete(c.spreads, key)
+	if o.clients > 1 {
+		c.spread.record(max(o.phase, 0)*len(c.engine.topo.producers)+int(o.producer), 0, o.last-o.first)
+	}
+}
+
+// closeSpreads records those that somebody never received, at the end.
+func (c *collector) closeSpreads() {
 	for key, o := range c.spreads {
-		if o.age++; o.age <= spreadSettles && !final {
-			continue
-		}
-		delete(c.spreads, key)
-		if o.clients > 1 {
-			c.own.record(c.engine.topo.cell(o.phase, 0, int(o.producer)), ownSpread, o.last-o.first)
-		}
+		c.closeSpread(key, o)
 	}
 }
 

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -48,7 +49,7 @@ func (o Options) workers() int {
 	return runtime.NumCPU()
 }
 
-// Engine drives one run. Its verbs are called in the order New, Connect, Join, Load, Drain, Finish, Close by one
+// Engine drives one run. Its verbs are called in the order Start, Connect, Join, Load, Drain, Finish, Close by one
 // goroutine; Close may follow any of them. Event may be called at any time by any goroutine.
 type Engine struct {
 	options   Options
@@ -74,9 +75,9 @@ type Engine struct {
 	stopped bool
 }
 
-// New connects the producers and the observer and computes the schedule; nothing is sent yet. The caller must Close the
+// Start connects the producers and the observer and computes the schedule; nothing is sent yet. The caller must Close the
 // engine.
-func New(ctx context.Context, o Options) (*Engine, error) {
+func Start(ctx context.Context, o Options) (*Engine, error) {
 	topo, err := newTopology(o.Plan, o.Run, o.TopicName, o.Partitions)
 	if err != nil {
 		return nil, err
@@ -275,14 +276,7 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	close(e.signals.finish)
 	e.pacers.Wait()
 	// 2. What is still unanswered gets its last chance; then the clients fail it, and it counts as unsettled.
-	flush, cancel := context.WithTimeout(ctx, flushTimeout)
-	for _, p := range e.producers {
-		if err := p.client.Flush(flush); err != nil {
-			e.Event(results.EventWarning, fmt.Sprintf("producer %s: %d sends were unanswered at the end: %v", p.shape.plan.Name, p.inFlight.Load(), err))
-		}
-		p.client.Close()
-	}
-	cancel()
+	defects := e.closeProducers(ctx)
 	// 3. The topics are read back while the observer still runs.
 	read, cancel := context.WithTimeout(ctx, e.options.Plan.Phases.DrainDeadline+flushTimeout)
 	ref := e.observer.readBack(read, e.options.Seeds, e.options.Plan.Audit.Gaps, e.options.KafkaOpts)
@@ -299,11 +293,47 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	var audit *results.Audit
 	if stopped(e.signals.start) {
 		audit = closeAudit(&auditor{topo: e.topo, swarm: e.swarm, producers: e.producers, reference: ref, totals: e.collector.totals})
+		audit.Defects = append(audit.Defects, defects...)
 	} else {
 		names, count := e.swarm.neverJoined(20)
 		audit = &results.Audit{NeverJoined: names, NeverJoinedCount: count, CorruptionChecked: true}
 	}
+	if stopped(e.swarm.failed) {
+		err = errors.Join(e.swarm.err, err)
+	}
 	return audit, e.health(), err
+}
+
+// closeProducers flushes and closes the producers' Kafka clients, all at once, and returns when every send has its
+// answer: closing fails what is buffered from goroutines of the client's own. What never gets an answer is a defect.
+func (e *Engine) closeProducers(ctx context.Context) (defects []string) {
+	flush, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	var closing sync.WaitGroup
+	for _, p := range e.producers {
+		closing.Go(func() {
+			if err := p.client.Flush(flush); err != nil {
+				e.Event(results.EventWarning, fmt.Sprintf("producer %s: %d sends were unanswered at the end: %v", p.shape.plan.Name, p.inFlight.Load(), err))
+			}
+			p.client.Close()
+		})
+	}
+	closing.Wait()
+	deadline := time.NewTimer(flushTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for _, p := range e.producers {
+		for p.unanswered.Load() > 0 {
+			select {
+			case <-tick.C:
+				continue
+			case <-deadline.C:
+			}
+			return []string{fmt.Sprintf("the Kafka client of producer %s never answered %d sends: their fate is not in the account", p.shape.plan.Name, p.unanswered.Load())}
+		}
+	}
+	return nil
 }
 
 // health is what the generator knows about itself.

@@ -106,10 +106,14 @@ func (o *observer) readAll(ctx context.Context, ends kadm.ListedOffsets, seeds [
 		open += len(parts)
 	}
 	var s Stamp
+	failed := context.DeadlineExceeded
 	for open > 0 {
 		fetches := client.PollFetches(ctx)
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("the final read did not end in time: %w", err)
+		fetches.EachError(func(topic string, partition int32, err error) {
+			failed = fmt.Errorf("read %s partition %d: %w", topic, partition, err)
+		})
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("the final read did not end in time: %w", failed)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			end, unread := left[r.Topic][r.Partition]

@@ -36,8 +36,8 @@ type frame struct {
 	payload []byte
 }
 
-// feed takes the bytes of one read and calls each for every message that they complete. last tells that no further
-// whole frame follows in these bytes. The reader is dead after an error.
+// feed takes the bytes of one read and calls each for every message that they complete. last tells that the message ends
+// where the bytes do: only then is the read's time its own. The reader is dead after an error.
 func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error {
 	data := p
 	if len(r.rest) > 0 {
@@ -61,7 +61,7 @@ func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error 
 		if !ok {
 			continue
 		}
-		if err := each(whole, !startsWholeFrame(data[at:])); err != nil {
+		if err := each(whole, at == len(data)); err != nil {
 			return err
 		}
 	}
@@ -80,12 +80,6 @@ func (r *frameReader) keep(left []byte, inPlace bool) {
 	default:
 		r.rest = append(make([]byte, 0, max(len(left)*2, 512)), left...)
 	}
-}
-
-// startsWholeFrame reports whether data begins with a frame that is there to its end.
-func startsWholeFrame(data []byte) bool {
-	_, _, size, err := parseFrame(data)
-	return err == nil && size > 0
 }
 
 // assemble joins fragments. ok is false while a message is unfinished.

@@ -101,8 +101,15 @@ func TestFrameReaderMarksTheLastOfARead(t *testing.T) {
 	if err := r.feed(stream, func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(lasts) != 2 || lasts[0] || !lasts[1] {
-		t.Errorf("got %v; want [false true]", lasts)
+	if len(lasts) != 2 || lasts[0] || lasts[1] {
+		t.Errorf("two messages and a piece of a third: got %v; want [false false]", lasts)
+	}
+	lasts = nil
+	if err := r.feed(one[2:], func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(lasts) != 1 || !lasts[0] {
+		t.Errorf("the rest of it: got %v; want [true]", lasts)
 	}
 }
 

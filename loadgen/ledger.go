@@ -6,14 +6,15 @@ import (
 )
 
 // ledger is what one producer knows of its sends: how many went to each stream, where each phase began, and which were
-// not acknowledged. The sequence numbers belong to the pacing goroutine until it has ended; the rest is guarded.
+// not acknowledged. What stands above the mutex belongs to the pacing goroutine until it has ended.
 type ledger struct {
 	partSeq []uint64 // next, by partition
 	keySeq  []uint64 // next, by key
 	marks   []ledgerMark
 
+	sent int64
+
 	mu        sync.Mutex
-	sent      int64
 	acked     int64
 	refused   []send
 	unsettled []send // answered neither by an ack nor by a proof that nothing was written

@@ -46,18 +46,12 @@ func newObserver(ctx context.Context, topo *topology, seeds []string, pool *reco
 		return nil, fmt.Errorf("find the ends of the topics %v: %w", topics, err)
 	}
 	o := &observer{topo: topo, client: client, starts: starts, view: newTopicView(topo, gapLimit), at: map[string]map[int32]int64{}, errs: map[string]int64{}}
-	var cells []results.Label
-	for _, phase := range topo.phases {
-		for i := range topo.producers {
-			cells = append(cells, results.Label{Phase: phase.Name, Producer: topo.producers[i].plan.Name})
-		}
-	}
-	o.meter = newMeter(meterLayout{cells, []results.Stage{results.StageKafka}, []string{results.CountObserved}}, pool)
+	o.meter = newMeter(meterLayout{topo.producerCells(), []results.Stage{results.StageKafka}, []string{results.CountObserved}}, pool)
 	for i := range topo.producers {
 		p := &topo.producers[i]
 		parts := make([]*sightings, p.partitions)
 		for k := range parts {
-			parts[k] = newSightings(sightingSlots(p.peakRate(topo.plan), p.partitions))
+			parts[k] = newSightings(sightingSlots(p.peakRate(topo.plan) * p.choose.share(uint32(k))))
 		}
 		o.seen = append(o.seen, parts)
 	}
@@ -84,8 +78,20 @@ func observerOptions(topo *topology, seeds []string) []kgo.Opt {
 		kgo.FetchIsolationLevel(isolation),
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.DisableClientMetrics(),
 		kgo.KeepControlRecords(), // they carry offsets: a topic may end in one
 	}
+}
+
+// producerCells names the cells of meters that are split by load phase and producer, in that order.
+func (t *topology) producerCells() []results.Label {
+	var cells []results.Label
+	for _, phase := range t.phases {
+		for i := range t.producers {
+			cells = append(cells, results.Label{Phase: phase.Name, Producer: t.producers[i].plan.Name})
+		}
+	}
+	return cells
 }
 
 // topics lists the Kafka names of the topics that producers write, each once.

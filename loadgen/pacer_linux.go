@@ -33,8 +33,7 @@ func newPacer() *pacer {
 	p := &pacer{kind: pacerPlain}
 	// Slack and priority are the thread's own; close gives it back with the defaults.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Microsecond), 0, 0, 0)
-	fifo := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: 1}
-	if unix.SchedSetAttr(0, &fifo, 0) == nil {
+	if unix.SchedSetAttr(0, &realtime, 0) == nil {
 		p.kind = pacerRealtime
 	} else if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), pacerNiceness) == nil {
 		p.kind = pacerNice
@@ -48,13 +47,31 @@ func newPacer() *pacer {
 func (p *pacer) close() {
 	switch p.kind {
 	case pacerRealtime:
-		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+		p.relax()
 	case pacerNice:
 		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0)
 	}
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
 	runtime.UnlockOSThread()
 }
+
+// relax gives a realtime priority back, urge takes it again. A generator that is behind its schedule sends without a
+// pause, and must not keep the pipeline, which it may be waiting for, from the processor.
+func (p *pacer) relax() {
+	if p.kind == pacerRealtime {
+		// Clearing RESET_ON_FORK takes a privilege that having set it does not prove.
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
+	}
+}
+
+func (p *pacer) urge() {
+	if p.kind == pacerRealtime {
+		_ = unix.SchedSetAttr(0, &realtime, 0)
+	}
+}
+
+// realtime is the lowest realtime priority: above every ordinary thread.
+var realtime = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: 1}
 
 // until sleeps until the instant at, which has a monotonic reading, and returns at once if it has passed.
 func (p *pacer) until(at time.Time) {

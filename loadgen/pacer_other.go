@@ -11,5 +11,9 @@ func newPacer() *pacer { return &pacer{kind: "timer"} }
 
 func (p *pacer) close() {}
 
+func (p *pacer) relax() {}
+
+func (p *pacer) urge() {}
+
 // until sleeps until the instant at, which has a monotonic reading, and returns at once if it has passed.
 func (p *pacer) until(at time.Time) { time.Sleep(time.Until(at)) }

@@ -20,6 +20,9 @@ const markerEvery = 250 * time.Millisecond
 // pacerGrain is the longest that the pacing goroutine sleeps without looking whether it is to stop.
 const pacerGrain = 20 * time.Millisecond
 
+// relaxAfter is how far behind its schedule a producer gives its priority back, until it has caught up.
+const relaxAfter = 5 * time.Millisecond
+
 // lateAfter is the send lag from which a message counts as late.
 const lateAfter = time.Millisecond
 
@@ -43,8 +46,9 @@ type producer struct {
 	ackMu  sync.Mutex
 	acked  *meter // cells: load phases; stages: ack
 
-	inFlight atomic.Int64
-	pacing   string // how due times were waited for; set when the load begins
+	inFlight   atomic.Int64 // data messages without an answer
+	unanswered atomic.Int64 // messages of any kind whose answer is not booked yet
+	pacing     string       // how due times were waited for; set when the load begins
 }
 
 // The stages and counters of the producers' meters.
@@ -105,8 +109,10 @@ func (s *producerShape) peakRate(p *scenarios.Plan) float64 {
 	return peak
 }
 
-// maxBufferedBytes bounds what one producer may hold while a broker stalls.
-const maxBufferedBytes = 1 << 30
+// bufferBytes is what a producer may hold while a broker stalls; the plan's limits keep it in bounds.
+func bufferBytes(plan scenarios.Producer, rate float64) int {
+	return int(rate*plan.Stall.Seconds()*float64(plan.Size.Max)) + 64<<20
+}
 
 // producerOptions sizes the buffer so that a stalled broker shows as ack latency and never holds up the schedule.
 func producerOptions(plan scenarios.Producer, seeds []string, rate float64) []kgo.Opt {
@@ -116,7 +122,8 @@ func producerOptions(plan scenarios.Producer, seeds []string, rate float64) []kg
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(plan.Linger),
 		kgo.MaxBufferedRecords(int(rate*plan.Stall.Seconds()) + 10_000),
-		kgo.MaxBufferedBytes(maxBufferedBytes),
+		kgo.MaxBufferedBytes(bufferBytes(plan, rate)),
+		kgo.DisableClientMetrics(), // its traffic is not the pipeline's
 		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.ProducerBatchMaxBytes(int32(max(1_000_000, plan.Size.Max+1024))),
 		kgo.ProducerBatchCompression(compressionOf(plan.Compression)),
@@ -195,6 +202,7 @@ func (p *producer) load(s *signals) {
 	p.pacing = pace.kind
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
+	behind := false
 	for cur := p.shape.schedule.Cursor(); !cur.Done(); {
 		now := time.Since(start)
 		if now >= nextMark {
@@ -209,6 +217,13 @@ func (p *producer) load(s *signals) {
 			nextMark = now + markerEvery
 		}
 		due := cur.Due()
+		if late := now-due > relaxAfter; late != behind && (late || due > now) {
+			if behind = late; behind {
+				pace.relax()
+			} else {
+				pace.urge()
+			}
+		}
 		if due > now {
 			wake := min(due, now+pacerGrain)
 			pace.until(start.Add(wake))
@@ -242,10 +257,9 @@ func (p *producer) send(i uint64, phase int, dueAt int64) {
 	p.stamp(m, KindData, s, dueAt, sentAt)
 	m.phase, m.sentAt, m.send = phase, sentAt, s
 
-	p.ledger.mu.Lock()
 	p.ledger.sent++
-	p.ledger.mu.Unlock()
 	p.inFlight.Add(1)
+	p.unanswered.Add(1)
 	p.paceMu.Lock()
 	p.paced.record(phase, 0, sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
@@ -306,6 +320,7 @@ func (p *producer) sendMarker(kind Kind, key, partition uint32) {
 	now := time.Now().UnixNano()
 	p.stamp(m, kind, p.ledger.at(key, partition), now, now)
 	m.phase = -1
+	p.unanswered.Add(1)
 	p.client.TryProduce(m, &m.record, onAnswer)
 }
 
@@ -323,6 +338,7 @@ func (p *producer) answered(m *message, err error) {
 	if err == nil {
 		p.pool.Put(m)
 	}
+	p.unanswered.Add(-1)
 }
 
 func (p *producer) book(m *message, err error) {

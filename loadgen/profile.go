@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 )
@@ -12,8 +11,6 @@ import (
 // profile is how a target is spoken to: how a client subscribes and what frames without a stamp mean. It is data.
 type profile struct {
 	name string
-	// query subscribes by one query parameter a channel, of this name.
-	query string
 	// subscribe is a text frame sent once connected, with {channels} for a JSON array of names; empty for none.
 	subscribe string
 	// control are the beginnings of frames that carry no record and are none of the audit's business.
@@ -44,22 +41,6 @@ func profileOf(name string) (profile, error) {
 		return profile{name: name}, nil
 	}
 	return profile{}, fmt.Errorf("no wire profile %q; there are reference and bare", name)
-}
-
-// url is where a client with these channels connects.
-func (p *profile) url(base string, channels []string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", fmt.Errorf("parse the target's URL: %w", err)
-	}
-	if p.query != "" {
-		q := u.Query()
-		for _, c := range channels {
-			q.Add(p.query, c)
-		}
-		u.RawQuery = q.Encode()
-	}
-	return u.String(), nil
 }
 
 // greeting is what a client sends once connected; nil for nothing.
@@ -101,8 +82,10 @@ func (p *profile) meaning(payload []byte) meaning {
 
 // notice is what a target says it dropped for one client.
 type notice struct {
-	Kind  string `json:"kind"`
-	Count int64  `json:"count"`
+	Kind      string `json:"kind"`
+	Channel   string `json:"channel"`
+	Partition int    `json:"partition"`
+	Count     int64  `json:"count"`
 }
 
 func parseNotice(payload []byte) (notice, error) {

@@ -25,7 +25,6 @@ const (
 	purposeSize
 	purposePayload
 	purposeArrivals
-	purposeCell
 	purposeBackoff
 )
 

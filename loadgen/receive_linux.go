@@ -22,10 +22,11 @@ type receiveSpace struct {
 	control [128]byte
 	vector  unix.Iovec
 	header  unix.Msghdr
+	reply   fdWriter
 }
 
 // receive reads conn until it ends, calling handle for each read with the worker locked. kernelAt is when the kernel
-// had the newest of the bytes (0 where it does not say), readAt when the program had them. write sends bytes without
+// had the newest of the bytes (0 where it does not say), readAt when the program had them, reply sends bytes without
 // waiting. It returns io.EOF when the peer closed, handle's error, or the connection's.
 //
 // The bytes are read inside the readiness callback, non-blocking and into the worker's own space, so that a connection
@@ -54,7 +55,8 @@ func receive(conn net.Conn, lock sync.Locker, space *receiveSpace, handle receiv
 		case err == nil && n == 0:
 			failed = io.EOF
 		case err == nil:
-			failed = handle(space.data[:n], kernelAt, time.Now().UnixNano(), fdWriter(fd))
+			space.reply = fdWriter(fd)
+			failed = handle(space.data[:n], kernelAt, time.Now().UnixNano(), &space.reply)
 		default:
 			failed = err
 		}
@@ -130,8 +132,8 @@ func (s *receiveSpace) kernelTime() int64 {
 type fdWriter uintptr
 
 // Write fails with EAGAIN where the socket takes nothing, and with io.ErrShortWrite where it takes a part.
-func (w fdWriter) Write(p []byte) (int, error) {
-	n, err := unix.Write(int(w), p)
+func (w *fdWriter) Write(p []byte) (int, error) {
+	n, err := unix.Write(int(*w), p)
 	if err != nil {
 		return 0, fmt.Errorf("write to the target: %w", err)
 	}

@@ -1,6 +1,9 @@
 package loadgen
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // sightings remembers when the observer read each recent message of one producer's partition, so that a delivery can be
 // compared with the observer's read of the same message. The observer writes, workers read; a slot that was overwritten
@@ -34,11 +37,13 @@ func (s *sightings) get(seq uint64) (at int64, ok bool) {
 	return at, slot.seq.Load() == seq+1
 }
 
-// sightingSlots sizes the memory for ten seconds of a partition's messages, within bounds.
-func sightingSlots(rate float64, partitions int) int {
-	want := rate * 10 / float64(partitions)
+// sightingsLast is how long a message's sighting is kept, at the planned rate: longer than stalls that a run survives.
+const sightingsLast = 30 * time.Second
+
+// sightingSlots sizes the memory for a partition's rate, messages per second, within bounds of 16 KiB and 16 MiB.
+func sightingSlots(rate float64) int {
 	n := 1 << 10
-	for float64(n) < want && n < 1<<17 {
+	for float64(n) < rate*sightingsLast.Seconds() && n < 1<<20 {
 		n <<= 1
 	}
 	return n

@@ -175,13 +175,16 @@ func sumAround(value []byte, offset int) uint32 {
 	return crc32.Update(sum, castagnoli, value[offset+StampSize:])
 }
 
-// ValueIntact reports whether the value that the stamp at frame[at:] belongs to is whole and unchanged, and where in
-// the frame it ends; end is at+StampSize where the frame does not hold the value.
+// ValueIntact reports whether the value that the stamp at frame[at:] belongs to is whole and unchanged, and where to look
+// for the next stamp: behind the value, or right behind this stamp where the value can't be trusted to be there.
 func (s *Stamp) ValueIntact(frame []byte, at int) (intact bool, end int) {
 	begin := at - int(s.Offset)
 	stop := begin + int(s.ValueSize)
 	if begin < 0 || stop > len(frame) || stop < at+StampSize {
 		return false, at + StampSize
 	}
-	return sumAround(frame[begin:stop], int(s.Offset)) == s.ValueSum, stop
+	if sumAround(frame[begin:stop], int(s.Offset)) != s.ValueSum {
+		return false, at + StampSize
+	}
+	return true, stop
 }

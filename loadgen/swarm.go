@@ -40,22 +40,22 @@ type swarm struct {
 	err      error
 
 	dialMu   sync.Mutex
-	dialErrs map[string]int64
+	dialErrs remarks
 
-	wg sync.WaitGroup
+	closing atomic.Bool // life has ended: a read that goes on for ever ends too
+	wg      sync.WaitGroup
 }
 
-// client is one WebSocket client. Its worker's mutex guards all but the first four fields, which never change.
+// client is one WebSocket client. Its worker's mutex guards all but the first three fields, which never change.
 type client struct {
 	group, index int
 	worker       *worker
-	url          string
 
 	trackers []tracker
 	frames   frameReader
 	out      []byte
 	stats    clientStats
-	shed     int64 // messages that the target said it dropped for this client
+	shed     map[int]int64 // messages that the target said it dropped for this client, by partition or key
 	sessions int
 	fed      bool // anything but control frames came from the target
 	thrown   bool // the target closed the newest session and there is no other
@@ -71,7 +71,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	}
 	s := &swarm{
 		topo: topo, profile: prof, dialer: newDialer(o.NetDial), url: o.URL, topicName: o.TopicName, seen: seen, producers: producers,
-		failed: make(chan struct{}), dialErrs: map[string]int64{},
+		failed: make(chan struct{}),
 	}
 	s.phase.Store(-1)
 	s.loadUnix.Store(1 << 62)
@@ -89,23 +89,17 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 		})
 	}
 	for g := range topo.groups {
-		if err := s.populate(g); err != nil {
-			return nil, err
-		}
+		s.populate(g)
 	}
 	return s, nil
 }
 
 // populate makes the clients of a group and registers what they wait for.
-func (s *swarm) populate(g int) error {
+func (s *swarm) populate(g int) {
 	group := &s.topo.groups[g]
 	slab := make([]tracker, group.plan.Count*group.perClient)
 	for i := range group.plan.Count {
-		url, err := s.profile.url(s.url, s.channels(g, i))
-		if err != nil {
-			return err
-		}
-		c := &client{group: g, index: i, url: url, worker: s.workers[len(s.clients)%len(s.workers)]}
+		c := &client{group: g, index: i, worker: s.workers[len(s.clients)%len(s.workers)]}
 		c.trackers, slab = slab[:group.perClient:group.perClient], slab[group.perClient:]
 		for stream := range c.trackers {
 			if !s.topo.expects(group, i, stream) {
@@ -119,7 +113,6 @@ func (s *swarm) populate(g int) error {
 		}
 		s.clients = append(s.clients, c)
 	}
-	return nil
 }
 
 func (s *swarm) channels(g, client int) []string {
@@ -159,8 +152,9 @@ func (s *swarm) fail(err error) {
 const maxDials = 256
 
 // connect starts all clients at their groups' connect rates and waits until each has been connected once, or ctx ends.
-// The clients live until life ends; wait returns after the last of them.
+// The clients live until life ends; wg tells when the last of them has gone.
 func (s *swarm) connect(ctx, life context.Context) error {
+	context.AfterFunc(life, func() { s.closing.Store(true) })
 	gate := make(chan struct{}, maxDials)
 	groups := make([][]*client, len(s.topo.groups))
 	for _, c := range s.clients {
@@ -219,7 +213,7 @@ func (s *swarm) connectError(ctx context.Context) error {
 func (s *swarm) dialCauses() string {
 	s.dialMu.Lock()
 	defer s.dialMu.Unlock()
-	return causes(s.dialErrs)
+	return causes(s.dialErrs.all)
 }
 
 // causes lists the three most frequent reasons.
@@ -271,7 +265,7 @@ func (s *swarm) dialOne(life context.Context, c *client, gate chan struct{}) (ne
 	}
 	defer func() { <-gate }()
 	begin := time.Now()
-	conn, early, err := s.dialer.dial(life, c.url)
+	conn, early, err := s.dialer.dial(life, s.url)
 	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
@@ -281,7 +275,7 @@ func (s *swarm) dialOne(life context.Context, c *client, gate chan struct{}) (ne
 	if err != nil {
 		c.worker.meter.count(cell, countConnectFail, 1)
 		s.dialMu.Lock()
-		s.dialErrs[err.Error()]++
+		s.dialErrs.add(plainError(err).Error())
 		s.dialMu.Unlock()
 		return nil, nil, err
 	}
@@ -312,6 +306,9 @@ func (s *swarm) session(life context.Context, c *client, conn net.Conn, early []
 	}
 	w := c.worker
 	handle := func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
+		if s.closing.Load() {
+			return net.ErrClosed
+		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
 	if len(early) > 0 {
@@ -370,13 +367,16 @@ func (s *swarm) thrownOut(c *client, why error) {
 	}
 }
 
-// plainError strips addresses of connections, so that the same reason of many clients counts as one.
+// plainError strips the connection's own address, so that the same reason of many clients counts as one.
 func plainError(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	if !errors.As(err, &op) {
+		return err
+	}
+	if op.Addr == nil {
 		return fmt.Errorf("%s: %w", op.Op, op.Err)
 	}
-	return err
+	return fmt.Errorf("%s %s: %w", op.Op, op.Addr, op.Err)
 }
 
 // join waits until every stream of every client is in force, or ctx ends.

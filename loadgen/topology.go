@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/weirbench/weir/scenarios"
 )
@@ -139,6 +141,16 @@ func (g *groupShape) streamOf(client int, s *Stamp) (stream int, seq uint64) {
 		return -1, 0
 	}
 	return local*width + at, s.KeySeq
+}
+
+// keyOf is the key id of a channel TOPIC/KEY, or −1.
+func keyOf(channel string) int {
+	name := channel[strings.LastIndexByte(channel, '/')+1:]
+	id, err := strconv.Atoi(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyz"))
+	if err != nil || scenarios.KeyName(id) != name {
+		return -1
+	}
+	return id
 }
 
 // streamID names a stream of the group's client: its producer, and its partition or its key.

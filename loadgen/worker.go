@@ -38,11 +38,11 @@ type awaited struct {
 
 // sample is the first and last delivery of one sampled message as one worker saw them.
 type sample struct {
-	producer, partition uint32
-	seq                 uint64
-	first, last         int64
-	clients             int32
-	phase               int
+	producer, partition, key uint32
+	seq                      uint64
+	first, last              int64
+	clients                  int64
+	phase                    int
 }
 
 // The stages of a client's meter, in the order of clientStages.
@@ -138,7 +138,10 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 	case opPing:
 		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
 		if _, err := reply.Write(c.out); err != nil {
-			return fmt.Errorf("answer a ping: %w", err)
+			w.remarks.add(fmt.Sprintf("a ping could not be answered: %v", err)) // a broken connection shows at the next read
+			if errors.Is(err, io.ErrShortWrite) {
+				return err // nothing can follow half a frame
+			}
 		}
 	case opClose:
 		c.out = appendClientFrame(c.out[:0], opClose, f.payload)
@@ -204,12 +207,29 @@ func (w *worker) takeControl(c *client, payload []byte) {
 	case meansRefusal:
 		w.remarks.add(fmt.Sprintf("the target refused a request: %.200s", payload))
 	case meansNotice:
-		// A count below one, or one that no run can have, reports nothing.
-		if n, err := parseNotice(payload); err == nil && n.Kind == "dropped" && n.Count > 0 && n.Count <= maxSeq {
-			c.shed += n.Count
-			w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
-		}
+		w.takeNotice(c, payload)
 	}
+}
+
+// takeNotice books what the target says it dropped for this client, by the partition or key of the channel it names: it
+// excuses what is missing there and nowhere else. A count below one, or one that no run can have, reports nothing.
+func (w *worker) takeNotice(c *client, payload []byte) {
+	n, err := parseNotice(payload)
+	if err != nil || n.Kind != "dropped" || n.Count < 1 || n.Count > maxSeq {
+		w.remarks.add(fmt.Sprintf("the target told a client: %.200s", payload))
+		return
+	}
+	id := n.Partition
+	if group := &w.swarm.topo.groups[c.group]; !group.plan.Subscribe.All {
+		id = keyOf(n.Channel)
+	}
+	if c.shed == nil {
+		c.shed = map[int]int64{}
+	}
+	if _, known := c.shed[id]; known || len(c.shed) < len(c.trackers) {
+		c.shed[id] += n.Count
+	}
+	w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
 }
 
 // takeMarker takes a join or final marker.
@@ -323,7 +343,8 @@ func (w *worker) await(a awaited) {
 // sample books one delivery of a message if it is one of those sampled for the fan-out spread. Consecutive deliveries
 // of one message meet in the newest entries, so that a short look back finds it.
 func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
-	if s.PartSeq&w.swarm.sampleMask[s.Producer] != 0 {
+	// The mix keeps keys that go round with the sequence numbers from being sampled always or never.
+	if mix(s.PartSeq)&w.swarm.sampleMask[s.Producer] != 0 {
 		return
 	}
 	const lookBack = 32
@@ -335,7 +356,7 @@ func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
 			return
 		}
 	}
-	w.spread = append(w.spread, sample{s.Producer, s.Partition, s.PartSeq, arrivedAt, arrivedAt, 1, phase})
+	w.spread = append(w.spread, sample{s.Producer, s.Partition, s.Key, s.PartSeq, arrivedAt, arrivedAt, 1, phase})
 }
 
 // workerReading is what a worker held at a hand-over.

@@ -162,10 +162,14 @@ func TestLateArrivalIsDeliveredAndTimed(t *testing.T) {
 	s := p.run(t)
 	wantClasses(t, s, results.Classes{})
 	wantExit(t, s, report.ExitPassed)
-	for name, l := range map[string]report.Latency{"e2e": s.Latency.E2E, "uncorrected": s.Latency.E2EUncorrected, "gateway": s.Latency.Gateway} {
+	for name, l := range map[string]report.Latency{"e2e": s.Latency.E2E, "uncorrected": s.Latency.E2EUncorrected} {
 		if got := time.Duration(l.MaxNS); got < late {
 			t.Errorf("max of %s: got %v; want at least %v", name, got, late)
 		}
+	}
+	// The observer may read the message later than the gateway did.
+	if got := time.Duration(s.Latency.Gateway.MaxNS); got < late/2 {
+		t.Errorf("max of gateway: got %v; want about %v or more", got, late)
 	}
 }
 

@@ -46,6 +46,7 @@ func TestRefusedSendsAreNotExpected(t *testing.T) {
 	p = newPipeline(t, testkit.Options{Fault: duringLoad(func() {
 		p.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testTopic, Err: kerr.MessageTooLarge, Count: 7})
 	})})
+	p.plan.Phases.DrainDeadline = 3 * time.Second
 	s := p.run(t)
 	r := reference(t, s)
 	if r.Refused < 7 || r.Refused >= sent {
@@ -108,7 +109,7 @@ func TestStalledBrokerShowsAsAckLatency(t *testing.T) {
 		})
 	})})
 	p.plan.Phases.Measure[0].Duration = 2 * testMeasure
-	p.plan.Phases.DrainDeadline = 5 * time.Second
+	p.plan.Phases.DrainDeadline = 20 * time.Second // nothing is missing, so it ends when all has come
 	s := p.run(t)
 	wantClasses(t, s, results.Classes{Expected: 2 * sent * followers})
 	for name, l := range map[string]report.Latency{"ack": s.Latency.Ack, "e2e": s.Latency.E2E, "kafka": s.Latency.Kafka} {
@@ -167,6 +168,7 @@ func TestDoubledInTheTopicIsChargedToKafka(t *testing.T) {
 	p = newPipeline(t, testkit.Options{Fault: duringLoad(func() {
 		p.kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: testTopic, Err: kerr.NotEnoughReplicasAfterAppend, Count: 5})
 	})})
+	p.plan.Phases.DrainDeadline = 20 * time.Second // the producer waits longer before each further attempt
 	p.plan.Producers[0].Acks = "leader"
 	s := p.run(t)
 	r := reference(t, s)

@@ -1,8 +1,6 @@
 package runner
 
 import (
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -69,7 +67,7 @@ func smallPlan(seeds []string, url string) *scenarios.Plan {
 			{Name: "whole", Count: wholeClients, ConnectRate: 1000, Subscribe: scenarios.Subscribe{Topic: testTopic, All: true}, Reconnect: true},
 		},
 		Phases: scenarios.Phases{
-			ConnectDeadline: 10 * time.Second, JoinDeadline: 10 * time.Second, DrainDeadline: time.Second,
+			ConnectDeadline: 10 * time.Second, JoinDeadline: 10 * time.Second, DrainDeadline: 2 * time.Second,
 			Measure: []scenarios.MeasurePhase{{Name: "steady", Duration: testMeasure}},
 		},
 		Thresholds: []scenarios.Threshold{},
@@ -90,18 +88,11 @@ func runPlan(t *testing.T, plan *scenarios.Plan) *report.Summary {
 	if err != nil {
 		t.Fatalf("run: %v", err)
 	}
-	text, err := os.ReadFile(filepath.Join(dir, report.SummaryName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var written report.Summary
-	if err := json.Unmarshal(text, &written); err != nil {
-		t.Fatalf("read %s: %v", report.SummaryName, err)
-	}
+	written := readSummary(t, dir)
 	if got, want := written.Audit.Classes, said.Audit.Classes; got != want {
 		t.Errorf("summary.json has the classes %+v; Run returned %+v", got, want)
 	}
-	return &written
+	return written
 }
 
 // sent is the number of messages that the small plan sends.

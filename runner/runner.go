@@ -161,7 +161,7 @@ func (r *run) execute(ctx context.Context) (*results.Audit, *results.Health, err
 	if err := r.standUp(ctx); err != nil {
 		return nil, nil, cause(ctx, err)
 	}
-	engine, err := loadgen.New(ctx, loadgen.Options{
+	engine, err := loadgen.Start(ctx, loadgen.Options{
 		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
 	})
