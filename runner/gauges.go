@@ -24,6 +24,7 @@ type part struct {
 	cpuName string
 	rssName string
 	cpu     float64
+	known   bool // cpu is of the last reading
 }
 
 func newGauges(kafka, target []int) *gauges {
@@ -45,13 +46,14 @@ func (g *gauges) read() map[string]float64 {
 		}
 		use, err := testbed.Usage(p.pids)
 		if err != nil {
+			p.known = false
 			continue
 		}
-		if !g.first {
+		if p.known {
 			out[p.cpuName] = (use.CPUSeconds - p.cpu) / span
 		}
 		out[p.rssName] = float64(use.RSSBytes)
-		p.cpu = use.CPUSeconds
+		p.cpu, p.known = use.CPUSeconds, true
 	}
 	if use, err := selfUse(); err == nil {
 		if !g.first {

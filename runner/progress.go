@@ -19,12 +19,52 @@ type statusLine struct {
 	phase     string
 }
 
-// say prints a line for the user.
-func (r *run) say(line string) {
-	if r.o.Progress != nil {
-		r.o.Progress(line)
+// lines hands lines to the user's function from one goroutine, so that a terminal that takes none can't hold up the run:
+// what does not fit in between is dropped.
+type lines struct {
+	queue chan string
+	done  chan struct{}
+}
+
+// maxLines bounds the lines that wait, and lastLines is how long the end of a run waits for them to be taken.
+const (
+	maxLines  = 64
+	lastLines = time.Second
+)
+
+func newLines(print func(string)) *lines {
+	l := &lines{queue: make(chan string, maxLines), done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		for line := range l.queue {
+			if print != nil {
+				print(line)
+			}
+		}
+	}()
+	return l
+}
+
+func (l *lines) add(line string) {
+	select {
+	case l.queue <- line:
+	default:
 	}
 }
+
+// close waits for the last lines, or leaves the goroutine to a terminal that takes none.
+func (l *lines) close() {
+	close(l.queue)
+	timer := time.NewTimer(lastLines)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+	case <-timer.C:
+	}
+}
+
+// say shows the user a line.
+func (r *run) say(line string) { r.lines.add(line) }
 
 // progress adds an interval to the figures and prints them every few seconds and at each phase's end.
 func (r *run) progress(iv *results.Interval) {

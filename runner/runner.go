@@ -46,9 +46,9 @@ var errAborted = errors.New("a threshold with abort can no longer hold")
 // stopTimeout bounds the orderly end of each part of the testbed; after it the part is killed.
 const stopTimeout = 5 * time.Second
 
-// Run makes one run and returns its summary. The run directory is complete, summary and reports included, also where
-// the run was interrupted (ctx ended, with ErrInterrupted as its cause) or failed midway: then the summary's status says
-// so. An error means that there is no run to report on.
+// Run makes one run and returns its summary and directory. The directory is complete, summary and reports included, also
+// where the run was interrupted (ctx ended, with ErrInterrupted as its cause) or failed midway: then the summary's status
+// says so. An error means that the directory is not what it should be; a summary beside it is of what there is.
 func Run(ctx context.Context, o Options) (*report.Summary, string, error) {
 	id := newRunID()
 	dir := o.Dir
@@ -59,11 +59,12 @@ func Run(ctx context.Context, o Options) (*report.Summary, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	r := &run{o: o, id: id, dir: dir, writer: writer, judge: report.NewJudge(o.Plan)}
-	if err := r.record(ctx); err != nil {
-		return nil, dir, err
-	}
-	return finish(dir)
+	r := &run{o: o, id: id, dir: dir, writer: writer, judge: report.NewJudge(o.Plan), lines: newLines(o.Progress)}
+	logged := r.record(ctx)
+	r.lines.close()
+	// A log that could not be kept to its end is still worth reading.
+	summary, dir, err := finish(dir)
+	return summary, dir, errors.Join(logged, err)
 }
 
 // finish reads the directory back and writes what is derived from it: the report sees the log alone, as `weir report`
@@ -100,48 +101,42 @@ type run struct {
 	dir    string
 	writer *results.Writer
 	judge  *report.Judge
+	lines  *lines
 
 	kafka  *testbed.Kafka
 	target *testbed.Target
 	engine *loadgen.Engine
 	gauges *gauges
-	abort  context.CancelCauseFunc
+	abort  context.CancelCauseFunc // ends the load
 	status statusLine
+	over   bool // an abort threshold was breached and told
 }
 
 // record runs the scenario and writes the log to its end. The error is that of the log: a run that failed is a record
 // too.
 func (r *run) record(ctx context.Context) error {
 	if err := r.writer.Plan(r.o.Plan); err != nil {
-		return err
+		return errors.Join(err, r.writer.Close())
 	}
-	ctx, abort := context.WithCancelCause(ctx)
-	defer abort(nil)
-	r.abort = abort
 	audit, health, failure := r.execute(ctx)
 	// 4. The testbed ends: first the target, then the brokers that it reads from.
-	if err := r.stopTestbed(); err != nil && failure == nil {
-		failure = err
-	}
+	r.stopTestbed()
 	// 5. The log is closed.
+	var lost error
 	if audit != nil {
-		if err := r.writer.Audit(audit); err != nil {
-			return err
-		}
+		lost = errors.Join(lost, r.writer.Audit(audit))
 	}
 	if health != nil {
-		if err := r.writer.Health(health); err != nil {
-			return err
-		}
+		lost = errors.Join(lost, r.writer.Health(health))
 	}
-	if err := r.writer.End(r.end(failure)); err != nil {
-		return err
+	if failure == nil {
+		failure = lost
 	}
-	return r.writer.Close()
+	return errors.Join(lost, r.writer.End(end(failure)), r.writer.Close())
 }
 
 // end says how the run ended.
-func (r *run) end(failure error) *results.End {
+func end(failure error) *results.End {
 	e := &results.End{AtNS: time.Now().UnixNano(), Status: results.StatusComplete}
 	switch {
 	case failure == nil:
@@ -156,40 +151,66 @@ func (r *run) end(failure error) *results.End {
 }
 
 // execute stands the testbed up, loads it and closes the account. What it returns beside the failure is what there is.
-func (r *run) execute(ctx context.Context) (*results.Audit, *results.Health, error) {
+func (r *run) execute(user context.Context) (*results.Audit, *results.Health, error) {
+	// alive ends when a part of the pipeline dies or the engine fails; going, the load's, also when the user interrupts or
+	// a threshold aborts.
+	alive, die := context.WithCancelCause(context.Background())
+	defer die(nil)
+	going, abort := context.WithCancelCause(alive)
+	defer abort(nil)
+	defer context.AfterFunc(user, func() { abort(context.Cause(user)) })()
+	r.abort = abort
+
 	// 1. The testbed.
-	if err := r.standUp(ctx); err != nil {
-		return nil, nil, cause(ctx, err)
+	if err := r.standUp(going); err != nil {
+		return nil, nil, cause(going, err)
 	}
-	engine, err := loadgen.Start(ctx, loadgen.Options{
+	engine, err := loadgen.Start(going, loadgen.Options{
 		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
 	})
 	if err != nil {
-		return nil, nil, cause(ctx, err)
+		return nil, nil, cause(going, err)
 	}
 	defer engine.Close()
 	r.engine = engine
-	unwatch := r.watch(ctx)
-	defer unwatch()
+	defer r.watch(die)()
 	// 2. The phases.
-	failure := r.walk(ctx)
-	// 3. Drain and account, on time of their own: the user's interrupt ended ctx.
-	after, cancel := r.timeToFinish(failure)
-	defer cancel()
+	failure := r.walk(going)
+	// 3. Drain and account. An interrupt or an abort of the load leaves the drain its time; what comes during the drain
+	//    ends it.
 	if started(failure) {
-		r.say("drain")
-		engine.Drain(after)
+		failure = r.drain(alive, going, failure)
 	}
-	audit, health, err := engine.Finish(after)
+	finish, cancel := context.WithTimeout(context.Background(), r.timeToFinish(alive))
+	defer cancel()
+	audit, health, err := engine.Finish(finish)
+	r.resources(health)
 	if n := engine.Unmatched(); n > 0 {
 		r.warn(fmt.Sprintf("%d deliveries are missing from the gateway stage: the observer's read of the same message was not found in time", n))
 	}
-	r.resources(health)
-	if failure == nil {
+	switch {
+	case failure != nil:
+	case err != nil:
 		failure = err
+	default:
+		failure = context.Cause(going)
 	}
 	return audit, health, failure
+}
+
+// drain closes the streams and returns what ended the load or the drain early.
+func (r *run) drain(alive, going context.Context, failure error) error {
+	r.say("drain")
+	ctx := going
+	if failure != nil {
+		ctx = alive
+	}
+	r.engine.Drain(ctx)
+	if failure == nil && ctx.Err() != nil {
+		failure = context.Cause(ctx)
+	}
+	return failure
 }
 
 // loadFailure wraps what ended the load early: the account is closed all the same.
@@ -203,14 +224,12 @@ func started(failure error) bool {
 	return failure == nil || errors.As(failure, &during)
 }
 
-// timeToFinish bounds drain and account. After a part of the pipeline has died there is little to wait for.
-func (r *run) timeToFinish(failure error) (context.Context, context.CancelFunc) {
-	limit := r.o.Plan.Phases.DrainDeadline*2 + 30*time.Second
-	var dead *deadError
-	if errors.As(failure, &dead) {
-		limit = 3 * time.Second
+// timeToFinish bounds the account. Where a part of the pipeline has died there is little to wait for.
+func (r *run) timeToFinish(alive context.Context) time.Duration {
+	if alive.Err() != nil {
+		return 3 * time.Second
 	}
-	return context.WithTimeout(context.Background(), limit)
+	return r.o.Plan.Phases.DrainDeadline + 30*time.Second
 }
 
 // walk goes through connect, join and the load.
@@ -247,19 +266,23 @@ func (e *deadError) Error() string { return fmt.Sprintf("%s ended during the run
 func (e *deadError) Unwrap() error { return e.err }
 
 // watch ends the run when the target, the brokers or the engine end. The returned function waits for the watcher.
-func (r *run) watch(ctx context.Context) func() {
+func (r *run) watch(die context.CancelCauseFunc) func() {
 	done := make(chan struct{})
 	stop := make(chan struct{})
+	dead := func(part string, err error) {
+		death := &deadError{part, err}
+		r.engine.Event(results.EventTarget, death.Error())
+		die(death)
+	}
 	go func() {
 		defer close(done)
 		select {
 		case <-r.target.Done():
-			r.die(&deadError{"the target", r.target.Err()})
+			dead("the target", r.target.Err())
 		case <-r.kafka.Done():
-			r.die(&deadError{"Kafka", r.kafka.Err()})
+			dead("Kafka", r.kafka.Err())
 		case <-r.engine.Failed():
-			r.abort(r.engine.Err())
-		case <-ctx.Done():
+			die(r.engine.Err())
 		case <-stop:
 		}
 	}()
@@ -269,30 +292,23 @@ func (r *run) watch(ctx context.Context) func() {
 	}
 }
 
-func (r *run) die(err *deadError) {
-	r.engine.Event(results.EventTarget, err.Error())
-	r.abort(err)
-}
-
 // sink takes each interval from the engine's collector: it is the only writer of the log while the load runs.
 func (r *run) sink(iv *results.Interval, events []results.Event) error {
+	if err := r.judge.Add(iv); err != nil {
+		return err
+	}
+	if breached := r.judge.Breached(); len(breached) > 0 && !r.over {
+		r.over = true
+		events = append(events, results.Event{AtNS: iv.EndAt, Kind: results.EventThreshold, Phase: iv.Phase, Text: breached[0].Text})
+		r.abort(fmt.Errorf("%w: %s", errAborted, breached[0].Text))
+	}
 	for i := range events {
 		if err := r.writer.Event(&events[i]); err != nil {
 			return err
 		}
 	}
-	if err := r.writer.Interval(iv); err != nil {
-		return err
-	}
-	if err := r.judge.Add(iv); err != nil {
-		return err
-	}
 	r.progress(iv)
-	if breached := r.judge.Breached(); len(breached) > 0 {
-		r.engine.Event(results.EventThreshold, breached[0].Text)
-		r.abort(fmt.Errorf("%w: %s", errAborted, breached[0].Text))
-	}
-	return nil
+	return r.writer.Interval(iv)
 }
 
 // warn writes a doubt into the log. The collector has ended when it is called.
@@ -341,19 +357,24 @@ func (r *run) standUp(ctx context.Context) error {
 	return r.writer.Environment(r.environment())
 }
 
-// stopTestbed ends what standUp started, in the order of the data. Topics of a cluster that is not ours are removed.
-func (r *run) stopTestbed() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*stopTimeout)
-	defer cancel()
-	var errs []error
-	if r.target != nil {
-		errs = append(errs, r.target.Stop(ctx))
-	}
-	if r.kafka != nil {
-		if r.o.Plan.Kafka.Provider == scenarios.ProviderExternal {
-			errs = append(errs, r.kafka.DeleteTopics(ctx))
+// stopTestbed ends what standUp started, in the order of the data, and removes this run's topics from a cluster that is
+// not weir's own. What does not go as it should is a warning: the run has been measured.
+func (r *run) stopTestbed() {
+	step := func(what string, do func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		if err := do(ctx); err != nil {
+			r.warn(fmt.Sprintf("%s: %v", what, err))
 		}
-		errs = append(errs, r.kafka.Stop(ctx))
 	}
-	return errors.Join(errs...)
+	if r.target != nil {
+		step("stop the target", r.target.Stop)
+	}
+	if r.kafka == nil {
+		return
+	}
+	if r.o.Plan.Kafka.Provider == scenarios.ProviderExternal {
+		step("remove the run's topics", func(ctx context.Context) error { return r.kafka.DeleteTopics(ctx) })
+	}
+	step("stop Kafka", r.kafka.Stop)
 }

@@ -138,6 +138,71 @@ func TestInterruptDrainsAndReports(t *testing.T) {
 	w.gone(pids)
 }
 
+// draining starts a run whose gateway is stopped, so that its drain lasts until something ends it.
+func draining(t *testing.T) *weir {
+	t.Helper()
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 3s", 1), "deadline: 10s", "deadline: 80s", 1))
+	w.measuring()
+	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 60*time.Second, "the drain begins", func() bool { return strings.Contains(w.stderr.String(), "  drain\n") })
+	return w
+}
+
+// TestInterruptEndsTheDrain: the drain would wait for its deadline.
+func TestInterruptEndsTheDrain(t *testing.T) {
+	w := draining(t)
+	pids := children(w.cmd.Process.Pid)
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.wait(), report.ExitInterrupted; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	if s := w.summary(); s.Status != results.StatusPartial || s.Audit.Unseen == 0 {
+		t.Errorf("got status %s with %d unseen; want partial with some", s.Status, s.Audit.Unseen)
+	}
+	w.gone(pids)
+}
+
+// TestDeathEndsTheDrain kills the gateway when all has been sent and not all delivered.
+func TestDeathEndsTheDrain(t *testing.T) {
+	w := draining(t)
+	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.wait(), report.ExitError; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	if s := w.summary(); s.Status != results.StatusPartial || !strings.Contains(s.Run.Error, "target") {
+		t.Errorf("got status %s, error %q; want partial and the target named", s.Status, s.Run.Error)
+	}
+}
+
+// TestFullDisk gives the run directory a file system that is full after a few intervals: what there is gets reported.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("mounting a small file system takes a privilege: %v", err)
+	}
+	defer func() { _ = syscall.Unmount(dir, 0) }()
+	file := filepath.Join(t.TempDir(), "scenario.yaml")
+	if err := os.WriteFile(file, []byte(strings.Replace(small, "duration: 5s", "duration: 60s", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := startWeir(t, "run", file, "--out", filepath.Join(dir, "run"))
+	if got, want := w.wait(), report.ExitError; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	if !strings.Contains(w.stderr.String()+w.stdout.String(), "no space left") {
+		t.Error("the output does not say that the disk is full")
+	}
+	if _, err := results.Open(filepath.Join(dir, "run")); err != nil {
+		t.Errorf("the log does not open: %v", err)
+	}
+}
+
 // TestSecondInterruptExits stops the gateway, so that the drain can't end, and interrupts twice.
 func TestSecondInterruptExits(t *testing.T) {
 	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 60s", 1), "deadline: 10s", "deadline: 60s", 1))

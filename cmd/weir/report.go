@@ -27,7 +27,7 @@ func reportCommand() *cobra.Command {
 			if err := report.WriteFiles(run, summary); err != nil {
 				return err
 			}
-			return tell(cmd, summary, args[0])
+			return tell(cmd, summary)
 		},
 	}
 }

@@ -63,14 +63,13 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return report.ExitPassed
 	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintf(stderr, "weir: %s\n", text)
+	}
 	var exit *exitError
 	if errors.As(err, &exit) {
-		if exit.err != nil {
-			fmt.Fprintf(stderr, "weir: %v\n", exit.err)
-		}
 		return exit.code
 	}
-	fmt.Fprintf(stderr, "weir: %v\n", err)
 	var wrong scenarios.Errors
 	if errors.As(err, &wrong) || isUnknownCommand(err) {
 		return report.ExitUsage

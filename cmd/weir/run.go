@@ -49,14 +49,17 @@ contract, 5 invalid (the generator or the clock can't support a verdict), 130 in
 			if quiet {
 				progress = nil
 			}
-			summary, dir, err := runner.Run(ctx, runner.Options{
+			summary, _, err := runner.Run(ctx, runner.Options{
 				Plan: plan, Dir: out, Executable: executable, AllowTargets: allow,
 				Command: os.Args, Version: version, Progress: progress,
 			})
-			if err != nil {
+			if summary == nil {
 				return err
 			}
-			return tell(cmd, summary, dir)
+			if told := tell(cmd, summary); err == nil {
+				return told
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "the run directory (default "+runner.RunsDir+"/TIME-NAME-ID)")
@@ -80,7 +83,7 @@ func loadPlan(path string, sets []string) (*scenarios.Plan, error) {
 }
 
 // tell prints the summary and turns its verdict into the exit code.
-func tell(cmd *cobra.Command, s *report.Summary, dir string) error {
+func tell(cmd *cobra.Command, s *report.Summary) error {
 	opt := report.TerminalOptions{Color: colour(cmd.OutOrStdout()), Width: 100}
 	if err := report.Terminal(cmd.OutOrStdout(), s, opt); err != nil {
 		return fmt.Errorf("print the summary: %w", err)
