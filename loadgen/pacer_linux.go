@@ -33,7 +33,7 @@ func newPacer() *pacer {
 	p := &pacer{kind: pacerPlain}
 	// Slack and priority are the thread's own; close gives it back with the defaults.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Microsecond), 0, 0, 0)
-	if unix.SchedSetAttr(0, &realtime, 0) == nil {
+	if attr := realtime(); unix.SchedSetAttr(0, &attr, 0) == nil {
 		p.kind = pacerRealtime
 	} else if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), pacerNiceness) == nil {
 		p.kind = pacerNice
@@ -66,12 +66,15 @@ func (p *pacer) relax() {
 
 func (p *pacer) urge() {
 	if p.kind == pacerRealtime {
-		_ = unix.SchedSetAttr(0, &realtime, 0)
+		attr := realtime()
+		_ = unix.SchedSetAttr(0, &attr, 0)
 	}
 }
 
 // realtime is the lowest realtime priority: above every ordinary thread.
-var realtime = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: 1}
+func realtime() unix.SchedAttr {
+	return unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Flags: unix.SCHED_FLAG_RESET_ON_FORK, Priority: 1}
+}
 
 // until sleeps until the instant at, which has a monotonic reading, and returns at once if it has passed.
 func (p *pacer) until(at time.Time) {
