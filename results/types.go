@@ -252,6 +252,7 @@ type Health struct {
 	GCPauseMaxNS      int64   `json:"gc_pause_max_ns"`
 	DescriptorsUsed   int64   `json:"descriptors_used"`
 	DescriptorsLimit  int64   `json:"descriptors_limit"`
+	PortsUsed         int64   `json:"ports_used"`  // most connections to the target at once
 	PortsLimit        int64   `json:"ports_limit"` // ephemeral ports for a pair of addresses
 	CPUSeconds        float64 `json:"cpu_seconds"`
 	PacerKind         string  `json:"pacer"`          // clock_nanosleep or timer

@@ -58,5 +58,6 @@ func (r *run) resources(h *results.Health) {
 	h.CPUSeconds = use.CPUSeconds
 	h.DescriptorsUsed = r.gauges.peakDescriptors
 	h.DescriptorsLimit = descriptorLimit()
+	h.PortsUsed = r.peakClients
 	h.PortsLimit = ephemeralPorts()
 }

@@ -110,6 +110,8 @@ type run struct {
 	abort  context.CancelCauseFunc // ends the load
 	status statusLine
 	over   bool // an abort threshold was breached and told
+
+	peakClients int64 // most connections to the target at once
 }
 
 // record runs the scenario and writes the log to its end. The error is that of the log: a run that failed is a record
@@ -307,6 +309,7 @@ func (r *run) sink(iv *results.Interval, events []results.Event) error {
 			return err
 		}
 	}
+	r.peakClients = max(r.peakClients, int64(iv.Gauges[results.GaugeClients]))
 	r.progress(iv)
 	return r.writer.Interval(iv)
 }

@@ -38,7 +38,7 @@ func (p *Plan) Cost() Cost {
 	buffer := 0.0
 	for i, producer := range p.Producers {
 		fanOut[i] = p.fanOut(producer)
-		buffer += producer.Rate * producer.Stall.Seconds() * producer.Size.mean()
+		buffer += p.peakRate(producer) * producer.Stall.Seconds() * producer.Size.mean()
 	}
 	var messages, deliveries, produced, delivered float64
 	for _, phase := range phases {
@@ -60,6 +60,15 @@ func (p *Plan) Cost() Cost {
 	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
 	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), whole(buffer)
 	return c
+}
+
+// peakRate is the highest rate of the producer in any measure phase, messages per second.
+func (p *Plan) peakRate(producer Producer) float64 {
+	peak := 0.0
+	for _, m := range p.Phases.Measure {
+		peak = max(peak, p.RateIn(m, producer))
+	}
+	return peak
 }
 
 // whole rounds to an integer, the largest there is where it would not fit.

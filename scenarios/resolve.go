@@ -31,6 +31,7 @@ func (s *Scenario) resolve(r *reporter) *Plan {
 	c.rates()
 	c.thresholds()
 	c.audit()
+	c.sendBuffer()
 	return c.p
 }
 
@@ -295,6 +296,19 @@ func (c checker) unknownLabel(at place, l thresholdLabel, names []string) {
 		return
 	}
 	c.addf(at, "there is no %s %s%s", l.name, quote(l.value), didYouMean(l.value, names))
+}
+
+// maxSendBuffer bounds what the producers together may hold while the brokers stall.
+const maxSendBuffer = 4 << 30
+
+// sendBuffer refuses a plan whose send buffers could outgrow the memory: the schedule is kept by buffering what a stalled
+// broker does not take.
+func (c checker) sendBuffer() {
+	need := c.p.Cost().SendBufferBytes
+	if need > maxSendBuffer && c.s.producers.state == given {
+		c.addf(c.s.producers.at, "the producers' buffers need %s to outlast their longest stall, and %s is the limit "+
+			"(a shorter stall, a lower rate or smaller values)", formatSize(need), formatSize(maxSendBuffer))
+	}
 }
 
 func (c checker) audit() {

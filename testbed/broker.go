@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +92,19 @@ func (b *broker) versionText() string {
 	return b.version
 }
 
+// brokerJVM is the options of a broker's JVM. Where the machine has fewer than two processors for each of the brokers
+// they leave out the JVM's second compiler: on a fresh JVM it takes a fifth of a processor for each broker during the
+// first half minute, from the very pipeline that is measured (three brokers on two processors: p99 of 1,000 messages a
+// second 386 ms with it and 29 ms without).
+func brokerJVM(brokers, processors int) string {
+	if firstCompilerOnly(brokers, processors) {
+		return brokerHeap + " -XX:TieredStopAtLevel=1"
+	}
+	return brokerHeap
+}
+
+func firstCompilerOnly(brokers, processors int) bool { return brokers*2 > processors && brokers > 1 }
+
 // env configures the node as Apache's image reads it: KAFKA_A_B=v becomes a.b=v.
 func (b *broker) env() map[string]string {
 	var voters []string
@@ -101,7 +115,7 @@ func (b *broker) env() map[string]string {
 	minISR := max(replicas-1, 1)
 	return map[string]string{
 		"CLUSTER_ID":                                             clusterID,
-		"KAFKA_HEAP_OPTS":                                        brokerHeap,
+		"KAFKA_HEAP_OPTS":                                        brokerJVM(b.of, runtime.NumCPU()),
 		"KAFKA_NODE_ID":                                          strconv.Itoa(b.id),
 		"KAFKA_PROCESS_ROLES":                                    "broker,controller",
 		"KAFKA_CONTROLLER_QUORUM_VOTERS":                         strings.Join(voters, ","),

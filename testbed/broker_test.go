@@ -12,15 +12,17 @@ func TestDescribeDocker(t *testing.T) {
 	tests := []struct {
 		version, image string
 		n              int
+		processors     int
 		want           string
 	}{
-		{"4.3.1", "apache/kafka:4.3.1", 3, "Apache Kafka 4.3.1 in Docker, 3 brokers"},
-		{"", "apache/kafka:4.3.1", 1, "Apache Kafka 4.3.1 in Docker, 1 broker"},
-		{"4.3.1", "weir-kafka:test", 1, "Apache Kafka 4.3.1 in Docker (image weir-kafka:test), 1 broker"},
-		{"4.3.1", "apache/kafka:latest", 1, "Apache Kafka 4.3.1 in Docker (image apache/kafka:latest), 1 broker"},
+		{"4.3.1", "apache/kafka:4.3.1", 3, 6, "Apache Kafka 4.3.1 in Docker, 3 brokers"},
+		{"4.3.1", "apache/kafka:4.3.1", 3, 4, "Apache Kafka 4.3.1 in Docker, 3 brokers (JVMs without their second compiler)"},
+		{"", "apache/kafka:4.3.1", 1, 1, "Apache Kafka 4.3.1 in Docker, 1 broker"},
+		{"4.3.1", "weir-kafka:test", 1, 2, "Apache Kafka 4.3.1 in Docker (image weir-kafka:test), 1 broker"},
+		{"4.3.1", "apache/kafka:latest", 1, 2, "Apache Kafka 4.3.1 in Docker (image apache/kafka:latest), 1 broker"},
 	}
 	for _, tt := range tests {
-		if got := describeDocker(tt.version, tt.image, tt.n); got != tt.want {
+		if got := describeDocker(tt.version, tt.image, tt.n, tt.processors); got != tt.want {
 			t.Errorf("got %q; want %q", got, tt.want)
 		}
 	}

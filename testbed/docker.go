@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func startDocker(ctx context.Context, plan scenarios.KafkaPlan, o Options) (*Kaf
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start kafka in docker: %w", err), d.Stop(ctx))
 	}
-	k := &Kafka{Description: describeDocker(version, image, plan.Brokers), provider: plan.Provider, docker: d}
+	k := &Kafka{Description: describeDocker(version, image, plan.Brokers, runtime.NumCPU()), provider: plan.Provider, docker: d}
 	for _, b := range d.brokers {
 		k.Seeds = append(k.Seeds, b.address())
 	}
@@ -280,7 +281,7 @@ func (d *dockerCluster) remove(ctx context.Context) error {
 }
 
 // describeDocker names the image only where it isn't Apache's own of that version.
-func describeDocker(version, image string, n int) string {
+func describeDocker(version, image string, n, processors int) string {
 	repository, tag, _ := strings.Cut(image, ":")
 	if version == "" {
 		version = tag
@@ -289,5 +290,9 @@ func describeDocker(version, image string, n int) string {
 	if repository != "apache/kafka" || tag != version {
 		named = " (image " + image + ")"
 	}
-	return fmt.Sprintf("Apache Kafka %s in Docker%s, %s", version, named, count(n, "broker"))
+	jvm := ""
+	if firstCompilerOnly(n, processors) {
+		jvm = " (JVMs without their second compiler)"
+	}
+	return fmt.Sprintf("Apache Kafka %s in Docker%s, %s%s", version, named, count(n, "broker"), jvm)
 }
