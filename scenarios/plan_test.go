@@ -143,9 +143,9 @@ func drawScenario(t *rapid.T) string {
 	}
 	fmt.Fprintf(&b, "producers:\n")
 	for i := range number(1, 3) {
-		fmt.Fprintf(&b, "  - name: p%d\n    topic: t\n    stall: 1ms\n    rate: %d.%d/%s\n", i, number(1, 300), number(0, 99), oneOf("s", "m", "ms"))
+		fmt.Fprintf(&b, "  - name: p%d\n    topic: t\n    stall: 1s\n    rate: %d.%d/%s\n", i, number(1, 300), number(0, 99), oneOf("s", "m", "ms"))
 		fmt.Fprintf(&b, "    keys: {kind: %s, count: %d}\n", oneOf("zipf", "uniform", "round-robin"), number(10, 1000))
-		maybe("    size: {uniform: {min: 128B, max: %dKB}}", number(1, 8000))
+		maybe("    size: {uniform: {min: 128B, max: %dKB}}", number(1, 4))
 		maybe("    linger: %dus", number(0, 5000))
 		maybe("    acks: %s", oneOf("all", "leader", "none"))
 	}
