@@ -87,8 +87,8 @@ func TestQuickstart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.ClientCount() != 500 || p.KeyCount("prices") != 50 || p.Objective != 100*time.Millisecond {
-		t.Errorf("got %d clients, %d keys, objective %s; want 500, 50, 100ms", p.ClientCount(), p.KeyCount("prices"), p.Objective)
+	if p.ClientCount() != 500 || p.KeyCount("prices") != 50 || p.Objective != 250*time.Millisecond {
+		t.Errorf("got %d clients, %d keys, objective %s; want 500, 50, 250ms", p.ClientCount(), p.KeyCount("prices"), p.Objective)
 	}
 	want := Cost{
 		Connections: 500, Messages: 22_000, Deliveries: 220_000, ProducedBytes: 22_000 * 256, DeliveredBytes: 220_000 * 256,
