@@ -13,11 +13,13 @@ build: ## build bin/weir
 	$(GO) build -o bin/weir ./cmd/weir
 
 .PHONY: test
-test: ## all tests that need nothing but Go; those that need Docker or Chromium say that they were skipped
+test: ## all tests that need nothing but Go
 ifeq ($(RACE),)
 	@echo "no C compiler: the tests run without the race detector"
 endif
-	$(GO) test $(RACE) ./...
+	@echo "the tests on real Kafka are skipped: make test-docker and make test-external run them"
+	$(GO) build $(RACE) ./...
+	$(GO) test $(RACE) -p 1 -timeout 15m -skip Docker ./...
 
 .PHONY: test-docker
 test-docker: ## the tests on real Kafka in Docker; fails where there is no Docker

@@ -1,0 +1,115 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+// join waits until every stream of every client is in force, or ctx ends.
+func (s *swarm) join(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.unjoined.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			return s.joinError()
+		case <-s.failed:
+			return s.err
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// neverJoined lists at most max of the clients that have a stream without a marker, and counts all.
+func (s *swarm) neverJoined(most int) (names []string, count int) {
+	for _, c := range s.clients {
+		c.worker.mu.Lock()
+		missing := ""
+		for i := range c.trackers {
+			if c.trackers[i].flag&(flagExpected|flagJoined) == flagExpected {
+				missing = s.streamName(c, i)
+				break
+			}
+		}
+		c.worker.mu.Unlock()
+		if missing == "" {
+			continue
+		}
+		count++
+		if len(names) < most {
+			names = append(names, fmt.Sprintf("%s (%s)", s.clientName(c), missing))
+		}
+	}
+	return names, count
+}
+
+func (s *swarm) clientName(c *client) string {
+	return fmt.Sprintf("%s/%d", s.topo.groups[c.group].plan.Name, c.index)
+}
+
+func (s *swarm) streamName(c *client, stream int) string {
+	group := &s.topo.groups[c.group]
+	producer, id := group.streamID(c.index, stream)
+	if group.plan.Subscribe.All {
+		return fmt.Sprintf("producer %s, partition %d", s.topo.producers[producer].plan.Name, id)
+	}
+	return fmt.Sprintf("producer %s, key %s", s.topo.producers[producer].plan.Name, scenarios.KeyName(id))
+}
+
+// joinError says who never joined and what came instead.
+func (s *swarm) joinError() error {
+	names, count := s.neverJoined(3)
+	e := &JoinError{Missing: count, Clients: len(s.clients), First: names}
+	remarks := map[string]int64{}
+	for _, c := range s.clients {
+		c.worker.mu.Lock()
+		if !c.fed {
+			e.Silent++
+		}
+		c.worker.mu.Unlock()
+	}
+	for _, w := range s.workers {
+		w.mu.Lock()
+		e.Foreign += w.foreigns
+		for text, n := range w.remarks.all {
+			remarks[text] += n
+		}
+		w.mu.Unlock()
+	}
+	e.Remarks = causes(remarks)
+	return e
+}
+
+// JoinError means that clients saw no marker on streams that they subscribed to before the join deadline.
+type JoinError struct {
+	Missing int      // clients with a stream that never joined
+	Clients int      // all clients
+	First   []string // some of them, with the stream
+	Silent  int      // clients that nothing but control frames came to
+	Foreign int64    // frames without a stamp
+	Remarks string   // what else happened, the most frequent first
+}
+
+// Error names the clients and the likely cause.
+func (e *JoinError) Error() string {
+	likely := "are all streams' channels subscribed, and does the gateway read every partition?"
+	switch {
+	case e.Foreign > 0 && e.Silent < e.Clients:
+		likely = fmt.Sprintf("%d frames came without a stamp: does the gateway pass values on unchanged, and is this the right gateway?", e.Foreign)
+	case e.Silent == e.Clients:
+		likely = "the target accepted the connections and delivered nothing: does it consume these topics, from the end on, and can it read the producers' compression?"
+	case e.Silent > 0:
+		likely = fmt.Sprintf("nothing came to %d of the clients: %s", e.Silent, likely)
+	}
+	return fmt.Sprintf("join: %d of %d clients never saw a marker on every stream they follow (%s): %s%s",
+		e.Missing, e.Clients, strings.Join(e.First, "; "), likely, e.Remarks)
+}
