@@ -110,7 +110,7 @@ func makePassing() *fixture {
 	}
 	f.audit.Reference = []results.TopicAudit{{Topic: "prices", Producer: "feed", Sent: sent, Acked: sent, InTopic: sent, Source: "final read"}}
 	f.health = &results.Health{PlannedMessages: 8000, SentMessages: 8000, GCCount: 12, GCPauseMaxNS: ms / 2, DescriptorsUsed: 120,
-		DescriptorsLimit: 20000, PortsLimit: 28232, CPUSeconds: 3.2, ClockSlewPPM: 4.5, PacerKind: "clock_nanosleep", ReceiveTimestamps: "kernel"}
+		DescriptorsLimit: 20000, PortsUsed: 500, PortsLimit: 28232, CPUSeconds: 3.2, ClockSlewPPM: 4.5, PacerKind: "clock_nanosleep", ReceiveTimestamps: "kernel"}
 	f.end = &results.End{AtNS: at, Status: results.StatusComplete}
 	return f
 }

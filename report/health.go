@@ -15,6 +15,7 @@ const (
 	unsentShare       = 0.01                  // of the planned messages
 	gcPauseLimit      = 10 * time.Millisecond // longest pause of the generator's garbage collector
 	descriptorsShare  = 0.90                  // of the limit
+	portsShare        = 0.90                  // of those that a pair of addresses has
 	machineBusyShare  = 0.90                  // of all cores, mean over the measure phases
 	receiveLagShare   = 0.20                  // of the end-to-end p99
 	clockSlewLimitPPM = 500.0                 // what a clock discipline daemon slews at most
@@ -180,6 +181,9 @@ func (v *healthVerdict) judgeMachine(in healthInput, f HealthFigures) {
 	v.doubtfulIf(float64(in.record.DescriptorsUsed) > descriptorsShare*float64(in.record.DescriptorsLimit), "descriptors",
 		"%s of %s descriptors were in use, more than %s", formatCount(in.record.DescriptorsUsed),
 		formatCount(in.record.DescriptorsLimit), formatShare(descriptorsShare))
+	v.doubtfulIf(in.record.PortsLimit > 0 && float64(in.record.PortsUsed) > portsShare*float64(in.record.PortsLimit), "ports",
+		"%s of %s ephemeral ports were in use, more than %s", formatCount(in.record.PortsUsed),
+		formatCount(in.record.PortsLimit), formatShare(portsShare))
 	v.doubtfulIf(in.record.ReceiveTimestamps == "program" && in.receive.Count() > 0 && in.e2e.Count() > 0 &&
 		float64(f.ReceiveLagP99NS) > receiveLagShare*float64(e2eP99), "receive_lag",
 		"the generator read late: receive lag p99 was %s, more than %s of the end-to-end p99 of %s, which includes it",

@@ -68,6 +68,8 @@ func TestHealthRules(t *testing.T) {
 			func(in *healthInput) { in.sendLag = tail(11 * ms) }, HealthDoubtful, "send_lag_tail"},
 		{"GC pause", func(in *healthInput) { in.record.GCPauseMaxNS = 10 * ms },
 			func(in *healthInput) { in.record.GCPauseMaxNS = 10*ms + 1 }, HealthDoubtful, "gc_pause"},
+		{"ports", func(in *healthInput) { in.record.PortsUsed, in.record.PortsLimit = 900, 1000 },
+			func(in *healthInput) { in.record.PortsUsed, in.record.PortsLimit = 901, 1000 }, HealthDoubtful, "ports"},
 		{"descriptors", func(in *healthInput) { in.record.DescriptorsUsed = 900 },
 			func(in *healthInput) { in.record.DescriptorsUsed = 901 }, HealthDoubtful, "descriptors"},
 		{"machine busy", func(in *healthInput) { in.busy = set(0.9) },
