@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	drain(hub, &cfg, log)
 	// 4. The HTTP server closes: nobody uses it any more but for health checks.
 	closeHTTP(web, cfg.CloseTimeout)
-	_ = <-served // step 4 ended it, or it is the failure above
+	<-served // step 4 ended it, or it is the failure above
 	log.Info("gateway has drained")
 	return errors.Join(failure, err)
 }
