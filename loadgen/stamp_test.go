@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -90,6 +91,7 @@ func TestStampFoundInAnyWrapping(t *testing.T) {
 		{"inside a payload", wrap(`{"data":"`, inside, `"}`), 1, true},
 		{"several", append(wrap("", value, "\n"), value...), 2, true},
 		{"truncated", value[:100], 1, false},
+		{"cut short in front of another", slices.Concat(value[:100], value), 2, false},
 		{"none", []byte("hello"), 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

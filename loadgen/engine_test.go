@@ -1,0 +1,51 @@
+package loadgen
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weirbench/weir/internal/testkit"
+)
+
+// TestStuckSendsAreAllInTheAccount: Kafka answers everything but produce requests, and the run has no time left. Closing
+// the producer's client then fails thousands of sends from a goroutine of the client's own; an account closed before
+// those failures were booked had most of the sends neither acked nor unsettled, and called their deliveries unseen.
+func TestStuckSendsAreAllInTheAccount(t *testing.T) {
+	kafka := testkit.Kafka(t, 1, "t")
+	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
+	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+	plan.Producers[0].Rate = 20_000
+	e := newTestEngine(t, plan)
+	if err := e.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	release := make(chan struct{})
+	defer close(release)
+	kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		kafka.KeepControl()
+		kafka.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	if err := e.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	audit, _, err := e.Finish(over)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := audit.Reference[0]
+	if ref.Sent != 6000 || ref.Unsettled != ref.Sent {
+		t.Errorf("got %d sends of which %d are unsettled; want 6000, all of them", ref.Sent, ref.Unsettled)
+	}
+	row := audit.Rows[0]
+	if row.Undetermined != 12_000 || row.Expected != 12_000 || len(audit.Defects) > 0 {
+		t.Errorf("got %+v, defects %q; want all 12,000 deliveries undetermined", row, audit.Defects)
+	}
+}
