@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +129,11 @@ func systemLine(s *Summary) []string {
 // The columns of the latency table.
 const latencyRow = "%-16s %12s %10s %10s %10s %10s %12s"
 
+// latency is the table of stages; a run that ended before anything was measured has none.
 func (t *terminal) latency(s *Summary) {
+	if !slices.ContainsFunc(s.Latency.Stages(), func(st StageLatency) bool { return st.Latency.Count > 0 || st.Latency.missing() }) {
+		return
+	}
 	t.out.WriteString(t.paint(dim, fmt.Sprintf(latencyRow, "latency", "count", "p50", "p90", "p99", "p99.9", "max")) + "\n")
 	unsupported := false
 	for _, st := range s.Latency.Stages() {

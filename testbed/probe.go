@@ -63,7 +63,7 @@ func checkLoopback(ctx context.Context, host string, allowed []string) error {
 	}
 	for _, ip := range ips {
 		if !ip.IP.IsLoopback() {
-			return fmt.Errorf("%s is not a loopback address: load goes to this machine alone, unless host %s is allowed by name", ip.IP, host)
+			return fmt.Errorf("%s is not a loopback address: load goes to this machine alone, unless the host is allowed by name (--allow-target %s)", ip.IP, host)
 		}
 	}
 	return nil
