@@ -9,7 +9,7 @@ import (
 	"github.com/weirbench/weir/results"
 )
 
-// verdictless sends: what the audit has to know of a message that was not acknowledged.
+// exclusion is what the audit has to know of a message that was not acknowledged.
 type exclusion struct {
 	seq     uint64
 	refused bool // proved not written; otherwise its fate was never settled, or the topic shows that it is not there

@@ -281,15 +281,8 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	read, cancel := context.WithTimeout(ctx, e.options.Plan.Phases.DrainDeadline+flushTimeout)
 	ref := e.observer.readBack(read, e.options.Seeds, e.options.Plan.Audit.Gaps, e.options.KafkaOpts)
 	cancel()
-	// 4. Clients and the observer end; after that nothing is counted any more.
-	e.cancel()
-	e.swarm.wg.Wait()
-	// 5. The last interval.
-	answer := make(chan error)
-	e.tick <- answer
-	err := <-answer
-	_ = e.others.Wait()
-	e.stopped = true
+	// 4. Clients, the observer and the collector end; after that nothing is counted any more.
+	err := e.end()
 	var audit *results.Audit
 	if stopped(e.signals.start) {
 		audit = closeAudit(&auditor{topo: e.topo, swarm: e.swarm, producers: e.producers, reference: ref, totals: e.collector.totals})
@@ -302,6 +295,18 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 		err = errors.Join(e.swarm.err, err)
 	}
 	return audit, e.health(), err
+}
+
+// end ends the clients and the observer, has the last interval made and waits for all but the pacers.
+func (e *Engine) end() error {
+	e.cancel()
+	e.swarm.wg.Wait()
+	answer := make(chan error)
+	e.tick <- answer
+	err := <-answer
+	_ = e.others.Wait()
+	e.stopped = true
+	return err
 }
 
 // closeProducers flushes and closes the producers' Kafka clients, all at once, and returns when every send has its
@@ -365,13 +370,7 @@ func (e *Engine) Close() {
 			close(e.signals.finish)
 		}
 		e.pacers.Wait()
-		e.cancel()
-		e.swarm.wg.Wait()
-		answer := make(chan error)
-		e.tick <- answer
-		<-answer
-		_ = e.others.Wait()
-		e.stopped = true
+		_ = e.end() // the run is given up; Finish is what tells of its last interval
 	}
 	e.closeClients()
 }

@@ -95,20 +95,19 @@ type Counter struct {
 
 // The names of gauges: values at the end of an interval.
 const (
-	GaugeClients       = "clients"             // connected clients
-	GaugeUnsettled     = "unsettled"           // sends without an answer
-	GaugeGeneratorCPU  = "generator_cpu_share" // of one core, over the interval
-	GaugeGeneratorRSS  = "generator_rss_bytes"
-	GaugeGatewayCPU    = "gateway_cpu_share"
-	GaugeGatewayRSS    = "gateway_rss_bytes"
-	GaugeKafkaCPU      = "kafka_cpu_share"
-	GaugeKafkaRSS      = "kafka_rss_bytes"
-	GaugeMachineBusy   = "machine_busy_share"      // of all cores
-	GaugeGCPauseMax    = "generator_gc_pause_s"    // longest in the interval
-	GaugeClockOffset   = "clock_realtime_drift_ns" // change of realtime − monotonic since the start
-	GaugeDescriptors   = "generator_descriptors"
-	GaugeMissingSoFar  = "missing" // expected − delivered of the measure phases so far
-	GaugeGatewayQueued = "gateway_queued_bytes"
+	GaugeClients      = "clients"             // connected clients
+	GaugeUnsettled    = "unsettled"           // sends without an answer
+	GaugeGeneratorCPU = "generator_cpu_share" // of one core, over the interval
+	GaugeGeneratorRSS = "generator_rss_bytes"
+	GaugeGatewayCPU   = "gateway_cpu_share"
+	GaugeGatewayRSS   = "gateway_rss_bytes"
+	GaugeKafkaCPU     = "kafka_cpu_share"
+	GaugeKafkaRSS     = "kafka_rss_bytes"
+	GaugeMachineBusy  = "machine_busy_share"      // of all cores
+	GaugeGCPauseMax   = "generator_gc_pause_s"    // longest in the interval
+	GaugeClockOffset  = "clock_realtime_drift_ns" // change of realtime − monotonic since the start
+	GaugeDescriptors  = "generator_descriptors"
+	GaugeMissingSoFar = "missing" // expected − delivered of the measure phases so far
 )
 
 // Interval is what was observed in one stretch of time. StartAt and EndAt are Unix nanoseconds of the machine's
@@ -134,8 +133,6 @@ const (
 	EventClockStep  EventKind = "clock-step" // realtime − monotonic changed by more than slewing explains; invalidates the run
 	EventTarget     EventKind = "target"     // the target or Kafka started, stopped, died
 	EventThreshold  EventKind = "threshold"  // an abort threshold can no longer hold
-	EventInterrupt  EventKind = "interrupt"
-	EventNotice     EventKind = "notice" // the target told a client something (summed, not one an occurrence)
 )
 
 // Event is something that happened at an instant.

@@ -178,11 +178,16 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	r.engine = engine
 	defer r.watch(die)()
 	// 2. The phases.
-	failure := r.walk(going)
+	loaded, failure := r.walk(going)
 	// 3. Drain and account. An interrupt or an abort of the load leaves the drain its time; what comes during the drain
 	//    ends it.
-	if started(failure) {
-		failure = r.drain(alive, going, failure)
+	if loaded {
+		r.say("drain")
+		during := going
+		if failure != nil {
+			during = alive
+		}
+		engine.Drain(during)
 	}
 	finish, cancel := context.WithTimeout(context.Background(), r.timeToFinish(alive))
 	defer cancel()
@@ -191,39 +196,10 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	if n := engine.Unmatched(); n > 0 {
 		r.warn(fmt.Sprintf("%d deliveries are missing from the gateway stage: the observer's read of the same message was not found in time", n))
 	}
-	switch {
-	case failure != nil:
-	case err != nil:
-		failure = err
-	default:
-		failure = context.Cause(going)
+	if failure == nil {
+		failure = cause(going, err)
 	}
 	return audit, health, failure
-}
-
-// drain closes the streams and returns what ended the load or the drain early.
-func (r *run) drain(alive, going context.Context, failure error) error {
-	r.say("drain")
-	ctx := going
-	if failure != nil {
-		ctx = alive
-	}
-	r.engine.Drain(ctx)
-	if failure == nil && ctx.Err() != nil {
-		failure = context.Cause(ctx)
-	}
-	return failure
-}
-
-// loadFailure wraps what ended the load early: the account is closed all the same.
-type loadFailure struct{ error }
-
-func (f loadFailure) Unwrap() error { return f.error }
-
-// started reports whether the load began.
-func started(failure error) bool {
-	var during loadFailure
-	return failure == nil || errors.As(failure, &during)
 }
 
 // timeToFinish bounds the account. Where a part of the pipeline has died there is little to wait for.
@@ -234,20 +210,20 @@ func (r *run) timeToFinish(alive context.Context) time.Duration {
 	return r.o.Plan.Phases.DrainDeadline + 30*time.Second
 }
 
-// walk goes through connect, join and the load.
-func (r *run) walk(ctx context.Context) error {
+// walk goes through connect, join and the load. loaded tells that the load began: then there is something to drain.
+func (r *run) walk(ctx context.Context) (loaded bool, failure error) {
 	r.say(fmt.Sprintf("connect %d clients to %s", r.o.Plan.ClientCount(), r.target.URL))
 	if err := r.engine.Connect(ctx); err != nil {
-		return cause(ctx, err)
+		return false, cause(ctx, err)
 	}
 	if err := r.engine.Join(ctx); err != nil {
-		return cause(ctx, err)
+		return false, cause(ctx, err)
 	}
 	r.say("every subscription is in force; load")
 	if err := r.engine.Load(ctx); err != nil {
-		return loadFailure{cause(ctx, err)}
+		return true, cause(ctx, err)
 	}
-	return nil
+	return true, nil
 }
 
 // cause is the reason that ctx ended for, where it did, and err otherwise.
@@ -258,21 +234,12 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// deadError means that a part of the pipeline ended unasked.
-type deadError struct {
-	part string
-	err  error
-}
-
-func (e *deadError) Error() string { return fmt.Sprintf("%s ended during the run: %v", e.part, e.err) }
-func (e *deadError) Unwrap() error { return e.err }
-
 // watch ends the run when the target, the brokers or the engine end. The returned function waits for the watcher.
 func (r *run) watch(die context.CancelCauseFunc) func() {
 	done := make(chan struct{})
 	stop := make(chan struct{})
 	dead := func(part string, err error) {
-		death := &deadError{part, err}
+		death := fmt.Errorf("%s ended during the run: %w", part, err)
 		r.engine.Event(results.EventTarget, death.Error())
 		die(death)
 	}
