@@ -61,7 +61,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		c.unseen += int64(len(r.waiting) - room)
 		c.unseen += r.unseen
 		c.mergeSpreads(r.spread)
-		c.engine.remark(r.remarks)
+		c.engine.remark(results.EventDisconnect, r.remarks)
 	}
 	for _, p := range c.engine.producers {
 		for _, r := range p.handOver() {
@@ -71,7 +71,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		}
 	}
 	observed, errs := c.engine.observer.handOver()
-	c.engine.remark(errs)
+	c.engine.remark(results.EventWarning, errs)
 	if err := t.add(observed); err != nil {
 		return nil, err
 	}

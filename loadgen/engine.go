@@ -173,10 +173,10 @@ func (e *Engine) event(kind results.EventKind, text string, count int64) {
 	e.events = append(e.events, results.Event{AtNS: time.Now().UnixNano(), Kind: kind, Phase: e.phaseName(), Text: text, Count: count})
 }
 
-// remark turns what workers remarked into events.
-func (e *Engine) remark(remarks map[string]int64) {
+// remark turns what was remarked since the last interval into events.
+func (e *Engine) remark(kind results.EventKind, remarks map[string]int64) {
 	for _, text := range byCount(remarks) {
-		e.event(results.EventDisconnect, text, remarks[text])
+		e.event(kind, text, remarks[text])
 	}
 }
 
