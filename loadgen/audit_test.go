@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func onePhase(arrivals scenarios.Arrivals, rate float64, length time.Duration) *Schedule {
 	return NewSchedule(&scenarios.Plan{
 		Seed:      3,
-		Producers: []scenarios.Producer{{Name: "p", Rate: rate, Arrivals: arrivals}},
+		Producers: []scenarios.Producer{{Name: "p", Rate: scenarios.Hold(rate), Arrivals: arrivals}},
 		Phases:    scenarios.Phases{Measure: []scenarios.MeasurePhase{{Name: "m", Duration: length}}},
 	}, 0)
 }
@@ -525,7 +525,7 @@ func TestReceiveSeesTheEndBehindData(t *testing.T) {
 // TestTakeMessageAllocatesNothing guards the hot path.
 func TestTakeMessageAllocatesNothing(t *testing.T) {
 	plan := enginePlan("ws://127.0.0.1:1/", nil)
-	plan.Producers[0].Rate = 1e5 // so that few messages are samples of the spread
+	plan.Producers[0].Rate = scenarios.Hold(1e5) // so that few messages are samples of the spread
 	same := func(s string) string { return s }
 	topo, err := newTopology(plan, 1, same, map[string]int{"t": 1})
 	if err != nil {
@@ -565,9 +565,9 @@ func enginePlan(url string, seeds []string) *scenarios.Plan {
 	return &scenarios.Plan{
 		Name: "engine", Seed: 1, IntervalNS: 200 * time.Millisecond, Objective: time.Second,
 		Kafka:   scenarios.KafkaPlan{Seeds: seeds, FinalRead: true, Topics: []scenarios.Topic{{Name: "t", Partitions: 1}}},
-		Gateway: scenarios.GatewayPlan{URL: url, Profile: "reference"},
+		Gateway: scenarios.GatewayPlan{URL: url, Profile: scenarios.ReferenceProfile()},
 		Producers: []scenarios.Producer{{
-			Name: "p", Topic: "t", Rate: 100, Arrivals: scenarios.ArrivalsConstant, Size: scenarios.Size{Kind: scenarios.SizeFixed, Min: 100, Max: 100},
+			Name: "p", Topic: "t", Rate: scenarios.Hold(100), Arrivals: scenarios.ArrivalsConstant, Size: scenarios.Size{Kind: scenarios.SizeFixed, Min: 100, Max: 100},
 			Keys: scenarios.Keys{Kind: scenarios.KeysNone}, Acks: "all", Stall: time.Second,
 		}},
 		Clients: []scenarios.ClientGroup{{Name: "g", Count: 2, ConnectRate: 1000, Subscribe: scenarios.Subscribe{Topic: "t", All: true}, Reconnect: true}},

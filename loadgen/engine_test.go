@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weirbench/weir/internal/testkit"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // TestStuckSendsAreAllInTheAccount: Kafka answers everything but produce requests, and the run has no time left. Closing
@@ -16,7 +17,7 @@ func TestStuckSendsAreAllInTheAccount(t *testing.T) {
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
-	plan.Producers[0].Rate = 500_000
+	plan.Producers[0].Rate = scenarios.Hold(500_000)
 	e := newTestEngine(t, plan)
 	if err := e.Connect(t.Context()); err != nil {
 		t.Fatal(err)

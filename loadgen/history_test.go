@@ -92,7 +92,7 @@ func (h *history) chance(percent int, what string) bool {
 func drawPlan(t *rapid.T) *scenarios.Plan {
 	p := &scenarios.Plan{
 		Name: "history", Seed: rapid.Uint64().Draw(t, "seed"), IntervalNS: time.Second, Objective: time.Millisecond,
-		Gateway: scenarios.GatewayPlan{Profile: "reference"}, Audit: scenarios.AuditLimits{Gaps: 10_000},
+		Gateway: scenarios.GatewayPlan{Profile: scenarios.ReferenceProfile()}, Audit: scenarios.AuditLimits{Gaps: 10_000},
 	}
 	topics := rapid.IntRange(1, 2).Draw(t, "topics")
 	for i := range topics {
@@ -100,7 +100,7 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 	}
 	for i := range topics + rapid.IntRange(0, 1).Draw(t, "further producers") {
 		prod := scenarios.Producer{
-			Name: fmt.Sprintf("p%d", i), Topic: fmt.Sprintf("t%d", i%topics), Rate: rapid.Float64Range(1, 20).Draw(t, "rate"),
+			Name: fmt.Sprintf("p%d", i), Topic: fmt.Sprintf("t%d", i%topics), Rate: scenarios.Hold(rapid.Float64Range(1, 20).Draw(t, "rate")),
 			Arrivals: rapid.SampledFrom([]scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson}).Draw(t, "arrivals"),
 			Size:     scenarios.Size{Kind: scenarios.SizeFixed, Min: 90, Max: 90},
 			Acks:     rapid.SampledFrom([]string{"all", "all", "none"}).Draw(t, "acks"),
@@ -117,7 +117,7 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 	for i := range rapid.IntRange(1, 3).Draw(t, "measure phases") {
 		m := scenarios.MeasurePhase{Name: fmt.Sprintf("m%d", i), Duration: 300 * time.Millisecond}
 		if rapid.Bool().Draw(t, "own rate") {
-			m.Rates = map[string]float64{"p0": rapid.Float64Range(0, 40).Draw(t, "rate in phase")}
+			m.Rates = map[string]scenarios.Curve{"p0": scenarios.Hold(rapid.Float64Range(0, 40).Draw(t, "rate in phase"))}
 		}
 		p.Phases.Measure = append(p.Phases.Measure, m)
 	}

@@ -51,7 +51,7 @@ func newObserver(ctx context.Context, topo *topology, seeds []string, pool *reco
 		p := &topo.producers[i]
 		parts := make([]*sightings, p.partitions)
 		for k := range parts {
-			parts[k] = newSightings(sightingSlots(p.peakRate(topo.plan) * p.choose.share(uint32(k))))
+			parts[k] = newSightings(sightingSlots(topo.plan.PeakRate(p.plan) * p.choose.share(uint32(k))))
 		}
 		o.seen = append(o.seen, parts)
 	}

@@ -79,7 +79,7 @@ type message struct {
 func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, extra []kgo.Opt) (*producer, error) {
 	shape := &topo.producers[index]
 	plan := shape.plan
-	client, err := kgo.NewClient(append(producerOptions(plan, seeds, shape.peakRate(topo.plan)), extra...)...)
+	client, err := kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(shape.plan)), extra...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
 	}
@@ -98,15 +98,6 @@ func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, 
 	}
 	p.pool.New = func() any { return &message{Context: context.Background(), owner: p} }
 	return p, nil
-}
-
-// peakRate is the highest rate of any measure phase, messages per second.
-func (s *producerShape) peakRate(p *scenarios.Plan) float64 {
-	peak := 0.0
-	for _, m := range p.Phases.Measure {
-		peak = max(peak, p.RateIn(m, s.plan))
-	}
-	return peak
 }
 
 // bufferBytes is what a producer may hold while a broker stalls; the plan's limits keep it in bounds.

@@ -55,11 +55,11 @@ func LoadPhases(p *scenarios.Plan) []LoadPhase {
 // NewSchedule computes the schedule of the plan's producer with the given index. The warm-up runs at the rates of the
 // first measure phase.
 func NewSchedule(p *scenarios.Plan, producer int) *Schedule {
-	prod := p.Producers[producer]
+	prod := p.Senders()[producer]
 	s := &Schedule{}
 	measure := 0
 	for i, phase := range LoadPhases(p) {
-		rate := p.RateIn(p.Phases.Measure[measure], prod)
+		rate := p.RateIn(p.Phases.Measure[measure], prod).From
 		if phase.Measured {
 			measure++
 		}

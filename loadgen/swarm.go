@@ -61,7 +61,7 @@ type client struct {
 const spreadRate = 200
 
 func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sightings, pool *recorderPool) (*swarm, error) {
-	prof, err := profileOf(topo.plan.Gateway.Profile)
+	prof, err := profileOf(topo.plan.Gateway.Profile.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	s.loadUnix.Store(1 << 62)
 	for i := range topo.producers {
 		mask := uint64(0)
-		for rate := topo.producers[i].peakRate(topo.plan); rate/float64(mask+1) > spreadRate; {
+		for rate := topo.plan.PeakRate(topo.producers[i].plan); rate/float64(mask+1) > spreadRate; {
 			mask = mask<<1 | 1
 		}
 		s.sampleMask = append(s.sampleMask, mask)

@@ -19,7 +19,7 @@ type topology struct {
 
 // producerShape is one producer's streams and how many clients follow each.
 type producerShape struct {
-	plan       scenarios.Producer
+	plan       scenarios.Sender
 	topic      string // as Kafka names it
 	partitions int
 	schedule   *Schedule
@@ -45,7 +45,7 @@ type groupShape struct {
 // newTopology computes the shapes. topicName tells a topic's name in Kafka, partitions the number it really has.
 func newTopology(p *scenarios.Plan, run uint64, topicName func(string) string, partitions map[string]int) (*topology, error) {
 	t := &topology{plan: p, run: run & maxRun, phases: LoadPhases(p)}
-	for i, prod := range p.Producers {
+	for i, prod := range p.Senders() {
 		n := partitions[prod.Topic]
 		if n <= 0 || n > maxPartition {
 			return nil, fmt.Errorf("topic %s: %d partitions; expected 1 to %d", prod.Topic, n, maxPartition)

@@ -31,8 +31,8 @@ func fixturePlan() *scenarios.Plan {
 	return &scenarios.Plan{
 		Name: "prices", Description: "two phases", Source: "scenarios/prices.yaml", Seed: 7,
 		Kafka:   scenarios.KafkaPlan{Provider: scenarios.ProviderEmbedded, Brokers: 3, Topics: []scenarios.Topic{{Name: "prices", Partitions: 6}}, FinalRead: true},
-		Gateway: scenarios.GatewayPlan{Target: scenarios.TargetReference, Profile: "reference", Guarantees: scenarios.Guarantees{Delivery: "at-most-once", Ordered: true}},
-		Producers: []scenarios.Producer{{Name: "feed", Topic: "prices", Rate: 500, Arrivals: scenarios.ArrivalsConstant,
+		Gateway: scenarios.GatewayPlan{Target: scenarios.TargetReference, Profile: scenarios.ReferenceProfile(), Guarantees: scenarios.Guarantees{Delivery: "at-most-once", Ordered: true}},
+		Producers: []scenarios.Producer{{Name: "feed", Topic: "prices", Rate: scenarios.Hold(500), Arrivals: scenarios.ArrivalsConstant,
 			Size: scenarios.Size{Kind: scenarios.SizeFixed, Min: 256}, Keys: scenarios.Keys{Kind: scenarios.KeysRoundRobin, Count: 50}, Acks: "all"}},
 		Clients: []scenarios.ClientGroup{
 			{Name: "viewers", Count: 50, Subscribe: scenarios.Subscribe{Topic: "prices", Keys: 1}},
@@ -40,7 +40,7 @@ func fixturePlan() *scenarios.Plan {
 		},
 		Phases: scenarios.Phases{WarmUp: 2 * time.Second, Measure: []scenarios.MeasurePhase{
 			{Name: "steady", Duration: 8 * time.Second},
-			{Name: "burst", Duration: 4 * time.Second, Rates: map[string]float64{"feed": 1000}},
+			{Name: "burst", Duration: 4 * time.Second, Rates: map[string]scenarios.Curve{"feed": scenarios.Hold(1000)}},
 		}, DrainDeadline: 5 * time.Second},
 		Thresholds: []scenarios.Threshold{
 			{Text: "e2e.p99 < 50ms", Metric: "e2e.p99", Op: "<", Value: 50e6, Unit: scenarios.UnitNS},

@@ -124,7 +124,7 @@ func tick(i int, counters []results.Counter, series ...results.Series) *results.
 func smallPlan(rate float64, seconds, clients int, thresholds ...scenarios.Threshold) *scenarios.Plan {
 	return &scenarios.Plan{
 		Name: "small", IntervalNS: time.Second,
-		Producers:  []scenarios.Producer{{Name: "p", Topic: "t", Rate: rate}},
+		Producers:  []scenarios.Producer{{Name: "p", Topic: "t", Rate: scenarios.Hold(rate)}},
 		Clients:    []scenarios.ClientGroup{{Name: "g", Count: clients, Subscribe: scenarios.Subscribe{Topic: "t", All: true}}},
 		Phases:     scenarios.Phases{Measure: []scenarios.MeasurePhase{{Name: "m", Duration: time.Duration(seconds) * time.Second}}},
 		Thresholds: thresholds,

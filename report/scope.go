@@ -72,13 +72,14 @@ func (s scope) plannedDeliveries(p *scenarios.Plan) int64 {
 
 func (s scope) planned(p *scenarios.Plan, times func(scenarios.Producer) int64) int64 {
 	sum := 0.0
-	for _, producer := range p.Producers {
-		if s.producer != "" && s.producer != producer.Name {
+	for _, sender := range p.Senders() {
+		if s.producer != "" && s.producer != sender.Name {
 			continue
 		}
 		for _, m := range p.Phases.Measure {
 			if s.phases[m.Name] {
-				sum += largestCount(p.RateIn(m, producer)*m.Duration.Seconds(), producer.Arrivals) * float64(times(producer))
+				mean := p.RateIn(m, sender).Area(m.Duration, m.Duration)
+				sum += largestCount(mean, sender.Arrivals) * float64(times(sender.Producer))
 			}
 		}
 	}

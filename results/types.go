@@ -26,8 +26,10 @@ type Stage string
 const (
 	StageE2E            Stage = "e2e"             // client read − due: corrected for coordinated omission
 	StageE2EUncorrected Stage = "e2e_uncorrected" // client read − sent
+	StageE2ESlow        Stage = "e2e_slow"        // client read − due, of the groups that read slowly on purpose; not in e2e
+	StageRoundTrip      Stage = "round_trip"      // client read − due of what the same client published; in e2e too
 	StageSendLag        Stage = "send_lag"        // sent − due
-	StageAck            Stage = "ack"             // acked − sent
+	StageAck            Stage = "ack"             // acked − sent; of what clients publish, the answer − sent
 	StageKafka          Stage = "kafka"           // observer read − sent
 	StageGateway        Stage = "gateway"         // client read − observer read of the same message, signed
 	StageGatewayIn      Stage = "gateway_in"      // received by the gateway − sent, where the gateway says it
@@ -82,6 +84,7 @@ const (
 	CountConnected    = "connected"    // connections established (group)
 	CountConnectFail  = "connect_fail" // dials that failed (group)
 	CountThrownOut    = "thrown_out"   // connections that the target closed (group)
+	CountLeft         = "left"         // connections that the client closed as the scenario says (group)
 	CountObserved     = "observed"     // records read by the observer (producer)
 	CountReportedShed = "reported_shed"
 )

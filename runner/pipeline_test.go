@@ -53,11 +53,11 @@ func smallPlan(seeds []string, url string) *scenarios.Plan {
 			Topics: []scenarios.Topic{{Name: testTopic, Partitions: testPartitions, Existing: true}},
 		},
 		Gateway: scenarios.GatewayPlan{
-			Target: scenarios.TargetExternal, URL: url, Profile: "reference", ReadyIn: 2 * time.Second,
+			Target: scenarios.TargetExternal, URL: url, Profile: scenarios.ReferenceProfile(), ReadyIn: 2 * time.Second,
 			Guarantees: scenarios.Guarantees{Delivery: "at-most-once", Ordered: true},
 		},
 		Producers: []scenarios.Producer{{
-			Name: "feed", Topic: testTopic, Rate: testRate, Arrivals: scenarios.ArrivalsConstant,
+			Name: "feed", Topic: testTopic, Rate: scenarios.Hold(testRate), Arrivals: scenarios.ArrivalsConstant,
 			Size: scenarios.Size{Kind: scenarios.SizeFixed, Min: testSize, Max: testSize},
 			Keys: scenarios.Keys{Kind: scenarios.KeysRoundRobin, Count: testKeys},
 			Acks: "all", Compression: "none", Stall: 10 * time.Second,

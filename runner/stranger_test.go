@@ -8,6 +8,7 @@ import (
 	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // wantEarlyEnd checks that the run ended long before its load would have, as an error that says each of the texts.
@@ -112,7 +113,7 @@ func TestTargetThatThrowsEveryoneOut(t *testing.T) {
 func TestBareTarget(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t, testkit.Options{Bare: true, Fault: every(10, testkit.Action{Do: testkit.Duplicate})})
-	p.plan.Gateway.Profile = "bare"
+	p.plan.Gateway.Profile = scenarios.BareProfile()
 	p.plan.Clients = p.plan.Clients[1:]
 	s := p.run(t)
 	n := p.gateway.Counts()

@@ -91,7 +91,7 @@ func checkBomb(t *testing.T, data []byte) {
 	const maxBytes, maxTime = 64 << 20, 10 * time.Second
 	start := time.Now()
 	peak, err := peakOf(func() error {
-		_, err := Parse("bomb.yaml", data, nil)
+		_, err := Parse("bomb.yaml", data, Options{})
 		return err
 	})
 	if took := time.Since(start); took > maxTime {

@@ -34,23 +34,24 @@ const (
 func (p *Plan) Cost() Cost {
 	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p)}
 	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
-	fanOut := make([]float64, len(p.Producers))
+	senders := p.Senders()
+	fanOut := make([]float64, len(senders))
 	buffer := 0.0
-	for i, producer := range p.Producers {
-		fanOut[i] = p.fanOut(producer)
-		buffer += p.peakRate(producer) * producer.Stall.Seconds() * producer.Size.mean()
+	for i, sender := range senders {
+		fanOut[i] = p.fanOut(sender.Producer)
+		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.Size.mean()
 	}
 	var messages, deliveries, produced, delivered float64
 	for _, phase := range phases {
 		peak := 0.0
-		for i, producer := range p.Producers {
-			rate := p.RateIn(phase, producer)
-			sent := rate * phase.Duration.Seconds()
+		for i, sender := range senders {
+			rate := p.RateIn(phase, sender)
+			sent := rate.Area(phase.Duration, phase.Duration)
 			messages += sent
 			deliveries += sent * fanOut[i]
-			produced += sent * producer.Size.mean()
-			delivered += sent * fanOut[i] * producer.Size.mean()
-			peak += rate * fanOut[i]
+			produced += sent * sender.Size.mean()
+			delivered += sent * fanOut[i] * sender.Size.mean()
+			peak += rate.Peak(phase.Duration) * fanOut[i]
 		}
 		c.PeakDeliveries = max(c.PeakDeliveries, peak)
 		c.Duration += phase.Duration
@@ -60,15 +61,6 @@ func (p *Plan) Cost() Cost {
 	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
 	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), whole(buffer)
 	return c
-}
-
-// peakRate is the highest rate of the producer in any measure phase, messages per second.
-func (p *Plan) peakRate(producer Producer) float64 {
-	peak := 0.0
-	for _, m := range p.Phases.Measure {
-		peak = max(peak, p.RateIn(m, producer))
-	}
-	return peak
 }
 
 // whole rounds to an integer, the largest there is where it would not fit.

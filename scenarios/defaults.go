@@ -126,12 +126,12 @@ func (g gatewaySection) fillIn() GatewayPlan {
 	}
 	if p.Target == TargetReference {
 		p.Listen = g.listen.or(defaultListen)
-		p.Profile = g.profile.or("reference")
+		p.Profile = profileNamed(g.profile.or("reference"))
 		p.QueueBytes = g.queue.or(defaultQueue)
 		p.SlowPolicy = g.slow.or(slowDisconnect)
 	} else {
 		p.URL = g.url.value
-		p.Profile = g.profile.or("bare")
+		p.Profile = profileNamed(g.profile.or("bare"))
 	}
 	p.Guarantees = Guarantees{
 		Delivery: g.delivery.or(deliveryAtMostOnce),
@@ -145,7 +145,8 @@ func (i producerItem) fillIn() Producer {
 	p := Producer{
 		Name:        i.name.value,
 		Topic:       i.topic.value,
-		Rate:        i.rate.value,
+		Rate:        Hold(i.rate.value),
+		Payload:     Payload{Kind: PayloadRandom},
 		Arrivals:    Arrivals(i.arrivals.or(string(ArrivalsConstant))),
 		Size:        i.size.or(Size{Kind: SizeFixed, Min: defaultSize, Max: defaultSize}),
 		Keys:        i.keys.or(Keys{Kind: KeysNone}),
@@ -184,9 +185,9 @@ func (s phasesSection) fillIn(ramp, warmUp time.Duration) Phases {
 		phase := MeasurePhase{Name: m.name.value, Duration: m.duration.value}
 		for _, r := range m.rates {
 			if phase.Rates == nil {
-				phase.Rates = map[string]float64{}
+				phase.Rates = map[string]Curve{}
 			}
-			phase.Rates[r.producer] = r.rate.value
+			phase.Rates[r.producer] = Hold(r.rate.value)
 		}
 		p.Measure = append(p.Measure, phase)
 	}
@@ -216,4 +217,12 @@ func objectiveOf(thresholds []Threshold) time.Duration {
 		return defaultObjective
 	}
 	return tightest
+}
+
+// profileNamed is the built-in profile of that name.
+func profileNamed(name string) WireProfile {
+	if name == "reference" {
+		return ReferenceProfile()
+	}
+	return BareProfile()
 }

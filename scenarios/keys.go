@@ -21,12 +21,12 @@ func ClientKeys(sub Subscribe, client, total int) []int {
 	return ids
 }
 
-// KeyCount is the number of keys of a topic: the largest count among its producers, 0 where none of them has keys.
+// KeyCount is the number of keys of a topic: the largest count among its senders, 0 where none of them has keys.
 func (p *Plan) KeyCount(topic string) int {
 	n := 0
-	for _, producer := range p.Producers {
-		if producer.Topic == topic && producer.Keys.Kind != KeysNone {
-			n = max(n, producer.Keys.Count)
+	for _, sender := range p.Senders() {
+		if sender.Topic == topic && sender.Keys.Kind != KeysNone {
+			n = max(n, sender.Keys.Count)
 		}
 	}
 	return n

@@ -19,14 +19,26 @@ const (
 	maxSetBytes  = 64 << 10 // all --set flags together
 )
 
-// Load reads a scenario file, applies the sets ("a.b=c", as --set takes them) and checks its form. Where no such file
-// exists the library that the binary carries is asked for the name. The error is an [Errors].
-func Load(path string, sets []string) (*Scenario, error) {
+// Options is what goes into a scenario beside its file. The zero value adds nothing.
+type Options struct {
+	// Sets are overrides, "a.b=c" as --set takes them; the last wins.
+	Sets []string
+	// Env is the environment, "NAME=value" as [os.Environ] gives it.
+	Env []string
+	// EnvFile is a file of further variables, NAME=value a line; those of Env win. Empty is none.
+	EnvFile string
+	// LiftLimits allows rates, clients and durations beyond what a slip of the pen should be able to ask for.
+	LiftLimits bool
+}
+
+// Load reads a scenario file, applies the options and checks its form. Where no such file exists the library that the
+// binary carries is asked for the name. The error is an [Errors].
+func Load(path string, o Options) (*Scenario, error) {
 	data, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, data, sets)
+	return Parse(path, data, o)
 }
 
 // read returns a file's or a library scenario's bytes, at most one more than maxFileBytes.
@@ -71,16 +83,16 @@ func reason(err error) error {
 	return err
 }
 
-// Parse parses a scenario's text and applies the sets. Name is what the messages call it. The form is checked here,
+// Parse parses a scenario's text and applies the options. Name is what the messages call it. The form is checked here,
 // what the parts of a scenario must have to do with each other by [Scenario.Resolve]; where the form is wrong already,
 // both are, so that all mistakes come at once. The error is an [Errors].
-func Parse(name string, data []byte, sets []string) (*Scenario, error) {
+func Parse(name string, data []byte, o Options) (*Scenario, error) {
 	r := &reporter{source: source{name: orElse(name, "scenario"), text: string(data)}}
 	tree, ok := parseTree(r, place{}, data)
 	if !ok {
 		return nil, r.err()
 	}
-	applied := applySets(r, tree, sets)
+	applied := applySets(r, tree, o.Sets)
 	s := decode(r, applied)
 	if len(r.problems) == 0 {
 		return s, nil

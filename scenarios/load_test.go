@@ -17,7 +17,7 @@ func TestLoadFindsTheLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"quickstart", "quickstart.yaml", "scenarios/quickstart.yaml", "./scenarios/quickstart.yaml", "scenarios/quickstart"} {
-		s, err := Load(path, nil)
+		s, err := Load(path, Options{})
 		if err != nil || s.Name() != "quickstart" {
 			t.Errorf("%s: got error %v; want the library's quickstart", path, err)
 		}
@@ -29,7 +29,7 @@ func TestLoadPrefersTheFile(t *testing.T) {
 	if err := os.WriteFile("quickstart", []byte(strings.Replace(base, "gateway:\n", "", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load("quickstart", nil)
+	s, err := Load("quickstart", Options{})
 	if err != nil || s.Name() != "base" {
 		t.Fatalf("got error %v; want the file's scenario, base", err)
 	}
@@ -43,7 +43,7 @@ func TestLibraryResolves(t *testing.T) {
 		t.Fatalf("got library %v; want quickstart in it", Library())
 	}
 	for _, name := range Library() {
-		s, err := Load(name, nil)
+		s, err := Load(name, Options{})
 		if err != nil {
 			t.Errorf("load %s: %v", name, err)
 			continue
@@ -77,7 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"a line feed in the path", "a\nb", "there is no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Load(c.path, nil)
+			_, err := Load(c.path, Options{})
 			var problems Errors
 			if !errors.As(err, &problems) || len(problems) != 1 || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v; want one problem with %q", err, c.want)
@@ -91,14 +91,14 @@ func TestLoadStopsReading(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no /dev/zero")
 	}
-	if _, err := Load("/dev/zero", nil); err == nil || !strings.Contains(err.Error(), "is larger than 1MiB") {
+	if _, err := Load("/dev/zero", Options{}); err == nil || !strings.Contains(err.Error(), "is larger than 1MiB") {
 		t.Errorf("got %v; want the size refused", err)
 	}
 }
 
 func TestParseTakesByteOrderMarkAndCarriageReturns(t *testing.T) {
 	text := "\uFEFF" + strings.ReplaceAll(strings.Replace(base, "gateway:\n", "", 1)[1:], "\n", "\r\n")
-	if p := planOf(t, text); p.Name != "base" || p.Producers[0].Rate != 1000 {
+	if p := planOf(t, text); p.Name != "base" || p.Producers[0].Rate.From != 1000 {
 		t.Errorf("got %+v; want the base scenario", p)
 	}
 }
@@ -108,7 +108,7 @@ func TestErrorsAreBounded(t *testing.T) {
 	for i := range 3 * maxProblems {
 		fmt.Fprintf(&b, "x%d: 1\n", i)
 	}
-	_, err := Parse("many.yaml", []byte(b.String()), nil)
+	_, err := Parse("many.yaml", []byte(b.String()), Options{})
 	var problems Errors
 	if !errors.As(err, &problems) || len(problems) != maxProblems+1 {
 		t.Fatalf("got %d problems; want %d and their count", len(problems), maxProblems)
@@ -120,7 +120,7 @@ func TestErrorsAreBounded(t *testing.T) {
 
 // What a scenario contains must not reach the terminal as control sequences.
 func TestErrorsArePrintable(t *testing.T) {
-	_, err := Parse("a.yaml", []byte("\"\\e[31mred\": 1\nname: \"\\a\\e]0;title\\a\"\n"), []string{"x\x1b[31m.y=\x1b"})
+	_, err := Parse("a.yaml", []byte("\"\\e[31mred\": 1\nname: \"\\a\\e]0;title\\a\"\n"), Options{Sets: []string{"x\x1b[31m.y=\x1b"}})
 	if err == nil || strings.ContainsFunc(err.Error(), func(c rune) bool { return c < ' ' && c != '\n' }) {
 		t.Errorf("got %q; want problems without control characters", err)
 	}
@@ -142,7 +142,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(base, "gateway={target: external, url: 'ws://a:1'}")
 	f.Fuzz(func(t *testing.T, text, set string) {
-		s, err := Parse("fuzz.yaml", []byte(text), []string{set})
+		s, err := Parse("fuzz.yaml", []byte(text), Options{Sets: []string{set}})
 		if err == nil {
 			var p *Plan
 			if p, err = s.Resolve(); err == nil {

@@ -84,7 +84,7 @@ func TestHarmonic(t *testing.T) {
 // The estimate of the largest plan there can be must not overflow.
 func TestCostSaturates(t *testing.T) {
 	p := &Plan{
-		Producers: []Producer{{Topic: "t", Rate: maxRate, Size: Size{Kind: SizeFixed, Min: maxValueBytes}}},
+		Producers: []Producer{{Topic: "t", Rate: Hold(maxRate), Size: Size{Kind: SizeFixed, Min: maxValueBytes}}},
 		Clients:   []ClientGroup{{Count: maxClients, ConnectRate: 1, Subscribe: Subscribe{Topic: "t", All: true}}},
 		Phases:    Phases{Measure: []MeasurePhase{{Duration: maxDuration}}},
 	}
@@ -97,7 +97,7 @@ func TestCostSaturates(t *testing.T) {
 func TestPlanSurvivesJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawScenario(t)
-		s, err := Parse("drawn.yaml", []byte(text), nil)
+		s, err := Parse("drawn.yaml", []byte(text), Options{})
 		if err != nil {
 			t.Fatalf("parse: %v\n%s", err, text)
 		}

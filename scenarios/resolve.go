@@ -257,8 +257,9 @@ func (c checker) rates() {
 			}
 		}
 		total := 0.0
-		for _, p := range c.p.Producers {
-			total += c.p.RateIn(c.p.Phases.Measure[i], p)
+		phase := c.p.Phases.Measure[i]
+		for _, sender := range c.p.Senders() {
+			total += c.p.RateIn(phase, sender).Peak(phase.Duration)
 		}
 		if total > maxRate {
 			c.addf(m.at, "the producers' rates come to %s in this phase (at most %s in all)", formatRate(total), formatRate(maxRate))

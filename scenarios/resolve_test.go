@@ -21,9 +21,9 @@ phases: {measure: [{name: steady, duration: 1s}]}
 		Name: "least", Source: "base.yaml", Seed: 1,
 		Kafka: KafkaPlan{Provider: ProviderEmbedded, Brokers: 3, FinalRead: true,
 			Topics: []Topic{{Name: "prices", Partitions: 6, Replication: 3, MinISR: 2, RetentionBytes: 64 << 20}}},
-		Gateway: GatewayPlan{Target: TargetReference, Listen: "127.0.0.1:0", Profile: "reference", QueueBytes: 1 << 20,
+		Gateway: GatewayPlan{Target: TargetReference, Listen: "127.0.0.1:0", Profile: ReferenceProfile(), QueueBytes: 1 << 20,
 			SlowPolicy: "disconnect", Guarantees: Guarantees{Delivery: "at-most-once", Ordered: true}, ReadyIn: 30 * time.Second},
-		Producers: []Producer{{Name: "feed", Topic: "prices", Rate: 10, Arrivals: ArrivalsConstant, Size: Size{Kind: SizeFixed, Min: 256, Max: 256},
+		Producers: []Producer{{Name: "feed", Topic: "prices", Rate: Hold(10), Payload: Payload{Kind: PayloadRandom}, Arrivals: ArrivalsConstant, Size: Size{Kind: SizeFixed, Min: 256, Max: 256},
 			Keys: Keys{Kind: KeysNone}, Acks: "all", Compression: "none", Stall: 30 * time.Second}},
 		Clients: []ClientGroup{{Name: "viewers", Count: 5, ConnectRate: 500, Subscribe: Subscribe{Topic: "prices", All: true}, Reconnect: true}},
 		Phases: Phases{ConnectDeadline: 30 * time.Second, JoinDeadline: 15 * time.Second, WarmUp: 2 * time.Second,
@@ -60,17 +60,17 @@ func TestDefaultsThatDepend(t *testing.T) {
 		{"drop-oldest sheds", []string{"gateway.slow_clients=drop-oldest"}, func(p *Plan) any { return p.Gateway.Guarantees.Sheds }, true},
 		{"unless it says not", []string{"gateway.slow_clients=drop-oldest", "gateway.guarantees.sheds=false"}, func(p *Plan) any { return p.Gateway.Guarantees.Sheds }, false},
 		{"external gateway", []string{"gateway={target: external, url: 'ws://h:1/ws?a=b'}"}, func(p *Plan) any { return p.Gateway },
-			GatewayPlan{Target: TargetExternal, URL: "ws://h:1/ws?a=b", Profile: "bare", Guarantees: Guarantees{Delivery: "at-most-once", Ordered: true}, ReadyIn: 30 * time.Second}},
+			GatewayPlan{Target: TargetExternal, URL: "ws://h:1/ws?a=b", Profile: BareProfile(), Guarantees: Guarantees{Delivery: "at-most-once", Ordered: true}, ReadyIn: 30 * time.Second}},
 		{"zipf's skew", []string{"producers.feed.keys={kind: zipf, count: 50}"}, func(p *Plan) any { return p.Producers[0].Keys.Skew }, 1.0},
 		{"one key", nil, func(p *Plan) any { return p.Clients[0].Subscribe }, Subscribe{Topic: "prices", Keys: 1}},
 		{"connect deadline grows", []string{"clients.viewers.connect_rate=10/s"}, func(p *Plan) any { return p.Phases.ConnectDeadline }, 60 * time.Second},
 		{"tightest objective", []string{"thresholds=e2e.p99 < 50ms, e2e.p50 <= 5ms, kafka.p99 < 1ms, e2e.p99 > 1ms, e2e.min == 1ms"},
 			func(p *Plan) any { return p.Objective }, 5 * time.Millisecond},
 		{"abort", []string{"thresholds=[{check: audit.lost == 0, abort: true}]"}, func(p *Plan) any { return p.Thresholds[0].Abort }, true},
-		{"rate of a phase", []string{"phases.measure.steady.rates.feed=5/s"}, func(p *Plan) any { return p.RateIn(p.Phases.Measure[0], p.Producers[0]) }, 5.0},
+		{"rate of a phase", []string{"phases.measure.steady.rates.feed=5/s"}, func(p *Plan) any { return p.RateIn(p.Phases.Measure[0], p.Senders()[0]).From }, 5.0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := c.got(planOf(t, text, c.sets...)); got != c.want {
+			if got := c.got(planOf(t, text, c.sets...)); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v; want %+v", got, c.want)
 			}
 		})
@@ -79,7 +79,7 @@ func TestDefaultsThatDepend(t *testing.T) {
 
 // TestQuickstart holds the first run to what its comments say.
 func TestQuickstart(t *testing.T) {
-	s, err := Load("quickstart.yaml", nil)
+	s, err := Load("quickstart.yaml", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

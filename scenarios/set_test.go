@@ -28,7 +28,7 @@ phases:
 
 func planOf(t *testing.T, text string, sets ...string) *Plan {
 	t.Helper()
-	s, err := Parse("base.yaml", []byte(text), sets)
+	s, err := Parse("base.yaml", []byte(text), Options{Sets: sets})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +47,8 @@ func TestSets(t *testing.T) {
 		got  func(*Plan) any
 		want any
 	}{
-		{name: "by name", sets: []string{"producers.feed.rate=2000/s"}, got: func(p *Plan) any { return p.Producers[0].Rate }, want: 2000.0},
-		{name: "by index", sets: []string{"producers.1.rate=5/s"}, got: func(p *Plan) any { return p.Producers[1].Rate }, want: 5.0},
+		{name: "by name", sets: []string{"producers.feed.rate=2000/s"}, got: func(p *Plan) any { return p.Producers[0].Rate.From }, want: 2000.0},
+		{name: "by index", sets: []string{"producers.1.rate=5/s"}, got: func(p *Plan) any { return p.Producers[1].Rate.From }, want: 5.0},
 		{name: "name with a point", sets: []string{"kafka.topics.a.b.partitions=9"}, got: func(p *Plan) any { return p.Kafka.Topics[1].Partitions }, want: 9},
 		{name: "whole item", sets: []string{"kafka.topics.a.b={name: a.b, partitions: 7}"}, got: func(p *Plan) any { return p.Kafka.Topics[1].Partitions }, want: 7},
 		{name: "the last wins", sets: []string{"seed=2", "seed=3"}, got: func(p *Plan) any { return p.Seed }, want: uint64(3)},

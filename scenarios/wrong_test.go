@@ -33,7 +33,7 @@ func TestWrongScenarios(t *testing.T) {
 // problemsOf returns what Parse, or else Resolve, has against a scenario.
 func problemsOf(t *testing.T, name string, data []byte) Errors {
 	t.Helper()
-	s, err := Parse(name, data, headSets(data))
+	s, err := Parse(name, data, Options{Sets: headSets(data)})
 	if err == nil {
 		_, err = s.Resolve()
 	}

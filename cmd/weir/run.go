@@ -71,7 +71,7 @@ contract, 5 invalid (the generator or the clock can't support a verdict), 130 in
 
 // loadPlan reads and resolves a scenario.
 func loadPlan(path string, sets []string) (*scenarios.Plan, error) {
-	scenario, err := scenarios.Load(path, sets)
+	scenario, err := scenarios.Load(path, scenarios.Options{Sets: sets})
 	if err != nil {
 		return nil, usage(err)
 	}
