@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"reflect"
 	"testing"
 	"time"
 )
@@ -66,7 +67,7 @@ func TestSets(t *testing.T) {
 		{name: "value with equals signs", sets: []string{"thresholds=audit.lost == 0"}, got: func(p *Plan) any { return p.Thresholds[0].Op }, want: "=="},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := c.got(planOf(t, base, append([]string{g}, c.sets...)...)); got != c.want {
+			if got := c.got(planOf(t, base, append([]string{g}, c.sets...)...)); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %v; want %v", got, c.want)
 			}
 		})
