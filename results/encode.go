@@ -27,7 +27,7 @@ type storedSeries struct {
 	Negative  string `json:"negative,omitempty"`
 }
 
-// encodeInterval turns an interval into its stored form, in 0.3 to 0.5 ms a histogram. A gauge that is no finite
+// encodeInterval turns an interval into its stored form. A gauge that is no finite
 // number has no value and is left out.
 func encodeInterval(in *Interval) (*storedInterval, error) {
 	out := &storedInterval{Interval: *in, Series: make([]storedSeries, len(in.Series))}
@@ -62,20 +62,6 @@ func finite(gauges map[string]float64) map[string]float64 {
 		delete(clean, name)
 	}
 	return clean
-}
-
-func encodeHistogram(h *hdrhistogram.Histogram) (string, error) {
-	if total(h) == 0 {
-		return "", nil
-	}
-	if err := checkGeometry(h); err != nil {
-		return "", err
-	}
-	b, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-	if err != nil {
-		return "", fmt.Errorf("encode histogram: %w", err)
-	}
-	return string(b), nil
 }
 
 // decodeStoredInterval reads an interval's payload without decoding the histograms.
