@@ -25,6 +25,7 @@ type key struct {
 	about    string
 	kind     kind
 	want     string   // a text: what it must be, for messages
+	form     string   // a text: the regular expression that it must match, where it has one
 	words    []string // the words of kindWord; the words that other kinds take beside their values
 	low      int64    // bounds, in the kind's base unit: bytes, nanoseconds, messages a second
 	high     int64
@@ -97,15 +98,15 @@ var scenarioShape = &shape{
 	about: "A scenario says what is stood up, what load it gets, for how long, and what must hold.",
 	keys: []key{
 		{name: "version", about: "The version of the language.", kind: kindInt, low: 1, high: 1, required: true, example: "1"},
-		{name: "name", about: "The scenario's name, of a–z, 0–9 and -.", want: "a name", required: true, example: "my-scenario"},
-		{name: "description", about: "What the scenario is for, in a sentence.", want: "a text", example: "Prices to 500 dashboards."},
+		{name: "name", about: "The scenario's name, of a–z, 0–9 and -.", want: "a name", form: nameForm.String(), required: true, example: "my-scenario"},
+		{name: "description", about: "What the scenario is for, in a sentence.", want: "a text", depends: "none", example: "Prices to 500 dashboards."},
 		{name: "seed", about: "What everything random is drawn from: the same seed gives the same messages at the same times.",
 			kind: kindInt, low: 0, high: 1<<63 - 1, fallback: "1", example: "42"},
 		{name: "kafka", about: "The brokers and the topics.", kind: kindMapping, shape: kafkaShape, required: true, example: "{topics: [{name: prices}]}"},
 		{name: "gateway", about: "What stands between Kafka and the clients: the system under test.", kind: kindMapping, shape: gatewayShape,
 			depends: "weir's own gateway", example: "{target: reference}"},
 		{name: "producers", about: "What writes to Kafka, each an open loop. Required where no clients publish.", kind: kindList,
-			item: &key{kind: kindMapping, shape: producerShape}, example: "[{name: feed, topic: prices, rate: 1000/s}]"},
+			item: &key{kind: kindMapping, shape: producerShape}, depends: "none", example: "[{name: feed, topic: prices, rate: 1000/s}]"},
 		{name: "clients", about: "Groups of WebSocket clients that behave alike.", kind: kindList,
 			item: &key{kind: kindMapping, shape: clientShape}, required: true, example: "[{name: viewers, count: 500, subscribe: {topic: prices}}]"},
 		{name: "hops", about: "Kept for a later version.", reserved: true},
@@ -145,10 +146,10 @@ var kafkaShape = &shape{
 		{name: "isolation", about: "Which records the observer beside the clients reads.", kind: kindWord,
 			words: []string{isolationCommitted, isolationUncommitted}, fallback: isolationCommitted, example: isolationUncommitted},
 		{name: "seeds", about: "The addresses of an external cluster; required there, and only there.", kind: kindList,
-			item: &key{want: "host:port", example: "127.0.0.1:9092"}, example: "[127.0.0.1:9092]"},
+			item: &key{want: "host:port", example: "127.0.0.1:9092"}, depends: "none", example: "[127.0.0.1:9092]"},
 		{name: "tls", about: "TLS towards an external cluster; true trusts whom the system trusts.", kind: kindBool, fallback: "false",
 			or: []key{{kind: kindMapping, shape: tlsShape}}, example: "{ca: ca.pem}"},
-		{name: "sasl", about: "Who weir is to an external cluster.", kind: kindMapping, shape: saslShape,
+		{name: "sasl", about: "Who weir is to an external cluster.", kind: kindMapping, shape: saslShape, depends: "no authentication",
 			example: "{mechanism: SCRAM-SHA-512, username: weir, password: {env: KAFKA_PASSWORD}}"},
 		{name: "topics", about: "The topics. Those that weir creates get a suffix of the run's, and are deleted after it.", kind: kindList,
 			item: &key{kind: kindMapping, shape: topicShape}, required: true, example: "[{name: prices, partitions: 6}]"},
@@ -186,7 +187,7 @@ var secretShape = &shape{
 	about:  "Where a secret is found. It is read where it is used and stands in no plan, log or report.",
 	choice: true,
 	keys: []key{
-		{name: "env", about: "An environment variable's name.", want: "a variable's name", example: "KAFKA_PASSWORD"},
+		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), example: "KAFKA_PASSWORD"},
 		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", example: "secrets/kafka"},
 	},
 }
@@ -195,7 +196,8 @@ var topicShape = &shape{
 	name:  "topic",
 	about: "A topic of the pipeline.",
 	keys: []key{
-		{name: "name", about: "The topic's name, which the rest of the scenario knows it by.", want: "a topic's name", required: true, example: "prices"},
+		{name: "name", about: "The topic's name, which the rest of the scenario knows it by.", want: "a topic's name", form: topicForm.String(),
+			required: true, example: "prices"},
 		{name: "partitions", about: "How many partitions it has; required for an existing topic.", kind: kindInt, low: 1, high: maxPartitions,
 			fallback: "6", example: "12"},
 		{name: "replication", about: "How many brokers hold each partition.", kind: kindInt, low: 1, high: maxBrokers,
@@ -217,7 +219,7 @@ var gatewayShape = &shape{
 			words: []string{string(TargetReference), string(TargetExternal)}, fallback: string(TargetReference), example: string(TargetExternal)},
 		{name: "listen", about: "Where weir's own gateway listens; port 0 picks a free one.", want: "host:port", depends: defaultListen, example: "127.0.0.1:8080"},
 		{name: "url", about: "Where an external gateway is; required there, and only there.", want: "a URL such as ws://127.0.0.1:8080/ws",
-			example: "ws://127.0.0.1:8080/ws"},
+			form: "^ws://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
 		{name: "profile", about: "How the target is spoken to: a built-in profile's name, a profile written out, or the path of a .yaml file " +
 			"that holds one.", want: "reference, bare, a file's path or a profile written out", depends: "reference; bare for an external target",
 			example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
@@ -229,7 +231,7 @@ var gatewayShape = &shape{
 			"external target is declared to do so.", kind: kindMapping, shape: conflateShape, depends: "none", example: "{prices: 100ms}"},
 		{name: "ready_in", about: "How long the target may take to become ready.", kind: kindDuration, low: int64(time.Millisecond), high: day,
 			fallback: "30s", example: "2m"},
-		{name: "guarantees", about: "What the target declares; the audit judges it by that.", kind: kindMapping, shape: guaranteesShape,
+		{name: "guarantees", about: "What the target declares; the audit judges it by that.", kind: kindMapping, shape: guaranteesShape, depends: "as below",
 			example: "{delivery: at-least-once}"},
 	},
 }
@@ -305,8 +307,8 @@ var secretHeaderShape = &shape{
 	secret: true,
 	about:  "Where a header's secret is found, one of env and file, and what stands before it.",
 	keys: []key{
-		{name: "env", about: "An environment variable's name.", want: "a variable's name", example: "TOKEN"},
-		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", example: "secrets/token"},
+		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), depends: "none", example: "TOKEN"},
+		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", depends: "none", example: "secrets/token"},
 		{name: "prefix", about: "What stands before the secret.", want: "a text", depends: "nothing", example: "'Bearer '"},
 	},
 }

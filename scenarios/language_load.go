@@ -8,7 +8,7 @@ var producerShape = &shape{
 	name:  "producer",
 	about: "A source of messages: an open loop, whose messages are due at its rate however slow the pipeline is.",
 	keys: []key{
-		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", required: true, example: "feed"},
+		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", form: nameForm.String(), required: true, example: "feed"},
 		{name: "topic", about: "The topic that it writes to.", want: "a topic's name", required: true, example: "prices"},
 		rateKey(key{name: "rate", about: "Messages a second, or how they go over each phase that says nothing else.", required: true}),
 		arrivalsKey,
@@ -131,10 +131,10 @@ var keysShape = &shape{
 			"most of the messages and may move.", kind: kindWord,
 			words:    []string{string(KeysRoundRobin), string(KeysUniform), string(KeysZipf), string(KeysHotSet), string(KeysNone)},
 			required: true, example: string(KeysRoundRobin)},
-		{name: "count", about: "How many keys there are: k0, k1 and so on; required but for none.", kind: kindInt, low: 1, high: maxKeys, example: "50"},
+		{name: "count", about: "How many keys there are: k0, k1 and so on; required but for none.", kind: kindInt, low: 1, high: maxKeys, depends: "none", example: "50"},
 		{name: "skew", about: "zipf only: the k-th most frequent key has a share proportional to 1/k^skew.", kind: kindNumber,
 			want: "a number such as 1.1", high: maxSkew, depends: "1 for zipf", example: "1.1"},
-		{name: "hot", about: "hot-set only, and required there: how many keys are hot.", kind: kindInt, low: 1, high: maxKeys, example: "10"},
+		{name: "hot", about: "hot-set only, and required there: how many keys are hot.", kind: kindInt, low: 1, high: maxKeys, depends: "none", example: "10"},
 		{name: "share", about: "hot-set only: the share of the messages that the hot keys get.", kind: kindShare, want: "a share such as 90%",
 			depends: "90% for hot-set", example: "90%"},
 		{name: "move", about: "hot-set only: after so long the next keys are hot.", kind: kindDuration, low: int64(time.Millisecond), high: day,
@@ -170,11 +170,11 @@ var clientShape = &shape{
 	name:  "client_group",
 	about: "A number of WebSocket clients that behave alike.",
 	keys: []key{
-		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", required: true, example: "viewers"},
+		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", form: nameForm.String(), required: true, example: "viewers"},
 		{name: "count", about: "How many clients there are.", kind: kindInt, low: 1, high: maxClients, required: true, example: "500"},
 		{name: "connect_rate", about: "How many connect in a second.", kind: kindRate, high: maxConnectRate, fallback: "500/s", example: "100/s"},
 		{name: "subscribe", about: "What each client follows; a list shares the clients out by weight. Required but for groups that publish.",
-			kind: kindMapping, shape: subscribeShape, example: "{topic: prices}",
+			kind: kindMapping, shape: subscribeShape, depends: "nothing", example: "{topic: prices}",
 			or: []key{{kind: kindList, item: &key{kind: kindMapping, shape: weightedShape}, example: "[{topic: prices, weight: 3}, {topic: news, weight: 1}]"}}},
 		{name: "reconnect", about: "Whether a client that was thrown out comes back.", kind: kindBool, fallback: "true", example: "false"},
 		{name: "publish", about: "What each client sends through the gateway.", kind: kindMapping, shape: publishShape, depends: "nothing",
@@ -210,13 +210,13 @@ var publishShape = &shape{
 	name:  "publish",
 	about: "What each client sends through the gateway: at its own rate, or so long after the answer to its last message.",
 	keys: []key{
-		{name: "name", about: "What figures and thresholds call them as a producer.", want: "a name", depends: "the group's", example: "talkers"},
+		{name: "name", about: "What figures and thresholds call them as a producer.", want: "a name", form: nameForm.String(), depends: "the group's", example: "talkers"},
 		{name: "topic", about: "The topic that they publish to.", want: "a topic's name", required: true, example: "chat"},
 		{name: "keys", about: "How many keys they write: client c writes to key c modulo so many.", kind: kindInt, low: 1, high: maxKeys,
 			depends: "none", example: "50"},
-		rateKey(key{name: "rate", about: "Messages a second of each client, an open loop. Either this or think."}),
+		rateKey(key{name: "rate", about: "Messages a second of each client, an open loop. Either this or think.", depends: "none"}),
 		{name: "think", about: "How long after the answer to its last message a client sends the next, a closed loop. Either this or rate.",
-			kind: kindDuration, low: int64(time.Millisecond), high: 3600 * second, example: "2s", or: []key{{kind: kindMapping, shape: thinkShape}}},
+			kind: kindDuration, low: int64(time.Millisecond), high: 3600 * second, depends: "none", example: "2s", or: []key{{kind: kindMapping, shape: thinkShape}}},
 		arrivalsKey, sizeKey, payloadKey,
 	},
 }
@@ -268,7 +268,7 @@ var deadlineShape = &shape{
 
 var measureShape = &shape{
 	name: "measure", about: "One measured phase.", keys: []key{
-		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", required: true, example: "steady"},
+		{name: "name", about: "Its name, in figures and thresholds.", want: "a name", form: nameForm.String(), required: true, example: "steady"},
 		{name: "duration", about: "How long it lasts.", kind: kindDuration, low: int64(10 * time.Millisecond), high: day, required: true, example: "20s"},
 		{name: "rates", about: "Rates in this phase, by a producer's name or that of publishing clients (each client's).", kind: kindMapping,
 			shape: &shape{name: "rates", about: "Rates by name.", called: "a producer's name",
