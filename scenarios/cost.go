@@ -18,6 +18,8 @@ type Cost struct {
 	// SendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
 	SendBufferBytes int64 `json:"send_buffer_bytes"`
 	AuditBytes      int64 `json:"audit_bytes"`
+	// ConnectionBytes is what the connections take, roughly: both ends where weir starts the gateway, and the kernel's.
+	ConnectionBytes int64 `json:"connection_bytes"`
 	// Duration is what the run takes where nothing waits; Longest where every deadline is used up.
 	Duration time.Duration `json:"duration_ns"`
 	Longest  time.Duration `json:"longest_ns"`
@@ -30,28 +32,43 @@ const (
 	auditKeyBytes       = 32
 )
 
+// The connections' memory, bytes, roughly: a client's end with its buffers and what the kernel keeps for the pair, and
+// the reference gateway's end. What queues is not in it.
+const (
+	clientEndBytes  = 32 << 10
+	gatewayEndBytes = 32 << 10
+)
+
+// stampBytes is the length of a stamp, at most.
+const stampBytes = 96
+
+func connectionBytes(p *Plan) int64 {
+	each := int64(clientEndBytes)
+	if p.Gateway.Target == TargetReference {
+		each += gatewayEndBytes
+	}
+	return each * int64(p.ClientCount())
+}
+
 // Cost estimates what the plan asks of the machine. It is pure.
 func (p *Plan) Cost() Cost {
-	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p)}
+	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p), ConnectionBytes: connectionBytes(p)}
 	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
 	senders := p.Senders()
-	fanOut := make([]float64, len(senders))
 	buffer := 0.0
-	for i, sender := range senders {
-		fanOut[i] = p.fanOut(sender.Producer)
-		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.Size.mean()
+	for _, sender := range senders {
+		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.meanBytes()
 	}
 	var messages, deliveries, produced, delivered float64
 	for _, phase := range phases {
 		peak := 0.0
-		for i, sender := range senders {
-			rate := p.RateIn(phase, sender)
-			sent := rate.Area(phase.Duration, phase.Duration)
-			messages += sent
-			deliveries += sent * fanOut[i]
-			produced += sent * sender.Size.mean()
-			delivered += sent * fanOut[i] * sender.Size.mean()
-			peak += rate.Peak(phase.Duration) * fanOut[i]
+		for _, sender := range senders {
+			load := p.loadIn(phase, sender)
+			messages += load.sent
+			deliveries += load.delivered
+			produced += load.sent * sender.meanBytes()
+			delivered += load.delivered * sender.meanBytes()
+			peak += load.peak
 		}
 		c.PeakDeliveries = max(c.PeakDeliveries, peak)
 		c.Duration += phase.Duration
@@ -63,6 +80,50 @@ func (p *Plan) Cost() Cost {
 	return c
 }
 
+// load is what a sender causes in a phase: messages, deliveries, and a bound of the deliveries a second.
+type load struct{ sent, delivered, peak float64 }
+
+// loadIn integrates the rate times the clients that follow. A client with a think time is taken to be answered at once;
+// of groups that churn the share is there that stays on average.
+func (p *Plan) loadIn(phase MeasurePhase, s Sender) load {
+	rate := p.RateIn(phase, s)
+	if s.Think != nil {
+		rate = Hold(float64(s.Clients) / s.Think.Mean.Seconds())
+	}
+	l := load{sent: rate.Area(phase.Duration, phase.Duration)}
+	for _, g := range p.Clients {
+		followers := p.followers(g, s.Producer)
+		if g.Churn != nil {
+			followers *= g.Churn.Session.Seconds() / (g.Churn.Session + g.Churn.Away).Seconds()
+		}
+		clients, moves := phase.Clients[g.Name]
+		if !moves {
+			l.delivered += l.sent * followers
+			l.peak += rate.Peak(phase.Duration) * followers
+			continue
+		}
+		perClient := followers / float64(g.Count)
+		l.delivered += product(rate, clients, phase.Duration) * perClient
+		l.peak += rate.Peak(phase.Duration) * clients.Peak(phase.Duration) * perClient
+	}
+	return l
+}
+
+// product is the integral of the product of two curves: of the first's exact area over slices, each times the second's
+// level at its middle.
+func product(a, b Curve, length time.Duration) float64 {
+	const slices = 1000
+	sum, before := 0.0, 0.0
+	for i := range slices {
+		end := length * time.Duration(i+1) / slices
+		middle := length * time.Duration(2*i+1) / (2 * slices)
+		area := a.Area(end, length)
+		sum += (area - before) * b.Level(middle, length)
+		before = area
+	}
+	return sum
+}
+
 // whole rounds to an integer, the largest there is where it would not fit.
 func whole(x float64) int64 {
 	if x >= math.MaxInt64 {
@@ -71,38 +132,78 @@ func whole(x float64) int64 {
 	return int64(math.Round(x))
 }
 
+// meanBytes is the mean size of a producer's values.
+func (p Producer) meanBytes() float64 {
+	switch {
+	case p.Payload.Kind == PayloadLines:
+		return p.Payload.MeanBytes + stampBytes
+	case p.Payload.sizesItself():
+		return float64(p.Size.Max)
+	}
+	return p.Size.mean()
+}
+
 // mean is the mean size in bytes.
 func (s Size) mean() float64 {
-	if s.Kind == SizeUniform {
+	switch s.Kind {
+	case SizeUniform:
 		return float64(s.Min+s.Max) / 2
+	case SizeLognormal:
+		return s.lognormalMean()
+	case SizeHistogram:
+		sum, weights := 0.0, 0.0
+		for _, b := range s.Bins {
+			sum, weights = sum+b.Weight*float64(b.Bytes), weights+b.Weight
+		}
+		return sum / weights
 	}
 	return float64(s.Min)
 }
 
-// fanOut is how many clients receive one message of the producer, on average.
+// lognormalMean is the mean of a lognormal distribution whose tails are set to the bounds: the mass below and above at the
+// bounds, and the partial expectation between (Johnson, Kotz, Balakrishnan, Continuous Univariate Distributions, ch. 14).
+func (s Size) lognormalMean() float64 {
+	mu, low, high := math.Log(float64(s.Median)), float64(s.Min), float64(s.Max)
+	phi := func(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
+	a, b := (math.Log(low)-mu)/s.Sigma, (math.Log(high)-mu)/s.Sigma
+	between := math.Exp(mu+s.Sigma*s.Sigma/2) * (phi(b-s.Sigma) - phi(a-s.Sigma))
+	return low*phi(a) + between + high*phi(-b)
+}
+
+// fanOut is how many clients receive one message of the producer, on average, where all are connected.
 func (p *Plan) fanOut(producer Producer) float64 {
-	total := p.KeyCount(producer.Topic)
 	sum := 0.0
 	for _, g := range p.Clients {
-		switch {
-		case g.Subscribe.Topic != producer.Topic:
-		case g.Subscribe.All:
-			sum += float64(g.Count)
-		case producer.Keys.Kind != KeysNone && total > 0:
-			// The clients' keys are count·n consecutive ids modulo total: each id is followed by as many clients as the
-			// others, the first few by one more.
-			slots := g.Count * min(g.Subscribe.Keys, total)
-			sum += float64(slots/total) + producer.Keys.shareOfFirst(slots%total)
-		}
+		sum += p.followers(g, producer)
 	}
 	return sum
 }
 
-// shareOfFirst is the share of messages whose key's id is below n.
+// followers is how many clients of a group receive one message of the producer, on average.
+func (p *Plan) followers(g ClientGroup, producer Producer) float64 {
+	total := p.KeyCount(producer.Topic)
+	switch {
+	case g.Subscribe.Topic != producer.Topic:
+	case g.Subscribe.All:
+		return float64(g.Count)
+	case producer.Keys.Kind != KeysNone && total > 0:
+		// The clients' keys are count·n consecutive ids modulo total: each id is followed by as many clients as the
+		// others, the first few by one more.
+		slots := g.Count * min(g.Subscribe.Keys, total)
+		return float64(slots/total) + producer.Keys.shareOfFirst(slots%total)
+	}
+	return 0
+}
+
+// shareOfFirst is the share of messages whose key's id is below n. A hot set that moves is taken to come round to all keys.
 func (k Keys) shareOfFirst(n int) float64 {
 	n = min(n, k.Count)
-	if k.Kind == KeysZipf {
+	switch {
+	case k.Kind == KeysZipf:
 		return harmonic(n, k.Skew) / harmonic(k.Count, k.Skew)
+	case k.Kind == KeysHotSet && k.HotMove == 0:
+		hot := min(n, k.Hot)
+		return k.HotShare*float64(hot)/float64(k.Hot) + (1-k.HotShare)*float64(n-hot)/float64(k.Count-k.Hot)
 	}
 	return float64(n) / float64(k.Count)
 }
@@ -128,7 +229,7 @@ func harmonic(n int, s float64) float64 {
 // auditBytes estimates the delivery audit's memory.
 func auditBytes(p *Plan) int64 {
 	bytes := 0.0
-	for _, producer := range p.Producers {
+	for _, producer := range p.Senders() {
 		bytes += auditKeyBytes * float64(producer.Keys.Count)
 		if t := p.Topic(producer.Topic); t != nil {
 			bytes += auditPartitionBytes * float64(t.Partitions)
@@ -143,7 +244,7 @@ func auditBytes(p *Plan) int64 {
 // streams is how many streams a client follows: of each producer of the topic one a partition, or one a key.
 func (p *Plan) streams(sub Subscribe) float64 {
 	t, n := p.Topic(sub.Topic), 0
-	for _, producer := range p.Producers {
+	for _, producer := range p.Senders() {
 		switch {
 		case producer.Topic != sub.Topic || t == nil:
 		case sub.All:

@@ -34,10 +34,11 @@ func (f field[T]) or(fallback T) T {
 	return fallback
 }
 
-// object is a mapping being decoded. Its getters take keys from it; finish reports the keys that none asked for, so
-// that the getters are the only list of what is known.
+// object is a mapping being decoded. Its getters take keys from it, with the bounds and words of its shape; finish reports
+// the keys that the shape has not.
 type object struct {
 	r       *reporter
+	shape   *shape
 	at      place
 	ok      bool // it is a mapping
 	entries map[string]entry
@@ -52,9 +53,17 @@ type entry struct {
 }
 
 // openObject begins to decode a mapping.
-func openObject(r *reporter, n *node, at place) *object {
-	o := &object{r: r, at: at, ok: n.kind == yaml.MappingNode, entries: map[string]entry{}}
-	if !o.ok {
+func openObject(r *reporter, n *node, at place, s *shape) *object {
+	o := &object{r: r, shape: s, at: at, ok: n.kind == yaml.MappingNode, entries: map[string]entry{}}
+	switch {
+	case n.unknown:
+		return o
+	case o.ok:
+	case s.secret && n.kind == yaml.ScalarNode && n.tag != "!!null":
+		r.hide(at)
+		r.addf(at, "is a text, but must be a mapping (write %s)", s.mend())
+		return o
+	default:
 		r.addf(at, "is %s, but must be a mapping (lines of key: value)", describe(n))
 		return o
 	}
@@ -115,35 +124,66 @@ func (o *object) take(key string) (entry, bool) {
 	return e, ok
 }
 
-// need reports keys that are absent; each is given with an example: "rate: 1000/s".
-func (o *object) need(examples ...string) {
-	for _, example := range examples {
-		key, _, _ := strings.Cut(example, ":")
-		if _, ok := o.entries[key]; !ok && o.ok {
-			o.r.addf(o.at.under(key), "is missing (write %s)", example)
-		}
-	}
-}
-
-// reserved reports the use of a key that a later version will have.
-func (o *object) reserved(keys ...string) {
-	for _, key := range keys {
-		if e, ok := o.take(key); ok {
-			o.r.addf(e.keyAt, "not supported yet by this version (remove it)")
-		}
-	}
-}
-
-// finish reports the keys that no getter asked for.
-func (o *object) finish() {
-	for _, key := range o.order {
-		if slices.Contains(o.asked, key) {
+// need reports required keys that are absent: those named, or all that the shape requires.
+func (o *object) need(names ...string) {
+	for _, k := range o.shape.keys {
+		if !slices.Contains(names, k.name) && !(k.required && len(names) == 0) {
 			continue
 		}
-		e := o.entries[key]
-		e.keyAt.path = o.at.path
-		o.r.addf(e.keyAt, "unknown key %s%s", quote(key), didYouMean(key, o.asked))
+		if _, ok := o.entries[k.name]; !ok && o.ok {
+			o.r.addf(o.at.under(k.name), "is missing (write %s: %s)", k.name, k.example)
+		}
 	}
+}
+
+// only takes the one key of a choice.
+func (o *object) only() (string, entry, bool) {
+	var chosen []string
+	for _, k := range o.shape.keys {
+		if _, ok := o.take(k.name); ok {
+			chosen = append(chosen, k.name)
+		}
+	}
+	if !o.ok || len(o.order) == 0 {
+		if o.ok {
+			o.r.addf(o.at, "is empty (write %s)", o.shape.mend())
+		}
+		return "", entry{}, false
+	}
+	for _, name := range chosen[min(1, len(chosen)):] {
+		o.r.addf(o.entries[name].keyAt, "stands beside %s, and there can be one of them (remove one)", chosen[0])
+	}
+	if len(chosen) != 1 {
+		return "", entry{}, false
+	}
+	return chosen[0], o.entries[chosen[0]], true
+}
+
+// finish reports the keys that the shape has not, and those that a later version will have.
+func (o *object) finish() {
+	for _, name := range o.order {
+		e := o.entries[name]
+		known, ok := o.shape.key(name)
+		switch {
+		case ok && known.reserved:
+			o.r.addf(e.keyAt, "not supported yet by this version (remove it)")
+		case !ok:
+			if o.shape.secret || secretName.MatchString(name) {
+				o.r.hide(e.at)
+			}
+			e.keyAt.path = o.at.path
+			o.r.addf(e.keyAt, "unknown key %s%s", quote(name), didYouMean(name, o.shape.names()))
+		}
+	}
+	if o.r.watch != nil {
+		o.r.watch(o)
+	}
+}
+
+// of returns the description of a key that a getter asks for.
+func (o *object) of(name string) key {
+	k, _ := o.shape.key(name)
+	return k
 }
 
 // scalar takes a key whose value is one scalar. Want says what it must be: "a rate such as 1000/s".
@@ -157,6 +197,9 @@ func scalar[T any](o *object, key, want string, parse func(*node) (T, error)) fi
 
 func parseScalar[T any](r *reporter, n *node, at place, want string, parse func(*node) (T, error)) field[T] {
 	f := field[T]{at: at, state: bad}
+	if n.unknown {
+		return f
+	}
 	if n.kind != yaml.ScalarNode || n.tag == "!!null" {
 		r.addf(at, "is %s, but must be %s", describe(n), want)
 		return f
@@ -170,8 +213,8 @@ func parseScalar[T any](r *reporter, n *node, at place, want string, parse func(
 }
 
 // text takes a string. A --set flag can't quote what YAML takes for a number, so there any scalar is one.
-func (o *object) text(key, want string, check func(string) error) field[string] {
-	return scalar(o, key, want, func(n *node) (string, error) { return textOf(n, check) })
+func (o *object) text(key string, check func(string) error) field[string] {
+	return scalar(o, key, o.of(key).want, func(n *node) (string, error) { return textOf(n, check) })
 }
 
 func textOf(n *node, check func(string) error) (string, error) {
@@ -185,7 +228,8 @@ func textOf(n *node, check func(string) error) (string, error) {
 }
 
 // oneOf takes one of a few words.
-func (o *object) oneOf(key string, words ...string) field[string] {
+func (o *object) oneOf(key string) field[string] {
+	words := o.of(key).words
 	want := "one of " + strings.Join(words, ", ")
 	return scalar(o, key, want, func(n *node) (string, error) { return wordOf(n, words) })
 }
@@ -218,13 +262,14 @@ func within[T int | int64 | uint64 | float64 | time.Duration](value, low, high T
 	return nil
 }
 
-func (o *object) integer(key string, low, high int) field[int] {
+func (o *object) integer(key string) field[int] {
+	k := o.of(key)
 	return scalar(o, key, "a whole number", func(n *node) (int, error) {
 		value, err := intOf(n)
 		if err != nil {
 			return 0, err
 		}
-		return value, within(value, low, high, strconv.Itoa)
+		return value, within(value, int(k.low), int(k.high), strconv.Itoa)
 	})
 }
 
@@ -246,18 +291,36 @@ func (o *object) boolean(key string) field[bool] {
 	})
 }
 
-func (o *object) duration(key string, low, high time.Duration) field[time.Duration] {
+func (o *object) duration(key string) field[time.Duration] {
+	k := o.of(key)
 	return scalar(o, key, "a duration such as 30s", func(n *node) (time.Duration, error) {
 		d, err := parseDuration(n.value)
 		if err != nil {
 			return 0, err
 		}
-		return d, within(d, low, high, formatDuration)
+		return d, within(d, time.Duration(k.low), time.Duration(k.high), formatDuration)
 	})
 }
 
-func (o *object) rate(key string, high float64) field[float64] {
+func (o *object) rate(key string) field[float64] {
+	high := float64(o.of(key).high)
 	return scalar(o, key, "a rate such as 1000/s", func(n *node) (float64, error) { return rateOf(n, high) })
+}
+
+// number takes a decimal number above 0.
+func (o *object) number(key string) field[float64] {
+	k := o.of(key)
+	return scalar(o, key, k.want, func(n *node) (float64, error) {
+		value, err := parseNumber(n.value)
+		if err == nil && (value <= 0 || value > float64(k.high)) {
+			err = fmt.Errorf("%s is outside of what %s can be (above 0, at most %d)", quote(n.value), key, k.high)
+		}
+		return value, err
+	})
+}
+
+func (o *object) share(key string) field[float64] {
+	return scalar(o, key, o.of(key).want, func(n *node) (float64, error) { return parseShare(n.value) })
 }
 
 func rateOf(n *node, high float64) (float64, error) {
@@ -271,8 +334,9 @@ func rateOf(n *node, high float64) (float64, error) {
 	return value, within(value, 0, high, formatRate)
 }
 
-func (o *object) size(key string, low, high int64) field[int64] {
-	return scalar(o, key, "a size such as 256B", func(n *node) (int64, error) { return sizeOf(n, low, high) })
+func (o *object) size(key string) field[int64] {
+	k := o.of(key)
+	return scalar(o, key, orElse(k.want, "a size such as 256B"), func(n *node) (int64, error) { return sizeOf(n, k.low, k.high) })
 }
 
 func sizeOf(n *node, low, high int64) (int64, error) {
@@ -293,13 +357,23 @@ var pathWord = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$`)
 
 // list takes a list. Items that have a name are named by it in paths, the first of each name. From a --set flag a text
 // is taken for a list split at its commas.
-func (o *object) list(key, want string) (items []item, f field[int]) {
+func (o *object) list(key string) (items []item, f field[int]) {
 	e, ok := o.take(key)
 	if !ok {
 		return nil, field[int]{}
 	}
+	return o.items(e, o.of(key).example)
+}
+
+// items takes a list apart; example is one as it could be written.
+func (o *object) items(e entry, example string) (items []item, f field[int]) {
+	want := exampleItem(example)
 	f = field[int]{at: e.at, state: given}
 	nodes := e.value.children
+	if e.value.unknown {
+		f.state = bad
+		return nil, f
+	}
 	if e.value.kind == yaml.ScalarNode && e.value.at.set != "" && e.value.tag != "!!null" {
 		nodes = splitList(e.value)
 	} else if e.value.kind != yaml.SequenceNode {
@@ -325,6 +399,23 @@ func (o *object) list(key, want string) (items []item, f field[int]) {
 		items = append(items, item{n, at})
 	}
 	return items, f
+}
+
+// exampleItem returns the first item of an example's list as a line of a list: "- 127.0.0.1:9092".
+func exampleItem(list string) string {
+	inner := strings.TrimSuffix(strings.TrimPrefix(list, "["), "]")
+	depth := 0
+	for i, c := range inner {
+		switch {
+		case c == '{':
+			depth++
+		case c == '}':
+			depth--
+		case c == ',' && depth == 0:
+			return "- " + inner[:i]
+		}
+	}
+	return "- " + inner
 }
 
 // splitList splits a scalar of a --set flag at the commas outside braces.

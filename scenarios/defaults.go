@@ -1,7 +1,9 @@
 package scenarios
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -27,6 +29,11 @@ const (
 	defaultSize            = 256
 	defaultSkew            = 1.0
 	defaultStall           = 30 * time.Second
+	defaultHotShare        = 0.9
+	defaultAway            = 2 * time.Second
+	defaultReceiveBuffer   = 4 << 10
+	defaultSlowEvery       = 100 * time.Millisecond
+	defaultSlowBytes       = 4 << 10
 	defaultConnectRate     = 500
 	defaultConnectDeadline = 30 * time.Second // or 10 s more than connecting takes at the groups' rates
 	defaultJoinDeadline    = 15 * time.Second
@@ -58,7 +65,7 @@ func (s *Scenario) fillIn() *Plan {
 		p.Producers = append(p.Producers, producer.fillIn())
 	}
 	for _, group := range s.clients.items {
-		p.Clients = append(p.Clients, group.fillIn())
+		p.Clients = append(p.Clients, group.fillIn()...)
 	}
 	for _, t := range s.thresholds.items {
 		threshold := t.check.value.Threshold
@@ -82,6 +89,9 @@ func (k kafkaSection) fillIn() KafkaPlan {
 		FinalRead:       k.finalRead.or(true),
 		ReadUncommitted: k.isolation.or(isolationCommitted) == isolationUncommitted,
 		Topics:          []Topic{},
+	}
+	if k.tls.value != nil || k.sasl.value != nil {
+		p.Security = &KafkaSecurity{TLS: k.tls.value, SASL: k.sasl.value}
 	}
 	switch p.Provider {
 	case ProviderEmbedded:
@@ -126,12 +136,15 @@ func (g gatewaySection) fillIn() GatewayPlan {
 	}
 	if p.Target == TargetReference {
 		p.Listen = g.listen.or(defaultListen)
-		p.Profile = profileNamed(g.profile.or("reference"))
+		p.Profile = *g.profile.or(ptr(ReferenceProfile()))
 		p.QueueBytes = g.queue.or(defaultQueue)
 		p.SlowPolicy = g.slow.or(slowDisconnect)
 	} else {
 		p.URL = g.url.value
-		p.Profile = profileNamed(g.profile.or("bare"))
+		p.Profile = *g.profile.or(ptr(BareProfile()))
+	}
+	for _, c := range g.conflate {
+		p.Conflate = append(p.Conflate, Conflation{Topic: c.topic, Interval: c.interval.value})
 	}
 	p.Guarantees = Guarantees{
 		Delivery: g.delivery.or(deliveryAtMostOnce),
@@ -145,10 +158,11 @@ func (i producerItem) fillIn() Producer {
 	p := Producer{
 		Name:        i.name.value,
 		Topic:       i.topic.value,
-		Rate:        Hold(i.rate.value),
-		Payload:     Payload{Kind: PayloadRandom},
+		Rate:        i.rate.value,
+		Payload:     i.payload.or(defaultPayload).Payload,
 		Arrivals:    Arrivals(i.arrivals.or(string(ArrivalsConstant))),
-		Size:        i.size.or(Size{Kind: SizeFixed, Min: defaultSize, Max: defaultSize}),
+		Size:        i.size.or(defaultSizes),
+		Headers:     i.headers,
 		Keys:        i.keys.or(Keys{Kind: KeysNone}),
 		Acks:        i.acks.or("all"),
 		Linger:      i.linger.or(0),
@@ -161,15 +175,92 @@ func (i producerItem) fillIn() Producer {
 	return p
 }
 
-func (c clientItem) fillIn() ClientGroup {
-	keys := c.keys.or(allKeys)
-	return ClientGroup{
-		Name:        c.name.value,
-		Count:       c.count.value,
-		ConnectRate: c.connectRate.or(defaultConnectRate),
-		Subscribe:   Subscribe{Topic: c.topic.value, All: keys == allKeys, Keys: max(keys, 0)},
-		Reconnect:   c.reconnect.or(true),
+var (
+	defaultPayload = payloadValue{Payload: Payload{Kind: PayloadRandom}}
+	defaultSizes   = Size{Kind: SizeFixed, Min: defaultSize, Max: defaultSize}
+)
+
+// fillIn: a group with weighted subscriptions becomes one of each, and shares its clients and its connect rate out.
+func (c clientItem) fillIn() []ClientGroup {
+	g := ClientGroup{
+		Name:            c.name.value,
+		Count:           c.count.value,
+		ConnectRate:     c.connectRate.or(defaultConnectRate),
+		Reconnect:       c.reconnect.or(true),
+		SourceAddresses: c.sources,
 	}
+	if c.publish != nil {
+		g.Publish = c.publish.fillIn(g.Name)
+	}
+	if c.churn.state == given {
+		g.Churn = &c.churn.value
+	}
+	if c.slow.state == given {
+		g.Slow = &c.slow.value
+	}
+	if !c.weighted {
+		if len(c.subscribe) == 1 {
+			g.Subscribe = c.subscribe[0].fillIn()
+		}
+		return []ClientGroup{g}
+	}
+	var groups []ClientGroup
+	weights := make([]float64, len(c.subscribe))
+	for i, sub := range c.subscribe {
+		weights[i] = sub.weight.value
+	}
+	for i, n := range apportion(g.Count, weights) {
+		part := g
+		part.Count, part.ConnectRate = n, g.ConnectRate*float64(n)/float64(max(g.Count, 1))
+		part.Subscribe = c.subscribe[i].fillIn()
+		if n > 0 {
+			groups = append(groups, part)
+		}
+	}
+	return groups
+}
+
+func (s subscribeItem) fillIn() Subscribe {
+	keys := s.keys.or(allKeys)
+	return Subscribe{Topic: s.topic.value, All: keys == allKeys, Keys: max(keys, 0)}
+}
+
+// fillIn: publishing clients are called as their group, and are a constant open loop where no think time drives them.
+func (b *publishItem) fillIn(group string) *Publish {
+	p := &Publish{
+		Name:    b.name.or(group),
+		Topic:   b.topic.value,
+		Keys:    b.keys.value,
+		Rate:    b.rate.value,
+		Size:    b.size.or(defaultSizes),
+		Payload: b.payload.or(defaultPayload).Payload,
+	}
+	if b.think.state == given {
+		p.Think = &b.think.value
+	} else {
+		p.Arrivals = Arrivals(b.arrivals.or(string(ArrivalsConstant)))
+	}
+	return p
+}
+
+// apportion shares n out by weight, by the method of the largest remainder (Hamilton): the first of equal remainders wins.
+func apportion(n int, weights []float64) []int {
+	total := 0.0
+	for _, w := range weights {
+		total += w
+	}
+	counts, order, left := make([]int, len(weights)), make([]int, len(weights)), n
+	rest := make([]float64, len(weights))
+	for i, w := range weights {
+		whole, fraction := math.Modf(float64(n) * w / max(total, math.SmallestNonzeroFloat64))
+		counts[i], rest[i], order[i] = int(whole), fraction, i
+		left -= counts[i]
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rest[b], rest[a]) })
+	for i := range min(max(left, 0), len(order)) {
+		counts[order[i]]++
+	}
+	return counts
 }
 
 // fillIn: the connect deadline leaves the groups the time that their connect rates take.
@@ -187,7 +278,13 @@ func (s phasesSection) fillIn(ramp, warmUp time.Duration) Phases {
 			if phase.Rates == nil {
 				phase.Rates = map[string]Curve{}
 			}
-			phase.Rates[r.producer] = Hold(r.rate.value)
+			phase.Rates[r.name] = r.curve.value
+		}
+		for _, c := range m.clients {
+			if phase.Clients == nil {
+				phase.Clients = map[string]Curve{}
+			}
+			phase.Clients[c.name] = c.curve.value
 		}
 		p.Measure = append(p.Measure, phase)
 	}
@@ -217,12 +314,4 @@ func objectiveOf(thresholds []Threshold) time.Duration {
 		return defaultObjective
 	}
 	return tightest
-}
-
-// profileNamed is the built-in profile of that name.
-func profileNamed(name string) WireProfile {
-	if name == "reference" {
-		return ReferenceProfile()
-	}
-	return BareProfile()
 }

@@ -10,6 +10,12 @@ import (
 //go:embed *.yaml
 var library embed.FS
 
+//go:embed schema.json
+var schema string
+
+// Schema is the JSON Schema (draft-07) of the language, as editors take it.
+func Schema() string { return schema }
+
 // FS is the library of scenarios that the binary carries: NAME.yaml each, read only.
 func FS() fs.FS { return library }
 

@@ -34,15 +34,15 @@ type Options struct {
 // Load reads a scenario file, applies the options and checks its form. Where no such file exists the library that the
 // binary carries is asked for the name. The error is an [Errors].
 func Load(path string, o Options) (*Scenario, error) {
-	data, err := read(path)
+	data, err := readScenario(path)
 	if err != nil {
 		return nil, err
 	}
 	return Parse(path, data, o)
 }
 
-// read returns a file's or a library scenario's bytes, at most one more than maxFileBytes.
-func read(path string) ([]byte, error) {
+// readScenario returns a file's or a library scenario's bytes, at most one more than maxFileBytes.
+func readScenario(path string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, Errors{{File: orElse(shorten(path, 200), "scenario"), Message: fmt.Sprintf(format, args...)}}
 	}
@@ -87,14 +87,20 @@ func reason(err error) error {
 // what the parts of a scenario must have to do with each other by [Scenario.Resolve]; where the form is wrong already,
 // both are, so that all mistakes come at once. The error is an [Errors].
 func Parse(name string, data []byte, o Options) (*Scenario, error) {
-	r := &reporter{source: source{name: orElse(name, "scenario"), text: string(data)}}
+	r := newReporter(source{name: orElse(name, "scenario"), text: string(data)})
+	r.lift = o.LiftLimits
+	r.env = readEnvironment(r, o)
+	return parse(r, data, o.Sets)
+}
+
+func parse(r *reporter, data []byte, sets []string) (*Scenario, error) {
 	tree, ok := parseTree(r, place{}, data)
 	if !ok {
 		return nil, r.err()
 	}
-	applied := applySets(r, tree, o.Sets)
+	applied := applySets(r, tree, r.overrides(sets))
 	s := decode(r, applied)
-	if len(r.problems) == 0 {
+	if r.err() == nil {
 		return s, nil
 	}
 	s.resolve(r)

@@ -12,6 +12,8 @@ const (
 	UnitRatio = "ratio" // a share of 1
 	UnitCount = "count" // messages
 	UnitPerS  = "per_s" // messages a second
+	UnitCores = "cores" // processor time a time: 1.5 is one and a half cores
+	UnitBytes = "bytes"
 )
 
 // metric is what thresholds may say about one subject: e2e, audit …
@@ -26,6 +28,8 @@ var (
 	byAll      = []string{"group", "phase", "producer"}
 	bySender   = []string{"phase", "producer"}
 	byReceiver = []string{"group", "phase"}
+	byPhase    = []string{"phase"}
+	meanMax    = []string{"mean", "max"}
 )
 
 // subjects lists every metric. Those that a client observes are split by group, those that a producer or the observer
@@ -34,6 +38,8 @@ func subjects() []metric {
 	return []metric{
 		{name: "e2e", unit: UnitNS, labels: byAll},
 		{name: "e2e_uncorrected", unit: UnitNS, labels: byAll},
+		{name: "e2e_slow", unit: UnitNS, labels: byAll},
+		{name: "round_trip", unit: UnitNS, labels: byAll},
 		{name: "kafka", unit: UnitNS, labels: bySender},
 		{name: "gateway", unit: UnitNS, labels: byAll},
 		{name: "ack", unit: UnitNS, labels: bySender},
@@ -49,7 +55,19 @@ func subjects() []metric {
 		{name: "delivery", unit: UnitRatio, labels: byAll, stats: []string{"ratio"}},
 		{name: "clients", unit: UnitRatio, stats: []string{"within"}},
 		{name: "throughput", unit: UnitPerS, stats: []string{"delivered", "sent", "acked"}, labels: byAll},
+		{name: "gateway_cpu", unit: UnitCores, stats: meanMax, labels: byPhase},
+		{name: "kafka_cpu", unit: UnitCores, stats: meanMax, labels: byPhase},
+		{name: "generator_cpu", unit: UnitCores, stats: meanMax, labels: byPhase},
+		{name: "machine_busy", unit: UnitRatio, stats: meanMax, labels: byPhase},
+		{name: "gateway_rss", unit: UnitBytes, stats: meanMax, labels: byPhase},
+		{name: "kafka_rss", unit: UnitBytes, stats: meanMax, labels: byPhase},
+		{name: "generator_rss", unit: UnitBytes, stats: meanMax, labels: byPhase},
 	}
+}
+
+// resourceMetric says whether a metric is of processor time or memory.
+func resourceMetric(name string) bool {
+	return strings.HasSuffix(name, "_cpu") || strings.HasSuffix(name, "_rss")
 }
 
 // labelsOf returns the labels that one statistic of the metric may be filtered by.

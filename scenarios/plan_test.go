@@ -97,7 +97,7 @@ func TestCostSaturates(t *testing.T) {
 func TestPlanSurvivesJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawScenario(t)
-		s, err := Parse("drawn.yaml", []byte(text), Options{})
+		s, err := Parse("drawn.yaml", []byte(text), Options{LiftLimits: true})
 		if err != nil {
 			t.Fatalf("parse: %v\n%s", err, text)
 		}

@@ -13,7 +13,8 @@ const maxProblems = 100
 
 // Problem is one mistake in a scenario: where it is, what is wrong, and the mend.
 type Problem struct {
-	// File is the scenario as the user named it, or the --set flag ("--set kafka.brokers=x") that brought the mistake in.
+	// File is the scenario as the user named it, another file that it names, or the override ("--set kafka.brokers=x",
+	// "WEIR_SET__KAFKA__BROKERS=x") that brought the mistake in.
 	File string `json:"file"`
 	// Line and Column count from 1; 0 where the mistake has no place in a file. Columns count characters, not bytes.
 	Line   int `json:"line,omitempty"`
@@ -39,7 +40,7 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
-// Errors is every mistake found in a scenario, in the order of the file, those of --set flags last. It is the only
+// Errors is every mistake found in a scenario, in the order of the file, those of overrides last. It is the only
 // type of error that Load, Parse and Resolve return.
 type Errors []Problem
 
@@ -52,11 +53,12 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// place is where something stands: in the file (line > 0) or in a --set flag.
+// place is where something stands: in the file (line > 0) or in an override.
 type place struct {
-	set          string // the flag's text; empty for the file
+	set          string // the override as the user gave it, "--set a.b=c"; empty for the file
 	line, column int
 	path         string
+	vars         string // the variables that the value was made of, and where they are from
 }
 
 // under returns the place with its path extended by one element.
@@ -90,8 +92,26 @@ type source struct {
 type reporter struct {
 	source   source
 	lines    []string // of source.text, split when the first excerpt is wanted
-	problems []Problem
+	problems []problem
+	others   []Problem // of other files that the scenario names
 	dropped  int
+	hidden   map[int]int     // line → the column from which on it is not shown
+	hiddenIn map[string]bool // overrides whose value is not shown
+	blind    bool            // the text is not YAML, so that nothing is known of what must not be shown
+	reads    *reads
+	env      *environment
+	lift     bool          // Options.LiftLimits
+	watch    func(*object) // told of each mapping decoded; tests only
+}
+
+func newReporter(s source) *reporter {
+	return &reporter{source: s, hidden: map[int]int{}, hiddenIn: map[string]bool{}, reads: &reads{}, env: &environment{}}
+}
+
+// problem is a Problem whose place is yet to be written out: what must not be shown of it is known at the end.
+type problem struct {
+	at      place
+	message string
 }
 
 // addf records a problem at a place.
@@ -100,17 +120,45 @@ func (r *reporter) addf(at place, format string, args ...any) {
 		r.dropped++
 		return
 	}
-	p := Problem{File: r.source.name, Line: at.line, Column: at.column, Path: at.path, Message: fmt.Sprintf(format, args...)}
-	if at.set != "" {
-		p.File, p.Line, p.Column = "--set "+shorten(at.set, 120), 0, 0
+	p := problem{at: at, message: fmt.Sprintf(format, args...)}
+	if at.vars != "" {
+		p.message += " [" + at.vars + "]"
 	}
-	p.Excerpt = r.excerpt(p.Line)
 	if !slices.Contains(r.problems, p) {
 		r.problems = append(r.problems, p)
 	}
 }
 
-// excerpt returns a line of the source, trimmed and shortened.
+// hide keeps what stands at a place, and behind it in its line, out of every message.
+func (r *reporter) hide(at place) {
+	switch {
+	case at.set != "":
+		r.hiddenIn[at.set] = true
+	case at.line > 0:
+		if before, ok := r.hidden[at.line]; !ok || at.column < before {
+			r.hidden[at.line] = at.column
+		}
+	}
+}
+
+// written returns the problem as it is shown.
+func (r *reporter) written(p problem) Problem {
+	out := Problem{File: r.source.name, Line: p.at.line, Column: p.at.column, Path: p.at.path, Message: p.message, Excerpt: r.excerpt(p.at.line)}
+	if p.at.set != "" {
+		label := p.at.set
+		if r.hiddenIn[label] || secretName.MatchString(label) {
+			name, _, _ := strings.Cut(label, "=")
+			label = name + "=" + redacted
+		}
+		out.File, out.Line, out.Column, out.Excerpt = shorten(label, 126), 0, 0, ""
+	}
+	return out
+}
+
+// redacted stands in messages for what must not be shown.
+const redacted = "***"
+
+// excerpt returns a line of the source, trimmed and shortened, without what must not be shown.
 func (r *reporter) excerpt(line int) string {
 	if line < 1 {
 		return ""
@@ -121,26 +169,47 @@ func (r *reporter) excerpt(line int) string {
 	if line > len(r.lines) {
 		return ""
 	}
-	return shorten(strings.TrimSpace(r.lines[line-1]), 120)
+	text := r.lines[line-1]
+	if column, ok := r.hidden[line]; ok {
+		text = string([]rune(text)[:min(max(column-1, 0), len([]rune(text)))]) + redacted
+	} else if at := secretName.FindStringIndex(text); r.blind && at != nil {
+		text = text[:at[1]] + redacted
+	}
+	return shorten(strings.TrimSpace(text), 120)
 }
 
 // err returns the problems in order, or nil.
 func (r *reporter) err() error {
-	if len(r.problems) == 0 {
+	out := r.list()
+	if len(out) == 0 {
 		return nil
-	}
-	out := slices.Clone(r.problems)
-	slices.SortStableFunc(out, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(setRank(a), setRank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	if r.dropped > 0 {
-		out = append(out, Problem{File: r.source.name, Message: fmt.Sprintf("and %d more problems", r.dropped)})
 	}
 	return Errors(out)
 }
 
-func setRank(p Problem) int {
-	if p.Line == 0 && strings.HasPrefix(p.File, "--set ") {
+// list returns the problems in order: those of the file, of other files, of overrides.
+func (r *reporter) list() []Problem {
+	sorted := slices.Clone(r.problems)
+	slices.SortStableFunc(sorted, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(rank(a.at), rank(b.at)), cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column))
+	})
+	var out []Problem
+	others := r.others
+	for _, p := range sorted {
+		if p.at.set != "" {
+			out, others = append(out, others...), nil
+		}
+		out = append(out, r.written(p))
+	}
+	out = append(out, others...)
+	if r.dropped > 0 {
+		out = append(out, Problem{File: r.source.name, Message: fmt.Sprintf("and %d more problems", r.dropped)})
+	}
+	return out
+}
+
+func rank(at place) int {
+	if at.set != "" {
 		return 1
 	}
 	return 0

@@ -9,7 +9,7 @@ import (
 // Resolve returns the Plan of the scenario, with every default filled in, or all that its parts have against each
 // other. It is pure: the same scenario gives the same Plan. The error is an [Errors].
 func (s *Scenario) Resolve() (*Plan, error) {
-	r := &reporter{source: s.source}
+	r := newReporter(s.source)
 	p := s.resolve(r)
 	if err := r.err(); err != nil {
 		return nil, err
@@ -26,9 +26,13 @@ func (s *Scenario) resolve(r *reporter) *Plan {
 	c.gateway()
 	c.producers()
 	c.clients()
+	c.names()
+	c.publishing()
 	c.subscriptions()
+	c.conflation()
 	c.phases()
 	c.rates()
+	c.phaseClients()
 	c.thresholds()
 	c.audit()
 	c.sendBuffer()
@@ -92,6 +96,8 @@ func (c checker) kafka() {
 		}
 	} else {
 		refuse(c, k.seeds, onlyExternalKafka)
+		refuse(c, k.tls, onlyExternalKafka)
+		refuse(c, k.sasl, onlyExternalKafka)
 	}
 	if c.p.Kafka.Provider != ProviderDocker {
 		refuse(c, k.image, onlyDocker)
@@ -177,21 +183,44 @@ func (c checker) knownTopic(f field[string]) {
 func (c checker) producers() {
 	for _, producer := range c.s.producers.items {
 		c.knownTopic(producer.topic)
+		c.spikeHappens(producer.name.value, producer.rate)
+	}
+}
+
+// spikeHappens refuses a spike that begins after the end of each phase that it could be in.
+func (c checker) spikeHappens(name string, rate field[Curve]) {
+	if rate.state != given || rate.value.Kind != CurveSpike || c.s.phases.measure.state != given {
+		return
+	}
+	longest := time.Duration(0)
+	for _, m := range c.p.Phases.Measure {
+		if _, own := m.Rates[name]; !own {
+			longest = max(longest, m.Duration)
+		}
+	}
+	if longest > 0 && rate.value.At >= longest {
+		c.addf(rate.at, "has its spike at %s, and no phase is longer than %s (write at: %s)",
+			formatDuration(rate.value.At), formatDuration(longest), formatDuration(longest/2))
 	}
 }
 
 func (c checker) clients() {
 	total, ramp := 0, time.Duration(0)
-	for i, group := range c.s.clients.items {
+	for _, group := range c.s.clients.items {
 		before := total
 		total += group.count.value
-		if before <= maxClients && total > maxClients {
+		switch {
+		case before <= maxClients && total > maxClients:
 			c.addf(group.count.at, "makes %d clients in all, and one process carries %d: a connection takes a descriptor, a process "+
 				"has 20000 where the limit is not raised, and the rest are for Kafka and files (write at most %d)",
 				total, maxClients, max(maxClients-before, 0))
+		case !c.s.lift && before <= usualClients && total > usualClients:
+			c.addf(group.count.at, "makes %d clients in all, and %d is the limit (write at most %d; %s)",
+				total, usualClients, max(usualClients-before, 0), liftsLimits)
 		}
-		p := c.p.Clients[i]
-		ramp = max(ramp, time.Duration(float64(p.Count)/p.ConnectRate*float64(time.Second)))
+		rate := group.connectRate.or(defaultConnectRate)
+		ramp = max(ramp, time.Duration(float64(group.count.value)/rate*float64(time.Second)))
+		c.weights(group)
 	}
 	if connect := c.s.phases.connect; connect.state == given && ramp > connect.value {
 		c.addf(connect.at, "is not enough: connecting takes %s at the groups' connect_rate (write %s)",
@@ -199,22 +228,98 @@ func (c checker) clients() {
 	}
 }
 
-// subscriptions checks each group against the producers of its topic.
-func (c checker) subscriptions() {
-	unsure := func(p producerItem) bool { return p.topic.state != given || p.keys.state == bad }
-	known := c.s.producers.state != absent && !slices.ContainsFunc(c.s.producers.items, unsure) && len(c.s.producers.items) > 0
-	for _, group := range c.s.clients.items {
-		c.knownTopic(group.topic)
-		if known && group.topic.state == given && (c.s.kafka.topics.state != given || c.p.Topic(group.topic.value) != nil) {
-			c.subscription(group)
+// weights refuses weights so small that no client would follow.
+func (c checker) weights(group clientItem) {
+	if !group.weighted || group.state == bad {
+		return
+	}
+	weights := make([]float64, len(group.subscribe))
+	for i, sub := range group.subscribe {
+		weights[i] = sub.weight.value
+	}
+	for i, n := range apportion(group.count.value, weights) {
+		if n == 0 {
+			c.addf(group.subscribe[i].weight.at, "gives none of the %d clients (a larger weight, or more clients)", group.count.value)
 		}
 	}
 }
 
-func (c checker) subscription(group clientItem) {
-	topic := group.topic.value
+// names checks that producers and publishing clients have names of their own: figures are told apart by them.
+func (c checker) names() {
+	taken := map[string]bool{}
+	for _, p := range c.s.producers.items {
+		taken[p.name.value] = p.name.state == given
+	}
+	for _, group := range c.s.clients.items {
+		b := group.publish
+		if b == nil {
+			continue
+		}
+		name, at := b.name, b.name.at
+		if name.state == absent {
+			name, at = group.name, b.at
+		}
+		if name.state == given && taken[name.value] {
+			c.addf(at, "%s is the name of another producer already (write name: %s-clients)", quote(name.value), name.value)
+		}
+		taken[name.value] = taken[name.value] || name.state == given
+	}
+}
+
+// publishing checks the groups that publish.
+func (c checker) publishing() {
+	for _, group := range c.s.clients.items {
+		b := group.publish
+		if b == nil {
+			continue
+		}
+		const own = "is not for a group that publishes (give those clients a group of their own)"
+		refuse(c, group.churn, own)
+		refuse(c, group.slow, own)
+		if group.weighted {
+			c.addf(group.subscribeAt, "a list %s", own)
+		}
+		c.knownTopic(b.topic)
+		profile := c.s.gateway.profile
+		if profile.state != bad && c.s.gateway.target.state != bad && c.p.Gateway.Profile.Publish == nil {
+			c.addf(b.at, "needs a gateway that clients can publish through, and the profile %s has no publish (write profile: reference, or one with publish)",
+				quote(c.p.Gateway.Profile.Name))
+		}
+		if b.keys.state == given && group.count.state == given && b.keys.value > group.count.value {
+			c.addf(b.keys.at, "%d keys are more than the %d clients write to, one each (write at most %d)",
+				b.keys.value, group.count.value, group.count.value)
+		}
+		name := b.name.or(group.name.value)
+		c.spikeHappens(name, b.rate)
+	}
+}
+
+// subscriptions checks each group against the senders to its topic.
+func (c checker) subscriptions() {
+	known := c.sendersKnown() && len(c.p.Senders()) > 0
+	for _, group := range c.s.clients.items {
+		for _, sub := range group.subscribe {
+			c.knownTopic(sub.topic)
+			if known && sub.topic.state == given && (c.s.kafka.topics.state != given || c.p.Topic(sub.topic.value) != nil) {
+				c.subscription(sub)
+			}
+		}
+	}
+}
+
+// sendersKnown says whether all that writes to topics, and its keys, is known for sure.
+func (c checker) sendersKnown() bool {
+	unsure := func(p producerItem) bool { return p.topic.state != given || p.keys.state == bad }
+	unsureGroup := func(g clientItem) bool {
+		return g.publish != nil && (g.publish.topic.state != given || g.publish.keys.state == bad)
+	}
+	return !slices.ContainsFunc(c.s.producers.items, unsure) && !slices.ContainsFunc(c.s.clients.items, unsureGroup)
+}
+
+func (c checker) subscription(sub subscribeItem) {
+	topic := sub.topic.value
 	var written []string
-	for _, p := range c.p.Producers {
+	for _, p := range c.p.Senders() {
 		if !slices.Contains(written, p.Topic) {
 			written = append(written, p.Topic)
 		}
@@ -222,13 +327,38 @@ func (c checker) subscription(group clientItem) {
 	keys := c.p.KeyCount(topic)
 	switch {
 	case !slices.Contains(written, topic):
-		c.addf(group.topic.at, "no producer writes to %s, so these clients would receive nothing (subscribe to %s, or add a producer)",
+		c.addf(sub.topic.at, "no producer writes to %s, so these clients would receive nothing (subscribe to %s, or add a producer)",
 			quote(topic), alternatives(written))
-	case group.keys.state != given || group.keys.value == allKeys:
+	case sub.keys.state != given || sub.keys.value == allKeys:
 	case keys == 0:
-		c.addf(group.keys.at, "the producers of %s write no keys (write keys: all, or give a producer keys: {kind: round-robin, count: 50})", quote(topic))
-	case group.keys.value > keys:
-		c.addf(group.keys.at, "%d keys are more than the %d that %s has (write at most %d, or all)", group.keys.value, keys, quote(topic), keys)
+		c.addf(sub.keys.at, "the producers of %s write no keys (write keys: all, or give a producer keys: {kind: round-robin, count: 50})", quote(topic))
+	case sub.keys.value > keys:
+		c.addf(sub.keys.at, "%d keys are more than the %d that %s has (write at most %d, or all)", sub.keys.value, keys, quote(topic), keys)
+	}
+}
+
+// conflation checks conflated topics: which value is the newest can be said where one producer writes each key alone.
+func (c checker) conflation() {
+	for _, item := range c.s.gateway.conflate {
+		topic := field[string]{value: item.topic, at: item.keyAt, state: given}
+		c.knownTopic(topic)
+		if !c.sendersKnown() || c.s.kafka.topics.state == given && c.p.Topic(item.topic) == nil {
+			continue
+		}
+		var from []Sender
+		for _, s := range c.p.Senders() {
+			if s.Topic == item.topic {
+				from = append(from, s)
+			}
+		}
+		switch {
+		case slices.ContainsFunc(from, func(s Sender) bool { return s.Group >= 0 }):
+			c.addf(item.keyAt, "is published to by clients, and a conflated topic has one producer (conflate another topic)")
+		case len(from) != 1:
+			c.addf(item.keyAt, "has %d producers, and a conflated topic has exactly one (give each a topic of its own)", len(from))
+		case from[0].Keys.Kind == KeysNone:
+			c.addf(item.keyAt, "has no keys to keep the newest value of (give the producer %s keys: {kind: round-robin, count: 50})", from[0].Name)
+		}
 	}
 }
 
@@ -242,27 +372,78 @@ func (c checker) phases() {
 			return
 		}
 	}
+	if total > usualDuration && !c.s.lift {
+		c.addf(c.s.phases.measure.at, "the phases come to %s with the warm-up, and %s is the limit (make them shorter; %s)",
+			formatDuration(total), formatDuration(usualDuration), liftsLimits)
+	}
 }
 
 // rates checks the phases' rates by producer, and what they sum up to.
 func (c checker) rates() {
 	var names []string
-	for _, p := range c.p.Producers {
+	think := map[string]bool{}
+	for _, p := range c.p.Senders() {
 		names = append(names, p.Name)
+		think[p.Name] = p.Think != nil
 	}
 	for i, m := range c.s.phases.measure.items {
+		phase := c.p.Phases.Measure[i]
 		for _, r := range m.rates {
-			if c.s.producers.state == given && !slices.Contains(names, r.producer) {
-				c.addf(r.keyAt, "there is no producer %s%s", quote(r.producer), didYouMean(r.producer, names))
+			known := slices.Contains(names, r.name)
+			switch {
+			case !known && c.s.producers.state != bad && c.s.clients.state != bad && len(names) > 0:
+				c.addf(r.keyAt, "there is no producer %s%s", quote(r.name), didYouMean(r.name, names))
+			case known && think[r.name]:
+				c.addf(r.keyAt, "sends after think times and has no rate (remove it, or give it a rate instead of think)")
+			case r.curve.state == given && r.curve.value.Kind == CurveSpike && m.duration.state == given && r.curve.value.At >= phase.Duration:
+				c.addf(r.curve.at, "has its spike at %s, and the phase is %s long (write at: %s)",
+					formatDuration(r.curve.value.At), formatDuration(phase.Duration), formatDuration(phase.Duration/2))
 			}
 		}
-		total := 0.0
-		phase := c.p.Phases.Measure[i]
-		for _, sender := range c.p.Senders() {
-			total += c.p.RateIn(phase, sender).Peak(phase.Duration)
+		c.totalRate(m, phase)
+	}
+}
+
+// totalRate checks what the rates of a phase sum up to.
+func (c checker) totalRate(m measureItem, phase MeasurePhase) {
+	total := 0.0
+	for _, sender := range c.p.Senders() {
+		total += c.p.RateIn(phase, sender).Peak(phase.Duration)
+	}
+	switch {
+	case total > maxRate:
+		c.addf(m.at, "the producers' rates come to %s in this phase (at most %s in all)", formatRate(total), formatRate(maxRate))
+	case total > usualRate && !c.s.lift:
+		c.addf(m.at, "the producers' rates come to %s in this phase, and %s in all is the limit (lower them; %s)",
+			formatRate(total), formatRate(usualRate), liftsLimits)
+	}
+}
+
+// phaseClients checks the phases' numbers of clients against their groups.
+func (c checker) phaseClients() {
+	var names []string
+	groups := map[string]clientItem{}
+	for _, g := range c.s.clients.items {
+		if g.name.state == given {
+			names, groups[g.name.value] = append(names, g.name.value), g
 		}
-		if total > maxRate {
-			c.addf(m.at, "the producers' rates come to %s in this phase (at most %s in all)", formatRate(total), formatRate(maxRate))
+	}
+	for i, m := range c.s.phases.measure.items {
+		for _, item := range m.clients {
+			group, ok := groups[item.name]
+			peak := item.curve.value.Peak(c.p.Phases.Measure[i].Duration)
+			switch {
+			case !ok && c.s.clients.state == given:
+				c.addf(item.keyAt, "there is no group %s%s", quote(item.name), didYouMean(item.name, names))
+			case !ok:
+			case group.publish != nil:
+				c.addf(item.keyAt, "publishes, and its number stays (give the clients that come and go a group of their own)")
+			case group.weighted:
+				c.addf(item.keyAt, "has weighted subscriptions, and its number stays (make a group of each subscription)")
+			case item.curve.state == given && group.count.state == given && peak > float64(group.count.value):
+				c.addf(item.curve.at, "goes up to %d, and the group has %d clients (write at most %d, or count: %d)",
+					int(peak), group.count.value, group.count.value, int(peak))
+			}
 		}
 	}
 }
@@ -273,20 +454,48 @@ func (c checker) thresholds() {
 	for _, g := range c.p.Clients {
 		names["group"] = append(names["group"], g.Name)
 	}
-	for _, p := range c.p.Producers {
+	for _, p := range c.p.Senders() {
 		names["producer"] = append(names["producer"], p.Name)
 	}
 	for _, m := range c.p.Phases.Measure {
 		names["phase"] = append(names["phase"], m.Name)
 	}
 	states := map[string]fieldState{
-		"group": c.s.clients.state, "producer": c.s.producers.state, "phase": c.s.phases.measure.state,
+		"group": c.s.clients.state, "producer": max(c.s.producers.state, c.s.clients.state), "phase": c.s.phases.measure.state,
 	}
 	for _, t := range c.s.thresholds.items {
 		for _, l := range t.check.value.labels {
 			if states[l.name] == given && !slices.Contains(names[l.name], l.value) {
 				c.unknownLabel(t.check.at.right(l.offset), l, names[l.name])
 			}
+		}
+		if t.check.state == given {
+			c.figureExists(t.check)
+		}
+	}
+}
+
+// figureExists refuses thresholds on what this scenario never measures: they could neither fail nor hold.
+func (c checker) figureExists(check field[parsedThreshold]) {
+	name, stat := check.value.Subject()
+	anyGroup := func(has func(clientItem) bool) bool {
+		return c.s.clients.state != given || slices.ContainsFunc(c.s.clients.items, has)
+	}
+	isSlow := func(g clientItem) bool { return g.slow.state != absent }
+	switch {
+	case strings.HasPrefix(name, "gateway_") && resourceMetric(name) && c.s.gateway.target.state != bad && c.p.Gateway.Target == TargetExternal:
+		c.addf(check.at, "%s is not known of a gateway that weir did not start (remove it)", check.value.Metric)
+	case strings.HasPrefix(name, "kafka_") && resourceMetric(name) && c.s.kafka.provider.state != bad && c.p.Kafka.Provider == ProviderExternal:
+		c.addf(check.at, "%s is not known of a cluster that weir did not start (remove it)", check.value.Metric)
+	case name == "round_trip" && !anyGroup(func(g clientItem) bool { return g.publish != nil }):
+		c.addf(check.at, "%s.%s is of what a client published itself, and no group publishes (write e2e.%s)", name, stat, stat)
+	case name == "e2e_slow" && !anyGroup(isSlow):
+		c.addf(check.at, "%s.%s is of clients that read slowly, and no group is slow (write e2e.%s)", name, stat, stat)
+	case name == "e2e" || name == "e2e_uncorrected":
+		group := check.value.Filters["group"]
+		i := slices.IndexFunc(c.s.clients.items, func(g clientItem) bool { return g.name.value == group })
+		if group != "" && i >= 0 && isSlow(c.s.clients.items[i]) {
+			c.addf(check.at, "the clients of %s read slowly, and their latencies are kept apart (write e2e_slow{group=%s}.%s)", group, group, stat)
 		}
 	}
 }
@@ -306,7 +515,7 @@ const maxSendBuffer = 4 << 30
 // broker does not take.
 func (c checker) sendBuffer() {
 	need := c.p.Cost().SendBufferBytes
-	if need > maxSendBuffer && c.s.producers.state == given {
+	if need > maxSendBuffer && c.s.producers.state == given { // publishing clients have no such buffer
 		c.addf(c.s.producers.at, "the producers' buffers need %s to outlast their longest stall, and %s is the limit "+
 			"(a shorter stall, a lower rate or smaller values)", formatSize(need), formatSize(maxSendBuffer))
 	}

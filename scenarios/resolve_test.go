@@ -92,7 +92,7 @@ func TestQuickstart(t *testing.T) {
 	}
 	want := Cost{
 		Connections: 500, Messages: 22_000, Deliveries: 220_000, ProducedBytes: 22_000 * 256, DeliveredBytes: 220_000 * 256,
-		PeakDeliveries: 10_000, SendBufferBytes: 1000 * 30 * 256, AuditBytes: 500*48 + 6*64 + 50*32,
+		PeakDeliveries: 10_000, ConnectionBytes: 500 * 64 << 10, SendBufferBytes: 1000 * 30 * 256, AuditBytes: 500*48 + 6*64 + 50*32,
 		Duration: 23 * time.Second, Longest: 77 * time.Second,
 	}
 	if got := p.Cost(); got != want {

@@ -15,6 +15,7 @@ import (
 type Scenario struct {
 	source      source
 	at          place
+	lift        bool // Options.LiftLimits
 	name        field[string]
 	description field[string]
 	seed        field[uint64]
@@ -46,6 +47,8 @@ type kafkaSection struct {
 	image     field[string]
 	finalRead field[bool]
 	isolation field[string]
+	tls       field[*TLS]
+	sasl      field[*SASL]
 	topics    list[topicItem]
 }
 
@@ -64,23 +67,32 @@ type gatewaySection struct {
 	target   field[string]
 	listen   field[string]
 	url      field[string]
-	profile  field[string]
+	profile  field[*WireProfile]
 	queue    field[int64]
 	slow     field[string]
+	conflate []conflateItem
 	delivery field[string]
 	ordered  field[bool]
 	sheds    field[bool]
 	readyIn  field[time.Duration]
 }
 
+type conflateItem struct {
+	topic    string
+	keyAt    place
+	interval field[time.Duration]
+}
+
 type producerItem struct {
 	at          place
 	name        field[string]
 	topic       field[string]
-	rate        field[float64]
+	rate        field[Curve]
 	arrivals    field[string]
 	size        field[Size]
 	keys        field[Keys]
+	headers     []Header
+	payload     field[payloadValue]
 	acks        field[string]
 	linger      field[time.Duration]
 	compression field[string]
@@ -89,13 +101,37 @@ type producerItem struct {
 
 type clientItem struct {
 	at          place
+	state       fieldState // bad: something in it is wrong by itself
 	name        field[string]
 	count       field[int]
 	connectRate field[float64]
-	subscribe   place
-	topic       field[string]
-	keys        field[int] // allKeys, or how many
+	subscribeAt place
+	subscribe   []subscribeItem
+	weighted    bool // subscribe is a list
 	reconnect   field[bool]
+	publish     *publishItem
+	churn       field[Churn]
+	slow        field[SlowReading]
+	sources     []string
+}
+
+type subscribeItem struct {
+	at     place
+	topic  field[string]
+	keys   field[int] // allKeys, or how many
+	weight field[float64]
+}
+
+type publishItem struct {
+	at       place
+	name     field[string]
+	topic    field[string]
+	keys     field[int]
+	rate     field[Curve]
+	think    field[Think]
+	arrivals field[string]
+	size     field[Size]
+	payload  field[payloadValue]
 }
 
 const allKeys = -1
@@ -113,13 +149,15 @@ type measureItem struct {
 	at       place
 	name     field[string]
 	duration field[time.Duration]
-	rates    []rateItem
+	rates    []curveItem
+	clients  []curveItem
 }
 
-type rateItem struct {
-	producer string
-	keyAt    place
-	rate     field[float64]
+// curveItem is the curve of a producer or a group in a phase.
+type curveItem struct {
+	name  string
+	keyAt place
+	curve field[Curve]
 }
 
 type thresholdItem struct {
@@ -142,9 +180,28 @@ const (
 	maxRetention   = 1 << 40
 	maxKeys        = 1_000_000
 	maxSkew        = 10
-	maxBrokers     = 16
-	maxPartitions  = 10_000
-	maxTopicName   = 200 // Kafka's 249 less room for the run's suffix
+	maxSigma       = 5
+	maxWeight      = 1_000_000
+	maxSteps       = 1000
+	maxBins        = 256
+	maxSources     = 250
+	maxWeighted    = 32
+	maxHeaders     = 32
+	maxHeaderName  = 128
+	maxHeaderValue = 4 << 10
+
+	maxCompressibility = 0.95
+	maxBrokers         = 16
+	maxPartitions      = 10_000
+	maxTopicName       = 200 // Kafka's 249 less room for the run's suffix
+)
+
+// What a slip of the pen should not be able to ask for. LiftLimits lifts these, up to the bounds above.
+const (
+	usualRate     = 50_000 // messages a second, all senders together
+	usualClients  = 10_000
+	usualDuration = time.Hour // warm-up and measure phases
+	liftsLimits   = "--lift-limits lifts that"
 )
 
 var (
@@ -223,6 +280,8 @@ func checkURL(text string) error {
 		return fmt.Errorf("%s is not a WebSocket URL (write ws://%s%s)", quote(text), u.Host, u.EscapedPath())
 	case u.Hostname() == "":
 		return fmt.Errorf("%s names no host (write ws://host:port/path)", quote(text))
+	case u.User != nil:
+		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
 	case u.Fragment != "":
 		return fmt.Errorf("%s has a fragment, which WebSocket URLs have not (remove #%s)", quote(text), u.Fragment)
 	}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -9,11 +10,11 @@ import (
 
 // decode takes the whole tree apart into a Scenario; mistakes go to the reporter.
 func decode(r *reporter, root *node) *Scenario {
-	o := openObject(r, root, root.at)
-	s := &Scenario{source: r.source, at: o.at}
+	o := openObject(r, root, root.at, scenarioShape)
+	s := &Scenario{source: r.source, lift: r.lift, at: o.at}
 	decodeVersion(o)
-	s.name = o.text("name", "a name", checkName)
-	s.description = o.text("description", "a text", anyText)
+	s.name = o.text("name", checkName)
+	s.description = o.text("description", anyText)
 	s.seed = scalar(o, "seed", "a whole number", seedOf)
 	if e, ok := o.take("kafka"); ok {
 		s.kafka = decodeKafka(r, e)
@@ -21,16 +22,20 @@ func decode(r *reporter, root *node) *Scenario {
 	if e, ok := o.take("gateway"); ok {
 		s.gateway = decodeGateway(r, e)
 	}
-	s.producers = listOf(o, "producers", "- {name: feed, topic: prices, rate: 1000/s}", decodeProducer, producerName)
-	s.clients = listOf(o, "clients", "- {name: viewers, count: 500, subscribe: {topic: prices}}", decodeClient, clientName)
-	o.reserved("hops")
+	s.producers = listOf(o, "producers", decodeProducer, producerName)
+	s.clients = listOf(o, "clients", decodeClient, clientName)
 	if e, ok := o.take("phases"); ok {
 		s.phases = decodePhases(r, e)
 	}
-	o.reserved("faults")
-	s.thresholds = listOf(o, "thresholds", "- e2e.p99 < 50ms", decodeThreshold, nil)
-	o.need("version: 1", "name: my-scenario", "kafka: {topics: [{name: prices}]}", "producers: [{name: feed, topic: prices, rate: 1000/s}]",
-		"clients: [{name: viewers, count: 500, subscribe: {topic: prices}}]", "phases: {measure: [{name: steady, duration: 20s}]}")
+	s.thresholds = listOf(o, "thresholds", decodeThreshold, nil)
+	o.take("hops")
+	o.take("faults")
+	needed := []string{"version", "name", "kafka", "clients", "phases"}
+	publishing := func(c clientItem) bool { return c.publish != nil || c.state == bad }
+	if s.clients.state == absent || s.clients.state == given && !slices.ContainsFunc(s.clients.items, publishing) {
+		needed = append(needed, "producers")
+	}
+	o.need(needed...)
 	o.finish()
 	return s
 }
@@ -55,10 +60,10 @@ func seedOf(n *node) (uint64, error) {
 	return uint64(value), nil
 }
 
-// listOf takes a list of objects. Example is an item, for the message. NameOf gives the name of an item, which must be
+// listOf takes a list of objects. NameField gives the name of an item, which must be
 // unique; nil where items have none.
-func listOf[T any](o *object, key, example string, decodeItem func(*reporter, item) T, nameField func(*T) *field[string]) list[T] {
-	items, f := o.list(key, example)
+func listOf[T any](o *object, key string, decodeItem func(*reporter, item) T, nameField func(*T) *field[string]) list[T] {
+	items, f := o.list(key)
 	out := list[T]{at: f.at, state: f.state}
 	first := map[string]place{}
 	for _, i := range items {
@@ -86,58 +91,60 @@ func clientName(c *clientItem) *field[string]     { return &c.name }
 func measureName(m *measureItem) *field[string]   { return &m.name }
 
 func decodeKafka(r *reporter, e entry) kafkaSection {
-	o := openObject(r, e.value, e.at)
+	o := openObject(r, e.value, e.at, kafkaShape)
 	k := kafkaSection{
 		at:        o.at,
-		provider:  o.oneOf("provider", string(ProviderEmbedded), string(ProviderDocker), string(ProviderExternal)),
-		brokers:   o.integer("brokers", 1, maxBrokers),
-		image:     o.text("image", "an image such as apache/kafka:4.3.1", checkImage),
+		provider:  o.oneOf("provider"),
+		brokers:   o.integer("brokers"),
+		image:     o.text("image", checkImage),
 		finalRead: o.boolean("final_read"),
-		isolation: o.oneOf("isolation", isolationCommitted, isolationUncommitted),
+		isolation: o.oneOf("isolation"),
 	}
 	var seeds []item
-	seeds, k.seeds = o.list("seeds", "- 127.0.0.1:9092")
+	seeds, k.seeds = o.list("seeds")
 	for _, i := range seeds {
 		seed := parseScalar(r, i.value, i.at, "host:port", func(n *node) (string, error) { return textOf(n, checkHostPort(1)) })
 		k.seedList = append(k.seedList, seed.value)
 	}
-	k.topics = listOf(o, "topics", "- {name: prices, partitions: 6}", decodeTopic, topicName)
-	o.need("topics: [{name: prices, partitions: 6}]")
+	k.tls, k.sasl = decodeTLS(o), decodeSASL(o)
+	k.topics = listOf(o, "topics", decodeTopic, topicName)
+	o.need()
 	o.finish()
 	return k
 }
 
 func decodeTopic(r *reporter, i item) topicItem {
-	o := openObject(r, i.value, i.at)
+	o := openObject(r, i.value, i.at, topicShape)
 	t := topicItem{
 		at:          o.at,
-		name:        o.text("name", "a topic's name", checkTopicName),
-		partitions:  o.integer("partitions", 1, maxPartitions),
-		replication: o.integer("replication", 1, maxBrokers),
-		minISR:      o.integer("min_isr", 1, maxBrokers),
+		name:        o.text("name", checkTopicName),
+		partitions:  o.integer("partitions"),
+		replication: o.integer("replication"),
+		minISR:      o.integer("min_isr"),
 		existing:    o.boolean("existing"),
-		retention:   o.size("retention", 1<<20, maxRetention),
+		retention:   o.size("retention"),
 	}
-	o.need("name: prices")
+	o.need()
 	o.finish()
 	return t
 }
 
 func decodeGateway(r *reporter, e entry) gatewaySection {
-	o := openObject(r, e.value, e.at)
+	o := openObject(r, e.value, e.at, gatewayShape)
 	g := gatewaySection{
-		at:      o.at,
-		target:  o.oneOf("target", string(TargetReference), string(TargetExternal)),
-		listen:  o.text("listen", "host:port", checkHostPort(0)),
-		url:     o.text("url", "a URL such as ws://127.0.0.1:8080/ws", checkURL),
-		profile: o.oneOf("profile", "reference", "bare"),
-		queue:   o.size("queue", 1<<10, maxQueueBytes),
-		slow:    o.oneOf("slow_clients", slowDisconnect, slowDropOldest),
-		readyIn: o.duration("ready_in", time.Millisecond, maxDuration),
+		at:       o.at,
+		target:   o.oneOf("target"),
+		listen:   o.text("listen", checkHostPort(0)),
+		url:      o.text("url", checkURL),
+		profile:  decodeProfile(o),
+		queue:    o.size("queue"),
+		slow:     o.oneOf("slow_clients"),
+		conflate: decodeConflate(o),
+		readyIn:  o.duration("ready_in"),
 	}
 	if e, ok := o.take("guarantees"); ok {
-		guarantees := openObject(r, e.value, e.at)
-		g.delivery = guarantees.oneOf("delivery", deliveryAtMostOnce, deliveryAtLeastOnce)
+		guarantees := openObject(r, e.value, e.at, guaranteesShape)
+		g.delivery = guarantees.oneOf("delivery")
 		g.ordered = guarantees.boolean("ordered")
 		g.sheds = guarantees.boolean("sheds")
 		guarantees.finish()
@@ -146,150 +153,32 @@ func decodeGateway(r *reporter, e entry) gatewaySection {
 	return g
 }
 
-func decodeProducer(r *reporter, i item) producerItem {
-	o := openObject(r, i.value, i.at)
-	p := producerItem{
-		at:          o.at,
-		name:        o.text("name", "a name", checkName),
-		topic:       o.text("topic", "a topic's name", anyText),
-		rate:        o.rate("rate", maxRate),
-		arrivals:    o.oneOf("arrivals", string(ArrivalsConstant), string(ArrivalsPoisson)),
-		size:        decodeSize(o),
-		keys:        decodeKeys(o),
-		acks:        o.oneOf("acks", "all", "leader", "none"),
-		linger:      o.duration("linger", 0, maxLinger),
-		compression: o.oneOf("compression", "none", "gzip", "snappy", "lz4", "zstd"),
-		stall:       o.duration("stall", time.Second, maxStall),
-	}
-	o.need("name: feed", "topic: prices", "rate: 1000/s")
-	o.finish()
-	return p
-}
-
-// decodeSize takes "256B" or {uniform: {min: 256B, max: 4KiB}}.
-func decodeSize(o *object) field[Size] {
-	e, ok := o.entries["size"]
-	if !ok || e.value.kind != yaml.MappingNode {
-		return scalar(o, "size", "a size such as 256B, or {uniform: {min: 256B, max: 4KiB}}", func(n *node) (Size, error) {
-			bytes, err := sizeOf(n, minValueBytes, maxValueBytes)
-			return Size{Kind: SizeFixed, Min: int(bytes), Max: int(bytes)}, err
-		})
-	}
-	o.take("size")
-	f := field[Size]{at: e.at, state: bad}
-	kinds := openObject(o.r, e.value, e.at)
-	defer kinds.finish()
-	kinds.need("uniform: {min: 256B, max: 4KiB}")
-	uniform, ok := kinds.take("uniform")
+// decodeConflate takes {topic: interval, …}.
+func decodeConflate(o *object) []conflateItem {
+	e, ok := o.take("conflate")
 	if !ok {
-		return f
+		return nil
 	}
-	bounds := openObject(o.r, uniform.value, uniform.at)
-	low, high := bounds.size("min", minValueBytes, maxValueBytes), bounds.size("max", minValueBytes, maxValueBytes)
-	bounds.need("min: 256B", "max: 4KiB")
-	bounds.finish()
-	if low.state != given || high.state != given {
-		return f
+	var out []conflateItem
+	topics := openObject(o.r, e.value, e.at, conflateShape)
+	for _, topic := range topics.order {
+		out = append(out, conflateItem{topic: topic, keyAt: topics.entries[topic].keyAt, interval: topics.duration(topic)})
 	}
-	if low.value > high.value {
-		o.r.addf(low.at, "%s is above the max of %s (swap them)", formatSize(low.value), formatSize(high.value))
-		return f
-	}
-	f.value, f.state = Size{Kind: SizeUniform, Min: int(low.value), Max: int(high.value)}, given
-	return f
-}
-
-// decodeKeys takes "none" or {kind: zipf, count: 50, skew: 1.1}.
-func decodeKeys(o *object) field[Keys] {
-	e, ok := o.entries["keys"]
-	if !ok || e.value.kind != yaml.MappingNode {
-		return scalar(o, "keys", "none, or {kind: round-robin, count: 50}", func(n *node) (Keys, error) {
-			if n.value != string(KeysNone) {
-				return Keys{}, fmt.Errorf("%s is not known here (write none, or {kind: round-robin, count: 50})", quote(n.value))
-			}
-			return Keys{Kind: KeysNone}, nil
-		})
-	}
-	o.take("keys")
-	f := field[Keys]{at: e.at, state: bad}
-	keys := openObject(o.r, e.value, e.at)
-	kind := keys.oneOf("kind", string(KeysRoundRobin), string(KeysUniform), string(KeysZipf), string(KeysNone))
-	count := keys.integer("count", 1, maxKeys)
-	skew := scalar(keys, "skew", "a number such as 1.1", skewOf)
-	keys.finish()
-	keys.need("kind: round-robin")
-	switch {
-	case kind.value == string(KeysNone) && count.state != absent:
-		o.r.addf(count.at, "has no use without keys (remove it)")
-	case kind.state == given && kind.value != string(KeysNone):
-		keys.need("count: 50")
-	}
-	if kind.state == given && kind.value != string(KeysZipf) && skew.state != absent {
-		o.r.addf(skew.at, "is for kind: zipf alone (remove it, or write kind: zipf)")
-	}
-	countless := count.state != given && kind.value != string(KeysNone)
-	if kind.state != given || countless || skew.state == bad {
-		return f
-	}
-	f.value, f.state = Keys{Kind: KeyKind(kind.value), Count: count.value, Skew: skew.value}, given
-	return f
-}
-
-func skewOf(n *node) (float64, error) {
-	value, err := parseNumber(n.value)
-	if err == nil && (value <= 0 || value > maxSkew) {
-		err = fmt.Errorf("%s is no exponent for zipf (above 0, at most %d)", quote(n.value), maxSkew)
-	}
-	return value, err
-}
-
-func decodeClient(r *reporter, i item) clientItem {
-	o := openObject(r, i.value, i.at)
-	c := clientItem{
-		at:          o.at,
-		name:        o.text("name", "a name", checkName),
-		count:       o.integer("count", 1, maxClients),
-		connectRate: o.rate("connect_rate", maxConnectRate),
-		reconnect:   o.boolean("reconnect"),
-	}
-	if e, ok := o.take("subscribe"); ok {
-		subscribe := openObject(r, e.value, e.at)
-		c.subscribe = subscribe.at
-		c.topic = subscribe.text("topic", "a topic's name", anyText)
-		c.keys = scalar(subscribe, "keys", "all, one, or a number of keys", subscribedKeysOf)
-		subscribe.need("topic: prices")
-		subscribe.finish()
-	}
-	o.need("name: viewers", "count: 500", "subscribe: {topic: prices}")
-	o.finish()
-	return c
-}
-
-func subscribedKeysOf(n *node) (int, error) {
-	switch n.value {
-	case "all":
-		return allKeys, nil
-	case "one":
-		return 1, nil
-	}
-	count, err := parseCount(n.value)
-	if err != nil || count < 1 || count > maxKeys {
-		return 0, fmt.Errorf("%s is no number of keys (write all, one, or a number from 1 to %d)", quote(n.value), maxKeys)
-	}
-	return int(count), nil
+	topics.finish()
+	return out
 }
 
 func decodePhases(r *reporter, e entry) phasesSection {
-	o := openObject(r, e.value, e.at)
+	o := openObject(r, e.value, e.at, phasesShape)
 	p := phasesSection{
 		at:      o.at,
 		connect: decodeDeadline(o, "connect"),
 		join:    decodeDeadline(o, "join"),
-		warmUp:  o.duration("warm-up", 0, maxDuration),
-		measure: listOf(o, "measure", "- {name: steady, duration: 20s}", decodeMeasure, measureName),
+		warmUp:  o.duration("warm-up"),
+		measure: listOf(o, "measure", decodeMeasure, measureName),
 		drain:   decodeDeadline(o, "drain"),
 	}
-	o.need("measure: [{name: steady, duration: 20s}]")
+	o.need()
 	o.finish()
 	return p
 }
@@ -304,32 +193,34 @@ func decodeDeadline(o *object, key string) field[time.Duration] {
 		o.r.addf(e.at, "is %s, but must be a mapping (write %s: {deadline: 30s})", describe(e.value), key)
 		return field[time.Duration]{at: e.at, state: bad}
 	}
-	phase := openObject(o.r, e.value, e.at)
-	deadline := phase.duration("deadline", time.Millisecond, maxDuration)
+	phase := openObject(o.r, e.value, e.at, deadlineShape)
+	deadline := phase.duration("deadline")
 	phase.finish()
 	return deadline
 }
 
 func decodeMeasure(r *reporter, i item) measureItem {
-	o := openObject(r, i.value, i.at)
-	m := measureItem{
-		at:       o.at,
-		name:     o.text("name", "a name", checkPhaseName),
-		duration: o.duration("duration", 10*time.Millisecond, maxDuration),
-	}
-	if e, ok := o.take("rates"); ok {
-		rates := openObject(r, e.value, e.at)
-		for _, producer := range rates.order {
-			m.rates = append(m.rates, rateItem{
-				producer: producer,
-				keyAt:    rates.entries[producer].keyAt,
-				rate:     rates.rate(producer, maxRate),
-			})
-		}
-	}
-	o.need("name: steady", "duration: 20s")
+	o := openObject(r, i.value, i.at, measureShape)
+	m := measureItem{at: o.at, name: o.text("name", checkPhaseName), duration: o.duration("duration")}
+	m.rates, m.clients = decodeCurves(o, "rates"), decodeCurves(o, "clients")
+	o.need()
 	o.finish()
 	return m
+}
+
+// decodeCurves takes {name: curve, …}.
+func decodeCurves(o *object, key string) []curveItem {
+	e, ok := o.take(key)
+	if !ok {
+		return nil
+	}
+	var curves []curveItem
+	named := openObject(o.r, e.value, e.at, o.of(key).shape)
+	for _, name := range named.order {
+		curves = append(curves, curveItem{name: name, keyAt: named.entries[name].keyAt, curve: decodeCurve(named, name)})
+	}
+	named.finish()
+	return curves
 }
 
 func checkPhaseName(name string) error {
@@ -341,27 +232,29 @@ func checkPhaseName(name string) error {
 }
 
 func decodeThreshold(r *reporter, i item) thresholdItem {
-	const want = `a threshold such as "e2e.p99 < 50ms"`
 	t := thresholdItem{check: field[parsedThreshold]{at: i.at, state: bad}}
 	if i.value.kind != yaml.MappingNode {
-		t.check = checkOf(r, i.value, i.at, want)
+		t.check = checkOf(r, i.value, i.at)
 		return t
 	}
-	o := openObject(r, i.value, i.at)
+	o := openObject(r, i.value, i.at, thresholdShape)
 	if e, ok := o.take("check"); ok {
-		t.check = checkOf(r, e.value, e.at, want)
+		t.check = checkOf(r, e.value, e.at)
 	}
 	t.abort = o.boolean("abort")
-	o.need(`check: "e2e.p99 < 50ms"`)
+	o.need()
 	o.finish()
 	return t
 }
 
 // checkOf parses a threshold; its mistakes are placed within the text where that stands as written in one line.
-func checkOf(r *reporter, n *node, at place, want string) field[parsedThreshold] {
+func checkOf(r *reporter, n *node, at place) field[parsedThreshold] {
 	f := field[parsedThreshold]{at: inside(n, at), state: bad}
+	if n.unknown {
+		return f
+	}
 	if n.kind != yaml.ScalarNode || n.tag == "!!null" {
-		r.addf(at, "is %s, but must be %s", describe(n), want)
+		r.addf(at, "is %s, but must be %s", describe(n), thresholdKey.want)
 		return f
 	}
 	parsed, problem := parseThreshold(n.value)

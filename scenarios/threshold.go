@@ -203,6 +203,9 @@ func (s *scanner) label(t *parsedThreshold) *thresholdProblem {
 	if name == "" || !s.accept('=') {
 		return s.problemf(start, "is not a label (write {group=viewers, phase=steady})")
 	}
+	if name == "hop" {
+		return s.problemf(start, "filtering by hop is not supported yet by this version (remove it)")
+	}
 	if !slices.Contains(byAll, name) {
 		return s.problemf(start, "unknown label %s%s", quote(name), didYouMean(name, byAll))
 	}
@@ -274,6 +277,11 @@ func (m metric) parseValue(name, text string) (float64, error) {
 		value, err = float64(d), durationErr
 	case UnitRatio:
 		value, err = parseShare(text)
+	case UnitCores:
+		value, err = parseNumber(text)
+	case UnitBytes:
+		n, sizeErr := parseSize(text)
+		value, err = float64(n), sizeErr
 	case UnitPerS:
 		value, err = parseRate(text)
 	case UnitCount:
@@ -290,7 +298,8 @@ func (m metric) parseValue(name, text string) (float64, error) {
 }
 
 func (m metric) kindOfValue() string {
-	return map[string]string{UnitNS: "a duration", UnitRatio: "a share", UnitPerS: "a rate", UnitCount: "a whole number"}[m.unit]
+	return map[string]string{UnitNS: "a duration", UnitRatio: "a share", UnitPerS: "a rate", UnitCount: "a whole number",
+		UnitCores: "a number of cores", UnitBytes: "a size"}[m.unit]
 }
 
 // example returns a value in the metric's unit, made from the number in text where there is one.
@@ -303,6 +312,10 @@ func (m metric) example(text string) string {
 		return "0.999 or 99.9%"
 	case UnitPerS:
 		return orElse(number, "1000") + "/s"
+	case UnitCores:
+		return orElse(number, "1.5")
+	case UnitBytes:
+		return orElse(number, "200") + "MiB"
 	}
 	whole, _, _ := strings.Cut(number, ".")
 	return orElse(whole, "0")

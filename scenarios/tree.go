@@ -14,7 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// node is a YAML node with its aliases written out, and with the --set flag that it came from, if any.
+// node is a YAML node with its aliases written out, and with the override that it came from, if any.
 type node struct {
 	kind     yaml.Kind // MappingNode, SequenceNode or ScalarNode
 	tag      string    // the short tag that YAML resolves a scalar to: !!str, !!int, !!bool, !!null …
@@ -22,9 +22,11 @@ type node struct {
 	style    yaml.Style
 	children []*node // of a mapping key, value, key, value …
 	at       place   // without a path
+	unknown  bool    // its value is a variable's that is not known: reported already
 }
 
-// parseTree parses one YAML document into nodes. At is the --set flag the text comes from, or zero for a file.
+// parseTree parses one YAML document into nodes and puts the environment's variables in. At is the override that the text
+// comes from, or zero for a file.
 func parseTree(r *reporter, at place, data []byte) (*node, bool) {
 	if problem := unreadable(data); problem != "" {
 		r.addf(at, "%s", problem)
@@ -49,7 +51,11 @@ func parseTree(r *reporter, at place, data []byte) (*node, bool) {
 	}
 	c := copier{r: r, set: at.set}
 	root := c.copy(docs[0].Content[0], 1)
-	return root, !c.failed
+	if c.failed {
+		return nil, false
+	}
+	r.substitute(root)
+	return root, true
 }
 
 // unreadable says why data is not worth parsing, or "".
@@ -179,7 +185,7 @@ var syntaxMends = []struct{ message, mend string }{
 	{"did not find expected key", "the indentation must be that of the lines around it"},
 	{"did not find expected '-' indicator", "the items of a list must be indented alike"},
 	{"did not find expected ',' or ']'", "a [ is not closed"},
-	{"did not find expected ',' or '}'", "a { is not closed"},
+	{"did not find expected ',' or '}'", "a { is not closed, or a ${NAME} within { } has no quotes"},
 	{"cannot start any token", "a value that begins so needs quotes"},
 	{"unexpected end of stream", "a quote is not closed"},
 	{"unknown anchor", "an alias *x needs an anchor &x before it"},
@@ -188,6 +194,7 @@ var syntaxMends = []struct{ message, mend string }{
 
 // reportSyntax records the parser's complaint, at the line where the text stops being YAML.
 func reportSyntax(r *reporter, at place, data []byte, err error) {
+	r.blind = true
 	message := err.Error()
 	head := yamlLine.FindStringSubmatch(message)
 	message = shorten(message[len(head[0]):], 200)

@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestWrongScenarios holds every message to its golden file: the place, the path, what is wrong and the mend. Lines of
-// the form "# --set a.b=c" at a scenario's head are applied as overrides.
+// TestWrongScenarios holds every message to its golden file: the place, the path, what is wrong and the mend. Comments
+// at a scenario's head are options.
 func TestWrongScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/wrong/*.yaml")
 	if err != nil || len(files) < 30 {
@@ -33,7 +33,7 @@ func TestWrongScenarios(t *testing.T) {
 // problemsOf returns what Parse, or else Resolve, has against a scenario.
 func problemsOf(t *testing.T, name string, data []byte) Errors {
 	t.Helper()
-	s, err := Parse(name, data, Options{Sets: headSets(data)})
+	s, err := Parse(name, data, headOptions(t, data))
 	if err == nil {
 		_, err = s.Resolve()
 	}
@@ -44,14 +44,32 @@ func problemsOf(t *testing.T, name string, data []byte) Errors {
 	return problems
 }
 
-func headSets(data []byte) []string {
-	var sets []string
+// headOptions reads the options that comments at a scenario's head give: "# --set a.b=c", "# --env NAME=value",
+// "# --lift-limits", and lines of a file of variables: "# --env-line NAME=value".
+func headOptions(t *testing.T, data []byte) Options {
+	t.Helper()
+	var o Options
+	var file []string
 	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSuffix(line, "\n")
 		if text, ok := strings.CutPrefix(line, "# --set "); ok {
-			sets = append(sets, strings.TrimSuffix(text, "\n"))
+			o.Sets = append(o.Sets, text)
+		}
+		if text, ok := strings.CutPrefix(line, "# --env "); ok {
+			o.Env = append(o.Env, text)
+		}
+		if text, ok := strings.CutPrefix(line, "# --env-line "); ok {
+			file = append(file, text)
+		}
+		o.LiftLimits = o.LiftLimits || line == "# --lift-limits"
+	}
+	if file != nil {
+		o.EnvFile = filepath.Join(t.TempDir(), "weir.env")
+		if err := os.WriteFile(o.EnvFile, []byte(strings.Join(file, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	return sets
+	return o
 }
 
 // describeProblems writes each problem and, below it, its excerpt with a mark at the column.

@@ -1,0 +1,327 @@
+package scenarios
+
+import (
+	"strings"
+	"time"
+)
+
+// shape describes a mapping of the language. The decoder takes the keys, words, bounds and examples from it; the schema
+// and docs/SCENARIOS.md are written from it: it is the one description there is.
+type shape struct {
+	name  string // of the schema's definition
+	about string
+	keys  []key
+	// each describes the values of a mapping whose keys the user chooses; called is what those keys are.
+	each   *key
+	called string
+	// choice is a mapping of which exactly one key is given.
+	choice bool
+	secret bool // what a user may have written out here is not repeated in messages
+}
+
+// key describes one key of a mapping, or an item of a list (without a name).
+type key struct {
+	name     string
+	about    string
+	kind     kind
+	want     string   // a text: what it must be, for messages
+	form     string   // a text: the regular expression that it must match, where it has one
+	words    []string // the words of kindWord; the words that other kinds take beside their values
+	low      int64    // bounds, in the kind's base unit: bytes, nanoseconds, messages a second
+	high     int64
+	required bool
+	example  string
+	fallback string // the default as it could be written; empty where there is none
+	depends  string // the default in words, where it depends on something
+	shape    *shape // of kindMapping
+	item     *key   // of kindList
+	or       []key  // further forms of the value
+	reserved bool
+}
+
+// kind is what a value is.
+type kind int
+
+const (
+	kindText kind = iota
+	kindWord
+	kindInt
+	kindBool
+	kindNumber
+	kindShare
+	kindDuration
+	kindRate
+	kindSize
+	kindMapping
+	kindList
+)
+
+// key returns the description of a key.
+func (s *shape) key(name string) (key, bool) {
+	if s.each != nil {
+		return *s.each, true
+	}
+	for _, k := range s.keys {
+		if k.name == name {
+			return k, true
+		}
+	}
+	return key{}, false
+}
+
+// mend is an example of the whole mapping, for messages.
+func (s *shape) mend() string {
+	var parts []string
+	for _, k := range s.keys {
+		if k.required || s.choice && len(parts) == 0 {
+			parts = append(parts, k.name+": "+k.example)
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+func (s *shape) names() []string {
+	var names []string
+	for _, k := range s.keys {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+const (
+	second = int64(time.Second)
+	day    = int64(maxDuration)
+)
+
+var scenarioShape = &shape{
+	name:  "scenario",
+	about: "A scenario says what is stood up, what load it gets, for how long, and what must hold.",
+	keys: []key{
+		{name: "version", about: "The version of the language.", kind: kindInt, low: 1, high: 1, required: true, example: "1"},
+		{name: "name", about: "The scenario's name, of a–z, 0–9 and -.", want: "a name", form: nameForm.String(), required: true, example: "my-scenario"},
+		{name: "description", about: "What the scenario is for, in a sentence.", want: "a text", depends: "none", example: "Prices to 500 dashboards."},
+		{name: "seed", about: "What everything random is drawn from: the same seed gives the same messages at the same times.",
+			kind: kindInt, low: 0, high: 1<<63 - 1, fallback: "1", example: "42"},
+		{name: "kafka", about: "The brokers and the topics.", kind: kindMapping, shape: kafkaShape, required: true, example: "{topics: [{name: prices}]}"},
+		{name: "gateway", about: "What stands between Kafka and the clients: the system under test.", kind: kindMapping, shape: gatewayShape,
+			depends: "weir's own gateway", example: "{target: reference}"},
+		{name: "producers", about: "What writes to Kafka, each an open loop. Required where no clients publish.", kind: kindList,
+			item: &key{kind: kindMapping, shape: producerShape}, depends: "none", example: "[{name: feed, topic: prices, rate: 1000/s}]"},
+		{name: "clients", about: "Groups of WebSocket clients that behave alike.", kind: kindList,
+			item: &key{kind: kindMapping, shape: clientShape}, required: true, example: "[{name: viewers, count: 500, subscribe: {topic: prices}}]"},
+		{name: "hops", about: "Kept for a later version.", reserved: true},
+		{name: "phases", about: "The course of the run.", kind: kindMapping, shape: phasesShape, required: true,
+			example: "{measure: [{name: steady, duration: 20s}]}"},
+		{name: "faults", about: "Kept for a later version.", reserved: true},
+		{name: "thresholds", about: "What must hold for the run to pass.", kind: kindList, item: &thresholdKey, depends: "none",
+			example: "[e2e.p99 < 50ms]"},
+	},
+}
+
+var thresholdKey = key{about: "A condition of the verdict.", want: `a threshold such as "e2e.p99 < 50ms"`, example: "e2e.p99 < 50ms",
+	or: []key{{kind: kindMapping, shape: thresholdShape}}}
+
+var thresholdShape = &shape{
+	name:  "threshold",
+	about: "A threshold with what is to happen where it fails.",
+	keys: []key{
+		{name: "check", about: "The threshold.", want: `a threshold such as "e2e.p99 < 50ms"`, required: true, example: `"e2e.p99 < 50ms"`},
+		{name: "abort", about: "Whether the run stops as soon as the threshold can no longer hold.", kind: kindBool, fallback: "false", example: "true"},
+	},
+}
+
+var kafkaShape = &shape{
+	name:  "kafka",
+	about: "The brokers and the topics.",
+	keys: []key{
+		{name: "provider", about: "Who supplies the brokers: embedded is a Kafka in a child process that needs nothing, docker is Apache " +
+			"Kafka in containers, external a cluster that is there already.", kind: kindWord,
+			words: []string{string(ProviderEmbedded), string(ProviderDocker), string(ProviderExternal)}, fallback: "embedded", example: "docker"},
+		{name: "brokers", about: "How many brokers to start; not for the external provider.", kind: kindInt, low: 1, high: maxBrokers,
+			depends: "3 embedded, 1 in Docker", example: "3"},
+		{name: "image", about: "The image of the brokers; docker only.", want: "an image such as apache/kafka:4.3.1",
+			depends: defaultImage + " in Docker", example: "apache/kafka:4.3.1"},
+		{name: "final_read", about: "Whether the topics are read back after the drain, so that what Kafka lost is told from what the gateway did.",
+			kind: kindBool, fallback: "true", example: "false"},
+		{name: "isolation", about: "Which records the observer beside the clients reads.", kind: kindWord,
+			words: []string{isolationCommitted, isolationUncommitted}, fallback: isolationCommitted, example: isolationUncommitted},
+		{name: "seeds", about: "The addresses of an external cluster; required there, and only there.", kind: kindList,
+			item: &key{want: "host:port", example: "127.0.0.1:9092"}, depends: "none", example: "[127.0.0.1:9092]"},
+		{name: "tls", about: "TLS towards an external cluster; true trusts whom the system trusts.", kind: kindBool, fallback: "false",
+			or: []key{{kind: kindMapping, shape: tlsShape}}, example: "{ca: ca.pem}"},
+		{name: "sasl", about: "Who weir is to an external cluster.", kind: kindMapping, shape: saslShape, depends: "no authentication",
+			example: "{mechanism: SCRAM-SHA-512, username: weir, password: {env: KAFKA_PASSWORD}}"},
+		{name: "topics", about: "The topics. Those that weir creates get a suffix of the run's, and are deleted after it.", kind: kindList,
+			item: &key{kind: kindMapping, shape: topicShape}, required: true, example: "[{name: prices, partitions: 6}]"},
+	},
+}
+
+var tlsShape = &shape{
+	name:  "tls",
+	about: "Whom to trust and, with cert and key, what to show. The files are PEM; their paths are relative to the scenario's file.",
+	keys: []key{
+		{name: "ca", about: "The certificates of the authorities to trust.", want: "a file's path", depends: "the system's", example: "ca.pem"},
+		{name: "cert", about: "weir's own certificate (mTLS).", want: "a file's path", depends: "none", example: "weir.pem"},
+		{name: "key", about: "The key of cert.", want: "a file's path", depends: "none", example: "weir.key"},
+		{name: "server_name", about: "The name that the brokers' certificates must bear.", want: "a host's name", depends: "the broker's host",
+			example: "kafka.example.org"},
+	},
+}
+
+var saslShape = &shape{
+	name:   "sasl",
+	secret: true,
+	about:  "Who weir is to the cluster.",
+	keys: []key{
+		{name: "mechanism", about: "How the password is proved.", kind: kindWord, words: []string{SASLPlain, SASLScramSHA256, SASLScramSHA512},
+			required: true, example: SASLScramSHA512},
+		{name: "username", about: "The user's name.", want: "a user's name", required: true, example: "weir"},
+		{name: "password", about: "Where the password is found. It is never written into the scenario.", kind: kindMapping, shape: secretShape,
+			required: true, example: "{env: KAFKA_PASSWORD}"},
+	},
+}
+
+var secretShape = &shape{
+	name:   "secret",
+	secret: true,
+	about:  "Where a secret is found. It is read where it is used and stands in no plan, log or report.",
+	choice: true,
+	keys: []key{
+		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), example: "KAFKA_PASSWORD"},
+		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", example: "secrets/kafka"},
+	},
+}
+
+var topicShape = &shape{
+	name:  "topic",
+	about: "A topic of the pipeline.",
+	keys: []key{
+		{name: "name", about: "The topic's name, which the rest of the scenario knows it by.", want: "a topic's name", form: topicForm.String(),
+			required: true, example: "prices"},
+		{name: "partitions", about: "How many partitions it has; required for an existing topic.", kind: kindInt, low: 1, high: maxPartitions,
+			fallback: "6", example: "12"},
+		{name: "replication", about: "How many brokers hold each partition.", kind: kindInt, low: 1, high: maxBrokers,
+			depends: "3, or as many as there are brokers; 1 on an external cluster", example: "3"},
+		{name: "min_isr", about: "How many replicas must have a record before it is acknowledged to acks: all.", kind: kindInt, low: 1, high: maxBrokers,
+			depends: "2 of 3 replicas and more, else 1", example: "2"},
+		{name: "existing", about: "The topic is there already: it is used under its own name and neither created nor deleted; external only.",
+			kind: kindBool, fallback: "false", example: "true"},
+		{name: "retention", about: "How much of a partition the embedded Kafka keeps.", kind: kindSize, low: 1 << 20, high: maxRetention,
+			depends: "64MiB", example: "256MiB"},
+	},
+}
+
+var gatewayShape = &shape{
+	name:  "gateway",
+	about: "The system under test.",
+	keys: []key{
+		{name: "target", about: "reference is weir's own gateway, external one that runs already.", kind: kindWord,
+			words: []string{string(TargetReference), string(TargetExternal)}, fallback: string(TargetReference), example: string(TargetExternal)},
+		{name: "listen", about: "Where weir's own gateway listens; port 0 picks a free one.", want: "host:port", depends: defaultListen, example: "127.0.0.1:8080"},
+		{name: "url", about: "Where an external gateway is; required there, and only there.", want: "a URL such as ws://127.0.0.1:8080/ws",
+			form: "^ws://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
+		{name: "profile", about: "How the target is spoken to: a built-in profile's name, a profile written out, or the path of a .yaml file " +
+			"that holds one.", want: "reference, bare, a file's path or a profile written out", depends: "reference; bare for an external target",
+			example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
+		{name: "queue", about: "How much weir's own gateway keeps for a client that reads slowly.", kind: kindSize, low: 1 << 10, high: maxQueueBytes,
+			depends: "1MiB", example: "4MiB"},
+		{name: "slow_clients", about: "What weir's own gateway does with a client whose queue is full.", kind: kindWord,
+			words: []string{slowDisconnect, slowDropOldest}, depends: slowDisconnect, example: slowDropOldest},
+		{name: "conflate", about: "Topics of which each client gets only the newest value of each key, at most once in the interval. An " +
+			"external target is declared to do so.", kind: kindMapping, shape: conflateShape, depends: "none", example: "{prices: 100ms}"},
+		{name: "ready_in", about: "How long the target may take to become ready.", kind: kindDuration, low: int64(time.Millisecond), high: day,
+			fallback: "30s", example: "2m"},
+		{name: "guarantees", about: "What the target declares; the audit judges it by that.", kind: kindMapping, shape: guaranteesShape, depends: "as below",
+			example: "{delivery: at-least-once}"},
+	},
+}
+
+var conflateShape = &shape{
+	name:   "conflate",
+	about:  "The interval of each conflated topic.",
+	called: "a topic's name",
+	each: &key{about: "At most one value of each key is passed on in so long.", kind: kindDuration, low: int64(time.Millisecond), high: 3600 * second,
+		example: "100ms"},
+}
+
+var guaranteesShape = &shape{
+	name:  "guarantees",
+	about: "What the target declares.",
+	keys: []key{
+		{name: "delivery", about: "Either forbids loss within a session.", kind: kindWord, words: []string{deliveryAtMostOnce, deliveryAtLeastOnce},
+			fallback: deliveryAtMostOnce, example: deliveryAtLeastOnce},
+		{name: "ordered", about: "Whether each stream arrives in order.", kind: kindBool, fallback: "true", example: "false"},
+		{name: "sheds", about: "Whether it may drop messages of slow clients, up to what it reports.", kind: kindBool,
+			depends: "true for slow_clients: drop-oldest", example: "true"},
+	},
+}
+
+var profileShape = &shape{
+	name: "profile",
+	about: "How a target is spoken to. In what is sent {client}, {topic}, {key}, {channel} and {channels} (a JSON array) stand for their values, " +
+		"escaped as inside a JSON string; in path and query, as in a URL.",
+	keys: []key{
+		{name: "name", about: "What the reports call it.", want: "a name", depends: "custom, or the file's name", example: "my-gateway"},
+		{name: "path", about: "Added to the target's URL.", want: "a path", depends: "none", example: "/stream/{topic}"},
+		{name: "query", about: "Added to the URL; where a value holds {channel} it is repeated for each channel.", kind: kindMapping, shape: queryShape,
+			depends: "none", example: "{channel: '{channel}'}"},
+		{name: "headers", about: "Headers of the WebSocket handshake.", kind: kindMapping, shape: handshakeShape, depends: "none",
+			example: "{Authorization: {env: TOKEN, prefix: 'Bearer '}}"},
+		{name: "subprotocol", about: "The WebSocket subprotocol to ask for.", want: "a subprotocol", depends: "none", example: "v12.stomp"},
+		{name: "channel", about: "The name of a whole topic to the target.", want: "a text", fallback: "'{topic}'", example: "'topics/{topic}'"},
+		{name: "key_channel", about: "The name of one key of a topic to the target.", want: "a text", fallback: "'{topic}/{key}'", example: "'{topic}:{key}'"},
+		{name: "greet", about: "Frames sent once connected, before subscribe.", kind: kindList, item: &key{want: "a frame"}, depends: "none",
+			example: `['{"id":1,"connect":{}}']`},
+		{name: "subscribe", about: "The frame that subscribes: with {channels} sent once, with {channel} once for each. Without it whoever is " +
+			"connected is subscribed.", want: "a frame", depends: "none", example: `'{"op":"subscribe","to":{channels}}'`},
+		{name: "binary", about: "Whether frames are sent as binary messages.", kind: kindBool, fallback: "false", example: "true"},
+		{name: "separator", about: "What parts several messages in one frame.", want: "a text", depends: "one message a frame", example: `"\n"`},
+		{name: "control", about: "Beginnings of messages without a stamp that are expected and mean nothing.", kind: kindList,
+			item: &key{want: "a text"}, depends: "none", example: `['{"type":"hello"']`},
+		{name: "refusal", about: "The beginning of a message that says that a request failed.", want: "a text", depends: "none", example: `'{"error"'`},
+		{name: "notice", about: "The beginning of a message that tells of messages shed.", want: "a text", depends: "none", example: `'{"dropped"'`},
+		{name: "ping", about: "A message of the target's that pong answers, where it does not use WebSocket's own.", want: "a text", depends: "none",
+			example: "'{}'"},
+		{name: "pong", about: "The answer to ping.", want: "a text", depends: "none", example: "'{}'"},
+		{name: "publish", about: "How a client publishes.", kind: kindMapping, shape: publishProfileShape, depends: "it can't",
+			example: `{frame: '{"id":{id},"to":"{channel}","value":"{value}"}', acked: '{"ok"', id: '"id":'}`},
+		{name: "received_at", about: "What stands before the gateway's own time of receiving a message (Unix nanoseconds).", want: "a text",
+			depends: "none", example: `'"received_at_ns":'`},
+		{name: "queued_at", about: "What stands before the gateway's own time of queueing it.", want: "a text", depends: "none",
+			example: `'"queued_at_ns":'`},
+	},
+}
+
+var queryShape = &shape{name: "query", about: "The query's names and values.", called: "a name", each: &key{about: "The value.", want: "a text", example: "v1"}}
+
+var handshakeShape = &shape{
+	name:   "handshake_headers",
+	secret: true,
+	about:  "The headers' names and values. One that looks like a secret is named by {env: NAME} or {file: PATH}.",
+	called: "a header's name",
+	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: secretHeaderShape}}},
+}
+
+var secretHeaderShape = &shape{
+	name:   "secret_header",
+	secret: true,
+	about:  "Where a header's secret is found, one of env and file, and what stands before it.",
+	keys: []key{
+		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), depends: "none", example: "TOKEN"},
+		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", depends: "none", example: "secrets/token"},
+		{name: "prefix", about: "What stands before the secret.", want: "a text", depends: "nothing", example: "'Bearer '"},
+	},
+}
+
+var publishProfileShape = &shape{
+	name:  "publish_profile",
+	about: "How a client publishes, and what the answers mean.",
+	keys: []key{
+		{name: "frame", about: "What is sent: {id} is a number that the answer repeats, {value} the message.", want: "a frame", required: true,
+			example: `'{"id":{id},"to":"{channel}","value":"{value}"}'`},
+		{name: "acked", about: "The beginning of the answer that Kafka has the message.", want: "a text", required: true, example: `'{"ok"'`},
+		{name: "refused", about: "The beginning of the answer that it was not written.", want: "a text", depends: "none", example: `'{"refused"'`},
+		{name: "failed", about: "The beginning of the answer that leaves it open.", want: "a text", depends: "none", example: `'{"timeout"'`},
+		{name: "id", about: "What stands before the number in an answer.", want: "a text", required: true, example: `'"id":'`},
+	},
+}

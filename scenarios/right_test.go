@@ -1,0 +1,41 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestRightScenarios holds the plans of scenarios that are right, and what they cost, to their golden files.
+func TestRightScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/right/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d right scenarios (%v); want some", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := Load(file, headOptions(t, data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := s.Resolve()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(struct {
+				Plan *Plan `json:"plan"`
+				Cost Cost  `json:"cost"`
+			}{p, p.Cost()}, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, strings.TrimSuffix(file, ".yaml")+".golden", string(got)+"\n")
+		})
+	}
+}

@@ -1,0 +1,336 @@
+package scenarios
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Wire profiles, TLS and SASL, and the secrets that they name.
+
+// decodeTLS takes true or {ca: …, cert: …, key: …, server_name: …}.
+func decodeTLS(o *object) field[*TLS] {
+	e, ok := o.entries["tls"]
+	if !ok || e.value.kind != yaml.MappingNode {
+		f := o.boolean("tls")
+		out := field[*TLS]{at: f.at, state: f.state}
+		if f.value {
+			out.value = &TLS{}
+		}
+		return out
+	}
+	o.take("tls")
+	t := openObject(o.r, e.value, e.at, tlsShape)
+	ca, cert, key, name := t.text("ca", checkPath), t.text("cert", checkPath), t.text("key", checkPath), t.text("server_name", checkHost)
+	if cert.state == absent && key.state != absent {
+		t.need("cert")
+	}
+	if key.state == absent && cert.state != absent {
+		t.need("key")
+	}
+	t.finish()
+	beside := func(f field[string]) string {
+		if f.state != given {
+			return ""
+		}
+		return o.r.beside(f.value)
+	}
+	return field[*TLS]{at: e.at, state: given, value: &TLS{CAFile: beside(ca), CertFile: beside(cert), KeyFile: beside(key), ServerName: name.value}}
+}
+
+func checkHost(name string) error {
+	if !hostForm.MatchString(name) {
+		return fmt.Errorf("%s is not a host's name (write kafka.example.org)", quote(name))
+	}
+	return nil
+}
+
+func decodeSASL(o *object) field[*SASL] {
+	e, ok := o.take("sasl")
+	if !ok {
+		return field[*SASL]{}
+	}
+	s := openObject(o.r, e.value, e.at, saslShape)
+	out := &SASL{Mechanism: s.oneOf("mechanism").value, Username: s.text("username", checkNotEmpty).value}
+	if p, ok := s.take("password"); ok {
+		out.Password = decodeSecret(o.r, p, saslShape.keys[2].example)
+	}
+	s.need()
+	s.finish()
+	return field[*SASL]{at: e.at, state: given, value: out}
+}
+
+// decodeSecret takes {env: NAME} or {file: PATH}. A secret that is written out is refused, and not repeated.
+func decodeSecret(r *reporter, e entry, example string) Secret {
+	if e.value.kind != yaml.MappingNode && !(e.value.kind == yaml.ScalarNode && e.value.tag == "!!null") {
+		writtenOut(r, e, example)
+		return Secret{}
+	}
+	o := openObject(r, e.value, e.at, secretShape)
+	_, _, one := o.only()
+	hideUnlikely(o)
+	s := Secret{Env: o.text("env", checkVariable).value}
+	if file := o.text("file", checkPath); file.state == given {
+		s.File = r.beside(file.value)
+	}
+	o.finish()
+	if !one {
+		return Secret{}
+	}
+	return s
+}
+
+// hideUnlikely hides what stands for a variable's name and can't be one: it may be the secret.
+func hideUnlikely(o *object) {
+	if e, ok := o.entries["env"]; ok && (e.value.kind != yaml.ScalarNode || !variableForm.MatchString(e.value.value)) {
+		o.r.hide(e.at)
+	}
+}
+
+func writtenOut(r *reporter, e entry, example string) {
+	r.hide(e.at)
+	at := e.at
+	at.vars = ""
+	r.addf(at, "is written out, and would stand in the run's record (write %s, or {file: PATH})", example)
+}
+
+func checkVariable(name string) error {
+	if !variableForm.MatchString(name) {
+		return fmt.Errorf("is not the name of a variable (write KAFKA_PASSWORD)") // not repeated: it may be the secret
+	}
+	return nil
+}
+
+func checkNotEmpty(text string) error {
+	if text == "" {
+		return fmt.Errorf("is empty")
+	}
+	return nil
+}
+
+// decodeProfile takes the name of a built-in profile, the path of a file with one, or one written out.
+func decodeProfile(o *object) field[*WireProfile] {
+	e, ok := o.take("profile")
+	if !ok {
+		return field[*WireProfile]{}
+	}
+	f := field[*WireProfile]{at: e.at, state: bad}
+	if e.value.kind == yaml.MappingNode {
+		before := len(o.r.problems)
+		f.value = profileOf(o.r, e.value, e.at, "custom")
+		if len(o.r.problems) == before {
+			f.state = given
+		}
+		return f
+	}
+	named := parseScalar(o.r, e.value, e.at, o.of("profile").want, func(n *node) (string, error) { return textOf(n, anyText) })
+	if named.state != given {
+		return f
+	}
+	switch named.value {
+	case "reference":
+		f.value, f.state = ptr(ReferenceProfile()), given
+	case "bare":
+		f.value, f.state = ptr(BareProfile()), given
+	default:
+		if strings.HasSuffix(named.value, ".yaml") || strings.HasSuffix(named.value, ".yml") {
+			f.value, f.state = profileFile(o.r, named)
+			return f
+		}
+		_, err := wordOf(e.value, []string{"reference", "bare"})
+		o.r.addf(e.at, "%s, or the path of a .yaml file", strings.TrimSuffix(err.Error(), ")")+")")
+	}
+	return f
+}
+
+// profileFile reads a profile from a file of its own; its mistakes bear that file's name.
+func profileFile(r *reporter, path field[string]) (*WireProfile, fieldState) {
+	file := r.beside(path.value)
+	data, err := readWhole(file, maxFileBytes)
+	if err != nil {
+		r.addf(path.at, "%s %v", quote(file), err)
+		return nil, bad
+	}
+	inner := newReporter(source{name: file, text: string(data)})
+	inner.env, inner.reads, inner.watch = r.env, r.reads, r.watch
+	var p *WireProfile
+	if root, ok := parseTree(inner, place{}, data); ok {
+		p = profileOf(inner, root, root.at, strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)))
+	}
+	if problems := inner.list(); len(problems) > 0 {
+		r.others = append(r.others, problems...)
+		return nil, bad
+	}
+	return p, given
+}
+
+// The placeholders of a profile's texts.
+var (
+	channelPlaceholders = []string{"client", "topic", "key", "channel", "channels"}
+	publishPlaceholders = []string{"client", "topic", "key", "channel", "id", "value"}
+)
+
+func sendable(known []string) func(string) error {
+	return func(text string) error { return checkPlaceholders(text, known...) }
+}
+
+// profileOf takes a profile apart.
+func profileOf(r *reporter, n *node, at place, name string) *WireProfile {
+	o := openObject(r, n, at, profileShape)
+	in := sendable(channelPlaceholders)
+	bare := BareProfile()
+	path, subscribe := o.text("path", in), o.text("subscribe", in)
+	p := &WireProfile{
+		Name:        o.text("name", checkNotEmpty).or(name),
+		Path:        path.value,
+		Query:       decodeQuery(o),
+		Headers:     decodeHandshake(o),
+		Subprotocol: o.text("subprotocol", checkNotEmpty).value,
+		Channel:     o.text("channel", sendable([]string{"topic"})).or(bare.Channel),
+		KeyChannel:  o.text("key_channel", sendable([]string{"topic", "key"})).or(bare.KeyChannel),
+		Greet:       decodeTexts(o, "greet", sendable([]string{"client"})),
+		Subscribe:   subscribe.value,
+		Binary:      o.boolean("binary").value,
+		Separator:   o.text("separator", checkNotEmpty).value,
+		Control:     decodeTexts(o, "control", checkNotEmpty),
+		Refusal:     o.text("refusal", checkNotEmpty).value,
+		Notice:      o.text("notice", checkNotEmpty).value,
+	}
+	ping, pong := o.text("ping", checkNotEmpty), o.text("pong", checkNotEmpty)
+	p.Ping, p.Pong = ping.value, pong.value
+	p.Publish = decodePublishProfile(o)
+	p.ReceivedAt, p.QueuedAt = o.text("received_at", checkNotEmpty).value, o.text("queued_at", checkNotEmpty).value
+	if strings.Contains(p.Subscribe, "{channel}") && strings.Contains(p.Subscribe, "{channels}") {
+		r.addf(subscribe.at, "has {channel} and {channels}: it is sent once for each channel, or once with all (keep one)")
+	}
+	if (ping.state == absent) != (pong.state == absent) {
+		o.need("ping", "pong")
+	}
+	o.finish()
+	return p
+}
+
+// decodeTexts takes a list of texts.
+func decodeTexts(o *object, key string, check func(string) error) []string {
+	items, _ := o.list(key)
+	var out []string
+	for _, i := range items {
+		text := parseScalar(o.r, i.value, i.at, o.of(key).item.want, func(n *node) (string, error) { return textOf(n, check) })
+		out = append(out, text.value)
+	}
+	return out
+}
+
+func decodeQuery(o *object) []Pair {
+	e, ok := o.take("query")
+	if !ok {
+		return nil
+	}
+	query := openObject(o.r, e.value, e.at, queryShape)
+	var out []Pair
+	for _, name := range query.order {
+		out = append(out, Pair{Name: name, Value: query.text(name, sendable(channelPlaceholders)).value})
+	}
+	query.finish()
+	return out
+}
+
+// secretHeader finds the names of headers whose values are secrets.
+var secretHeader = regexp.MustCompile(`(?i)authorization|cookie|token|key|secret|passw(or)?d|credential`)
+
+var headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
+
+// handshakeOwn are the headers that the WebSocket handshake sets itself.
+var handshakeOwn = []string{"connection", "host", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "upgrade"}
+
+func decodeHandshake(o *object) []HandshakeHeader {
+	e, ok := o.take("headers")
+	if !ok {
+		return nil
+	}
+	headers := openObject(o.r, e.value, e.at, handshakeShape)
+	var out []HandshakeHeader
+	for _, name := range headers.order {
+		h := headers.entries[name]
+		switch {
+		case !headerForm.MatchString(name):
+			o.r.addf(h.keyAt, "%s is not a header's name", quote(name))
+		case slices.Contains(handshakeOwn, strings.ToLower(name)):
+			o.r.addf(h.keyAt, "is a header that the handshake sets itself (remove it%s)", subprotocolMend(name))
+		}
+		out = append(out, handshakeHeader(headers, name, h))
+	}
+	headers.finish()
+	return out
+}
+
+func subprotocolMend(name string) string {
+	if strings.EqualFold(name, "Sec-WebSocket-Protocol") {
+		return ", and write subprotocol"
+	}
+	return ""
+}
+
+func handshakeHeader(headers *object, name string, e entry) HandshakeHeader {
+	r, h := headers.r, HandshakeHeader{Name: name}
+	if e.value.kind != yaml.MappingNode {
+		if secretHeader.MatchString(name) && e.value.kind == yaml.ScalarNode && e.value.tag != "!!null" && !e.value.unknown {
+			headers.take(name)
+			writtenOut(r, e, "{env: NAME}")
+			return h
+		}
+		h.Value = headers.text(name, checkHeaderValue).value
+		return h
+	}
+	headers.take(name)
+	o := openObject(r, e.value, e.at, secretHeaderShape)
+	hideUnlikely(o)
+	env, file, prefix := o.text("env", checkVariable), o.text("file", checkPath), o.text("prefix", checkHeaderValue)
+	o.finish()
+	switch {
+	case env.state != absent && file.state != absent:
+		r.addf(file.at, "stands beside env, and there can be one of them (remove one)")
+	case env.state == absent && file.state == absent:
+		r.addf(e.at, "names no secret (write {env: TOKEN}, or {file: PATH})")
+	}
+	h.Value, h.Secret = prefix.value, &Secret{Env: env.value}
+	if file.state == given {
+		h.Secret.File = r.beside(file.value)
+	}
+	return h
+}
+
+func checkHeaderValue(text string) error {
+	if strings.ContainsFunc(text, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return fmt.Errorf("%s has a control character, which no header may have", quote(text))
+	}
+	return checkPlaceholders(text, "client")
+}
+
+func decodePublishProfile(o *object) *PublishProfile {
+	e, ok := o.take("publish")
+	if !ok {
+		return nil
+	}
+	p := openObject(o.r, e.value, e.at, publishProfileShape)
+	frame := p.text("frame", sendable(publishPlaceholders))
+	out := &PublishProfile{
+		Frame:   frame.value,
+		Acked:   p.text("acked", checkNotEmpty).value,
+		Refused: p.text("refused", checkNotEmpty).value,
+		Failed:  p.text("failed", checkNotEmpty).value,
+		ID:      p.text("id", checkNotEmpty).value,
+	}
+	for _, needed := range []string{"{id}", "{value}"} {
+		if frame.state == given && !strings.Contains(frame.value, needed) {
+			o.r.addf(frame.at, "has no %s (put it where it must stand)", needed)
+		}
+	}
+	p.need()
+	p.finish()
+	return out
+}
