@@ -31,10 +31,13 @@ func BenchmarkCursorPoisson(b *testing.B) {
 }
 
 func BenchmarkRandomPayload(b *testing.B) {
-	p := newPayload(&scenarios.Plan{Producers: []scenarios.Producer{{Size: scenarios.Size{Min: 256, Max: 256}}}}, 0)
+	v, err := newValues(&scenarios.Plan{Producers: []scenarios.Producer{{Size: scenarios.Size{Min: 256, Max: 256}}}}, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
 	dst := make([]byte, 256)
 	b.ReportAllocs()
 	for i := uint64(0); b.Loop(); i++ {
-		p.fill(dst, i)
+		v.compose(dst, content{seq: i, size: 256})
 	}
 }
