@@ -31,13 +31,19 @@ func BenchmarkCursorPoisson(b *testing.B) {
 }
 
 func BenchmarkRandomPayload(b *testing.B) {
-	v, err := newValues(&scenarios.Plan{Producers: []scenarios.Producer{{Size: scenarios.Size{Min: 256, Max: 256}}}}, 0)
+	plan := enginePlan("", nil)
+	v, err := newValues(plan, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
-	dst := make([]byte, 256)
+	p := &producer{shape: &producerShape{}, values: v, heads: newHeaders(plan.Producers[0])}
+	p.pool.New = func() any { return &message{} }
 	b.ReportAllocs()
 	for i := uint64(0); b.Loop(); i++ {
-		v.compose(dst, content{seq: i, size: 256})
+		m := p.pool.Get().(*message)
+		c := &content{seq: i, size: 256}
+		value, _ := p.values.compose(m.record.Value, c)
+		p.address(m, value, c)
+		p.pool.Put(m)
 	}
 }

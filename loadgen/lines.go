@@ -14,8 +14,9 @@ const maxLineFile = 16 << 20
 
 // lineFile makes values from the lines of a file, each with the stamp in it.
 type lineFile struct {
-	data  []byte
-	lines []line
+	data     []byte
+	lines    []line
+	shortest uint64 // the line that makes the shortest value
 }
 
 // line says where in the file a value's text stands, and where in it the stamp goes.
@@ -72,7 +73,7 @@ func readLines(name string) (*lineFile, error) {
 			return nil, fmt.Errorf("%s, line %d has %s, with which stamps begin, so its own would not be found (take it out)", name, number, startMark)
 		}
 		if to > from {
-			f.lines = append(f.lines, lineOf(data[from:to], from))
+			f.add(lineOf(data[from:to], from))
 		}
 		from = next
 	}
@@ -80,6 +81,14 @@ func readLines(name string) (*lineFile, error) {
 		return nil, fmt.Errorf("%s holds no line (write a message in each)", name)
 	}
 	return f, nil
+}
+
+func (f *lineFile) add(l line) {
+	f.lines = append(f.lines, l)
+	_, size := l.measure()
+	if _, shortest := f.lines[f.shortest].measure(); size < shortest {
+		f.shortest = uint64(len(f.lines) - 1)
+	}
 }
 
 // readLineFile returns the whole of a regular file within the bound.
@@ -133,13 +142,18 @@ func fieldPlace(text []byte) int {
 	return open + 1
 }
 
+// measure returns where in the line's value the stamp stands, and the value's length.
+func (l *line) measure() (stampAt, size int) {
+	before, after := l.form.around()
+	stampAt = int(l.cut-l.from) + len(before)
+	return stampAt, stampAt + StampSize + len(after) + int(l.to-l.resume)
+}
+
 // furthest returns the furthest that a stamp stands, and the longest that a value is.
 func (f *lineFile) furthest() (stampAt, size int) {
-	for _, l := range f.lines {
-		before, after := l.form.around()
-		at := int(l.cut-l.from) + len(before)
-		stampAt = max(stampAt, at)
-		size = max(size, at+StampSize+len(after)+int(l.to-l.resume))
+	for i := range f.lines {
+		at, n := f.lines[i].measure()
+		stampAt, size = max(stampAt, at), max(size, n)
 	}
 	return stampAt, size
 }
@@ -148,8 +162,8 @@ func (f *lineFile) furthest() (stampAt, size int) {
 func (f *lineFile) compose(buf []byte, seq uint64) (value []byte, stampAt int) {
 	l := &f.lines[seq%uint64(len(f.lines))]
 	before, after := l.form.around()
-	stampAt = int(l.cut-l.from) + len(before)
-	value = sized(buf, stampAt+StampSize+len(after)+int(l.to-l.resume))
+	stampAt, size := l.measure()
+	value = sized(buf, size)
 	at := copy(value, f.data[l.from:l.cut])
 	copy(value[at:], before)
 	at = stampAt + StampSize

@@ -278,7 +278,7 @@ func (p *producer) prepare(m *message, i uint64, phase int, due time.Duration, d
 	key, partition := p.shape.choose.choose(i, due)
 	p.ledger.enter(phase)
 	m.phase, m.send = phase, p.ledger.take(key, partition)
-	c := content{seq: i, size: p.shape.choose.sizeOf(i), key: p.shape.choose.keyName(key), due: due}
+	c := &content{seq: i, size: p.shape.choose.sizeOf(i), key: p.shape.choose.keyName(key), due: due}
 	value, stampAt := p.values.compose(m.record.Value, c)
 	p.address(m, value, c)
 	m.sentAt = time.Now().UnixNano()
@@ -286,7 +286,7 @@ func (p *producer) prepare(m *message, i uint64, phase int, due time.Duration, d
 }
 
 // address makes m a record of the value that goes where m.send says.
-func (p *producer) address(m *message, value []byte, c content) {
+func (p *producer) address(m *message, value []byte, c *content) {
 	m.record = kgo.Record{
 		Topic: p.shape.topic, Partition: int32(m.send.partition), Key: c.key, Value: value,
 		Headers: p.heads.of(&m.room, c.seq, c.key), Context: m,
@@ -324,7 +324,7 @@ func (p *producer) mark(kind Kind, waiting *pending) {
 func (p *producer) sendMarker(kind Kind, key, partition uint32) {
 	m := p.pool.Get().(*message)
 	m.phase, m.send = -1, p.ledger.at(key, partition)
-	c := content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
+	c := &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
 	value, stampAt := p.values.composeMarker(m.record.Value, c)
 	p.address(m, value, c)
 	m.sentAt = time.Now().UnixNano()

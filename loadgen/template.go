@@ -142,7 +142,7 @@ func (t *template) furthest(from scenarios.Producer) (stampAt, size int) {
 }
 
 // compose writes the value; see [values.compose].
-func (t *template) compose(buf []byte, c content, random *randomText) (value []byte, stampAt int) {
+func (t *template) compose(buf []byte, c *content, random *randomText) (value []byte, stampAt int) {
 	var seqDigits, dueDigits [maxDigits]byte
 	seq := strconv.AppendUint(seqDigits[:0], c.seq, 10)
 	due := strconv.AppendInt(dueDigits[:0], int64(c.due/time.Millisecond), 10)

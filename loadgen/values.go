@@ -61,7 +61,7 @@ func newValues(p *scenarios.Plan, sender int) (*values, error) {
 
 // compose writes a data message's value over buf, or over a new buffer where that is too small, and returns it with where
 // in it the stamp belongs: [Stamp.seal] fills those bytes, which hold anything until then.
-func (v *values) compose(buf []byte, c content) (value []byte, stampAt int) {
+func (v *values) compose(buf []byte, c *content) (value []byte, stampAt int) {
 	switch {
 	case v.template != nil:
 		return v.template.compose(buf, c, &v.random)
@@ -75,9 +75,13 @@ func (v *values) compose(buf []byte, c content) (value []byte, stampAt int) {
 
 // composeMarker is compose for a marker: as short as the payload allows, and of its form, since a target may refuse what
 // is of another.
-func (v *values) composeMarker(buf []byte, c content) (value []byte, stampAt int) {
-	c.size = StampSize
-	return v.compose(buf, c)
+func (v *values) composeMarker(buf []byte, c *content) (value []byte, stampAt int) {
+	short := *c
+	short.size = StampSize
+	if v.lines != nil {
+		short.seq = v.lines.shortest
+	}
+	return v.compose(buf, &short)
 }
 
 // sized returns buf with the given length, or a new buffer where it is too small.
@@ -99,8 +103,8 @@ const (
 	// smallBlock is large enough that neighbouring messages rarely share bytes and small enough for a cache.
 	smallBlock = 64 << 10
 	// largeBlock is for values that are compressed many at a time: a compressor that looks 64 KiB back, as those of Kafka's
-	// producers do, finds one byte in sixteen there again.
-	largeBlock = 1 << 20
+	// producers do, finds one byte in 64 there again.
+	largeBlock = 4 << 20
 	// fillerPeriod is the length of text of which a share is filler.
 	fillerPeriod = 256
 	filler       = 'A'
@@ -124,15 +128,18 @@ func newRandomText(d draw, from scenarios.Producer) randomText {
 }
 
 // fillerShare is the share of a text to fill with one letter, so that a compressor takes away about c of it. Random text
-// of 64 characters holds 6 bits in 8: what codes by frequency (gzip, zstd, a WebSocket's deflate) takes a quarter of it
-// at any rate, what only looks for repetitions (snappy, lz4) nothing.
+// of 64 letters holds 6 bits in 8. What only looks for repetitions (snappy, lz4) leaves all of it. What codes by frequency
+// (gzip, zstd, a WebSocket's deflate) takes a quarter, though those of the producers let a text be in which nothing is
+// repeated: between nothing and a quarter there is no share for them, and the nearer one is taken.
 func fillerShare(c float64, compression string) float64 {
-	const entropy = 6.0 / 8
-	switch compression {
-	case "snappy", "lz4":
+	const entropy, least = 6.0 / 8, 1.0 / 32
+	switch {
+	case compression == "snappy" || compression == "lz4":
 		return min(max(c, 0), 1)
+	case c < (1-entropy)/2:
+		return 0
 	}
-	return min(max(1-(1-c)/entropy, 0), 1)
+	return min(max(1-(1-c)/entropy, least), 1)
 }
 
 // fill writes message i's text over dst.
