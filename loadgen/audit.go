@@ -133,8 +133,9 @@ func (a *auditor) unsettled(p *producer) []send {
 	}
 	var all []send
 	again := newLedger(p.shape.partitions, len(p.shape.fanKey))
-	for i := range uint64(p.ledger.sent) {
-		if s := again.take(p.shape.choose.choose(i)); !refused[s] && !a.reference.view.has(p.index, s) {
+	cur := p.shape.schedule.Cursor()
+	for ; cur.Index() < uint64(p.ledger.sent); cur.Next() {
+		if s := again.take(p.shape.choose.choose(cur.Index(), cur.Due())); !refused[s] && !a.reference.view.has(p.index, s) {
 			all = append(all, s)
 		}
 	}

@@ -206,7 +206,7 @@ func TestKeysHaveTheirShares(t *testing.T) {
 			choose := chooserOf(c.keys, scenarios.Size{})
 			var counts [keys]float64
 			for i := range uint64(n) {
-				key, partition := choose.choose(i)
+				key, partition := choose.choose(i, 0)
 				if want := partitionOf([]byte(scenarios.KeyName(int(key))), 4); partition != want {
 					t.Fatalf("message %d of key %d goes to partition %d; want %d", i, key, partition, want)
 				}
@@ -222,7 +222,7 @@ func TestKeysHaveTheirShares(t *testing.T) {
 	}
 	none := chooserOf(scenarios.Keys{Kind: scenarios.KeysNone}, scenarios.Size{})
 	for i := range uint64(10) {
-		if key, partition := none.choose(i); key != NoKey || partition != uint32(i%4) {
+		if key, partition := none.choose(i, 0); key != NoKey || partition != uint32(i%4) {
 			t.Errorf("message %d without keys: got key %d, partition %d", i, key, partition)
 		}
 	}

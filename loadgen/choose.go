@@ -3,11 +3,13 @@ package loadgen
 import (
 	"math"
 	"sort"
+	"time"
 
 	"github.com/weirbench/weir/scenarios"
 )
 
-// chooser says which key, partition and size message i of one producer has: a function of (seed, i).
+// chooser says which key, partition and size message i of one sender has: a function of (seed, i) and, where the hot keys
+// move, of when the message is due.
 type chooser struct {
 	kind         scenarios.KeyKind
 	keys         uint64
@@ -15,35 +17,44 @@ type chooser struct {
 	keyDraw      draw
 	sizeDraw     draw
 	size         scenarios.Size
+	bins         []float64 // cumulative shares, histogram only
 	zipf         []float64 // cumulative shares, zipf only
-	keyPartition []uint32  // by key id
-	keyNames     [][]byte  // by key id
+	hot          hotSet
+	keyPartition []uint32 // by key id
+	keyNames     [][]byte // by key id
 }
 
-func newChooser(p *scenarios.Plan, producer, partitions int) *chooser {
-	prod := p.Producers[producer]
+func newChooser(p *scenarios.Plan, sender, partitions int) *chooser {
+	from := p.Senders()[sender]
 	c := &chooser{
-		kind: prod.Keys.Kind, partitions: uint64(partitions), size: prod.Size,
-		keyDraw: newDraw(p.Seed, producer, purposeKey), sizeDraw: newDraw(p.Seed, producer, purposeSize),
+		kind: from.Keys.Kind, partitions: uint64(partitions), size: from.Size,
+		keyDraw: newDraw(p.Seed, sender, purposeKey), sizeDraw: newDraw(p.Seed, sender, purposeSize),
+	}
+	if c.size.Kind == scenarios.SizeHistogram {
+		c.bins = binShares(c.size.Bins)
 	}
 	if c.kind == scenarios.KeysNone {
 		return c
 	}
-	c.keys = uint64(prod.Keys.Count)
+	c.keys = uint64(from.Keys.Count)
 	c.keyPartition = make([]uint32, c.keys)
 	c.keyNames = make([][]byte, c.keys)
 	for k := range c.keyNames {
 		c.keyNames[k] = []byte(scenarios.KeyName(k))
 		c.keyPartition[k] = partitionOf(c.keyNames[k], partitions)
 	}
-	if c.kind == scenarios.KeysZipf {
-		c.zipf = zipfShares(prod.Keys.Count, prod.Keys.Skew)
+	switch c.kind {
+	case scenarios.KeysZipf:
+		c.zipf = zipfShares(from.Keys.Count, from.Keys.Skew)
+	case scenarios.KeysHotSet:
+		c.hot = newHotSet(from.Keys)
 	}
 	return c
 }
 
-// choose returns the key id (NoKey without keys) and the partition of message i.
-func (c *chooser) choose(i uint64) (key, partition uint32) {
+// choose returns the key id (NoKey without keys) and the partition of message i, which is due so long after the load's
+// beginning.
+func (c *chooser) choose(i uint64, due time.Duration) (key, partition uint32) {
 	switch c.kind {
 	case scenarios.KeysNone:
 		return NoKey, uint32(i % c.partitions)
@@ -51,16 +62,29 @@ func (c *chooser) choose(i uint64) (key, partition uint32) {
 		key = uint32(c.keyDraw.below(i, c.keys))
 	case scenarios.KeysZipf:
 		key = uint32(min(sort.SearchFloat64s(c.zipf, c.keyDraw.unit(i)), len(c.zipf)-1))
+	case scenarios.KeysHotSet:
+		key = uint32(c.hot.key(c.keyDraw.unit(i), due))
 	default:
 		key = uint32(i % c.keys)
 	}
 	return key, c.keyPartition[key]
 }
 
-// share is the part of the producer's messages that go to a partition.
+// keyName is the key as records carry it; nil for NoKey.
+func (c *chooser) keyName(key uint32) []byte {
+	if key == NoKey {
+		return nil
+	}
+	return c.keyNames[key]
+}
+
+// share is the part of the sender's messages that go to a partition; where hot keys move, the largest part that ever does.
 func (c *chooser) share(partition uint32) float64 {
-	if c.kind == scenarios.KeysNone {
+	switch c.kind {
+	case scenarios.KeysNone:
 		return 1 / float64(c.partitions)
+	case scenarios.KeysHotSet:
+		return c.hot.largestShare(func(key uint64) bool { return c.keyPartition[key] == partition })
 	}
 	share := 0.0
 	for k, p := range c.keyPartition {
@@ -75,14 +99,6 @@ func (c *chooser) share(partition uint32) float64 {
 		}
 	}
 	return share
-}
-
-// sizeOf returns the size of message i's value in bytes.
-func (c *chooser) sizeOf(i uint64) int {
-	if c.size.Kind == scenarios.SizeUniform {
-		return c.size.Min + int(c.sizeDraw.below(i, uint64(c.size.Max-c.size.Min+1)))
-	}
-	return c.size.Min
 }
 
 // zipfShares returns the cumulative shares of n keys of which the k-th has a share proportional to k^−s.
@@ -130,28 +146,4 @@ func murmur2(b []byte) uint32 {
 	h ^= h >> 13
 	h *= m
 	return h ^ h>>15
-}
-
-// payload is a block of random text that values are cut from: printable, URL- and JSON-safe, and never a start mark.
-type payload struct {
-	block []byte
-	draw  draw
-}
-
-// payloadBlock is large enough that neighbouring messages rarely share bytes and small enough for a cache.
-const payloadBlock = 64 << 10
-
-func newPayload(p *scenarios.Plan, producer int) payload {
-	d := newDraw(p.Seed, producer, purposePayload)
-	block := make([]byte, payloadBlock+p.Producers[producer].Size.Max)
-	for i := range block {
-		block[i] = digits[d.at(uint64(i))&63]
-	}
-	return payload{block, draw{mix(d.base)}}
-}
-
-// fill writes message i's payload over dst.
-func (p payload) fill(dst []byte, i uint64) {
-	at := p.draw.below(i, payloadBlock)
-	copy(dst, p.block[at:])
 }

@@ -105,9 +105,10 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 			Size:     scenarios.Size{Kind: scenarios.SizeFixed, Min: 90, Max: 90},
 			Acks:     rapid.SampledFrom([]string{"all", "all", "none"}).Draw(t, "acks"),
 		}
-		prod.Keys.Kind = rapid.SampledFrom([]scenarios.KeyKind{scenarios.KeysNone, scenarios.KeysRoundRobin, scenarios.KeysUniform, scenarios.KeysZipf}).Draw(t, "keys")
+		prod.Keys.Kind = rapid.SampledFrom([]scenarios.KeyKind{scenarios.KeysNone, scenarios.KeysRoundRobin, scenarios.KeysUniform, scenarios.KeysZipf, scenarios.KeysHotSet}).Draw(t, "keys")
 		if prod.Keys.Kind != scenarios.KeysNone {
 			prod.Keys.Count, prod.Keys.Skew = rapid.IntRange(1, 5).Draw(t, "key count"), 1.1
+			prod.Keys.Hot, prod.Keys.HotShare, prod.Keys.HotMove = 1, 0.8, 100*time.Millisecond
 		}
 		p.Producers = append(p.Producers, prod)
 	}
@@ -193,7 +194,7 @@ func (h *history) produce() {
 		h.markAll(i, KindJoin)
 		for cur := p.shape.schedule.Cursor(); !cur.Done(); cur.Next() {
 			p.ledger.enter(cur.Phase())
-			key, partition := p.shape.choose.choose(cur.Index())
+			key, partition := p.shape.choose.choose(cur.Index(), cur.Due())
 			m := historyMessage{p.ledger.take(key, partition), cur.Phase(), h.fateOf(p)}
 			p.ledger.sent++
 			h.book(i, m, int64(cur.Due()))

@@ -38,7 +38,8 @@ type producer struct {
 	join   *pending
 	final  *pending
 	ledger *ledger
-	fill   payload
+	values *values
+	heads  *headers
 	pool   sync.Pool // of *message
 
 	paceMu sync.Mutex
@@ -70,6 +71,7 @@ const (
 type message struct {
 	context.Context
 	record kgo.Record
+	room   headerRoom
 	send   send
 	sentAt int64
 	phase  int // −1 for markers
@@ -79,7 +81,13 @@ type message struct {
 func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, extra []kgo.Opt) (*producer, error) {
 	shape := &topo.producers[index]
 	plan := shape.plan
-	client, err := kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(shape.plan)), extra...)...)
+	values, err := newValues(topo.plan, index)
+	if err != nil {
+		return nil, err
+	}
+	heads := newHeaders(plan.Producer)
+	size := recordSize{value: values.largest, headers: heads.largest}
+	client, err := kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(plan), size), extra...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
 	}
@@ -90,7 +98,7 @@ func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, 
 	p := &producer{
 		index: index, shape: shape, run: topo.run, client: client, acks: plan.Acks != "none",
 		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
-		ledger: newLedger(shape.partitions, len(shape.fanKey)), fill: newPayload(topo.plan, index),
+		ledger: newLedger(shape.partitions, len(shape.fanKey)), values: values, heads: heads,
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
 			[]string{results.CountSent, results.CountLate, results.CountExpected}}, pool),
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
@@ -100,23 +108,32 @@ func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, 
 	return p, nil
 }
 
+// recordSize is the largest that a producer's records are, in bytes.
+type recordSize struct{ value, headers int }
+
+// overhead is more than a record takes beside its value and its headers: the key and what Kafka adds.
+const overhead = 1024
+
+func (r recordSize) total() int { return r.value + r.headers + overhead }
+
 // bufferBytes is what a producer may hold while a broker stalls; the plan's limits keep it in bounds.
-func bufferBytes(plan scenarios.Producer, rate float64) int {
-	return int(rate*plan.Stall.Seconds()*float64(plan.Size.Max)) + 64<<20
+func bufferBytes(plan scenarios.Producer, rate float64, size recordSize) int {
+	return int(rate*plan.Stall.Seconds()*float64(size.value+size.headers)) + 64<<20
 }
 
-// producerOptions sizes the buffer so that a stalled broker shows as ack latency and never holds up the schedule.
-func producerOptions(plan scenarios.Producer, seeds []string, rate float64) []kgo.Opt {
+// producerOptions sizes the buffer so that a stalled broker shows as ack latency and never holds up the schedule. rate is
+// the highest, in messages a second.
+func producerOptions(plan scenarios.Producer, seeds []string, rate float64, size recordSize) []kgo.Opt {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(seeds...),
 		kgo.ClientID("weir-" + plan.Name),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(plan.Linger),
 		kgo.MaxBufferedRecords(int(rate*plan.Stall.Seconds()) + 10_000),
-		kgo.MaxBufferedBytes(bufferBytes(plan, rate)),
+		kgo.MaxBufferedBytes(bufferBytes(plan, rate, size)),
 		kgo.DisableClientMetrics(), // its traffic is not the pipeline's
 		kgo.MetadataMinAge(100 * time.Millisecond),
-		kgo.ProducerBatchMaxBytes(int32(max(1_000_000, plan.Size.Max+1024))),
+		kgo.ProducerBatchMaxBytes(int32(max(1_000_000, size.total()))),
 		kgo.ProducerBatchCompression(compressionOf(plan.Compression)),
 	}
 	switch plan.Acks {
@@ -223,7 +240,7 @@ func (p *producer) load(s *signals) {
 			}
 			continue
 		}
-		p.send(cur.Index(), cur.Phase(), s.loadAt.unixAt(due))
+		p.send(cur.Index(), cur.Phase(), due, s.loadAt.unixAt(due))
 		cur.Next()
 	}
 }
@@ -238,24 +255,17 @@ func stopped(c <-chan struct{}) bool {
 }
 
 // send hands message i to the Kafka client.
-func (p *producer) send(i uint64, phase int, dueAt int64) {
-	key, partition := p.shape.choose.choose(i)
-	p.ledger.enter(phase)
-	s := p.ledger.take(key, partition)
-	m := p.message(p.shape.choose.sizeOf(i))
-	p.fill.fill(m.record.Value, i)
-	sentAt := time.Now().UnixNano()
-	p.stamp(m, KindData, s, dueAt, sentAt)
-	m.phase, m.sentAt, m.send = phase, sentAt, s
-
+func (p *producer) send(i uint64, phase int, due time.Duration, dueAt int64) {
+	m := p.pool.Get().(*message)
+	p.prepare(m, i, phase, due, dueAt)
 	p.ledger.sent++
 	p.inFlight.Add(1)
 	p.unanswered.Add(1)
 	p.paceMu.Lock()
-	p.paced.record(phase, 0, sentAt-dueAt)
+	p.paced.record(phase, 0, m.sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
-	p.paced.count(phase, paceExpected, p.shape.fanOut(key))
-	if sentAt-dueAt > int64(lateAfter) {
+	p.paced.count(phase, paceExpected, p.shape.fanOut(m.send.key))
+	if m.sentAt-dueAt > int64(lateAfter) {
 		p.paced.count(phase, paceLate, 1)
 	}
 	p.paceMu.Unlock()
@@ -263,30 +273,33 @@ func (p *producer) send(i uint64, phase int, dueAt int64) {
 	p.client.TryProduce(m, &m.record, onAnswer)
 }
 
-// message returns a message with a value of size bytes.
-func (p *producer) message(size int) *message {
-	m := p.pool.Get().(*message)
-	value := m.record.Value
-	if cap(value) < size {
-		value = make([]byte, size)
-	}
-	m.record = kgo.Record{Value: value[:size], Topic: p.shape.topic, Context: m}
-	return m
+// prepare makes m message i and takes its place in its streams.
+func (p *producer) prepare(m *message, i uint64, phase int, due time.Duration, dueAt int64) {
+	key, partition := p.shape.choose.choose(i, due)
+	p.ledger.enter(phase)
+	m.phase, m.send = phase, p.ledger.take(key, partition)
+	c := &content{seq: i, size: p.shape.choose.sizeOf(i), key: p.shape.choose.keyName(key), due: due}
+	value, stampAt := p.values.compose(m.record.Value, c)
+	p.address(m, value, c)
+	m.sentAt = time.Now().UnixNano()
+	p.stamp(m, stampAt, KindData, dueAt)
 }
 
-// stamp writes the stamp over the beginning of the value and routes the record.
-func (p *producer) stamp(m *message, kind Kind, s send, dueAt, sentAt int64) {
-	value := m.record.Value
-	stamp := Stamp{
-		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: s.partition, PartSeq: s.partSeq,
-		Key: s.key, KeySeq: s.keySeq, DueAt: dueAt, SentAt: sentAt,
-		ValueSize: uint32(len(value)), ValueSum: sumAround(value, 0),
+// address makes m a record of the value that goes where m.send says.
+func (p *producer) address(m *message, value []byte, c *content) {
+	m.record = kgo.Record{
+		Topic: p.shape.topic, Partition: int32(m.send.partition), Key: c.key, Value: value,
+		Headers: p.heads.of(&m.room, c.seq, c.key), Context: m,
 	}
-	stamp.Put(value)
-	m.record.Partition = int32(s.partition)
-	if s.key != NoKey {
-		m.record.Key = p.shape.choose.keyNames[s.key]
+}
+
+// stamp writes the stamp into the value.
+func (p *producer) stamp(m *message, at int, kind Kind, dueAt int64) {
+	s := Stamp{
+		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: m.send.partition, PartSeq: m.send.partSeq,
+		Key: m.send.key, KeySeq: m.send.keySeq, DueAt: dueAt, SentAt: m.sentAt,
 	}
+	s.seal(m.record.Value, at)
 }
 
 // mark sends a marker on each stream that somebody waits for.
@@ -306,11 +319,16 @@ func (p *producer) mark(kind Kind, waiting *pending) {
 	}
 }
 
+// sendMarker sends one marker. Its number is that of the message that it stands before, so that a target finds in its
+// value and its headers what it finds in a message's.
 func (p *producer) sendMarker(kind Kind, key, partition uint32) {
-	m := p.message(StampSize)
-	now := time.Now().UnixNano()
-	p.stamp(m, kind, p.ledger.at(key, partition), now, now)
-	m.phase = -1
+	m := p.pool.Get().(*message)
+	m.phase, m.send = -1, p.ledger.at(key, partition)
+	c := &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
+	value, stampAt := p.values.composeMarker(m.record.Value, c)
+	p.address(m, value, c)
+	m.sentAt = time.Now().UnixNano()
+	p.stamp(m, stampAt, kind, m.sentAt)
 	p.unanswered.Add(1)
 	p.client.TryProduce(m, &m.record, onAnswer)
 }

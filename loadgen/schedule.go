@@ -2,14 +2,13 @@ package loadgen
 
 import (
 	"math"
-	"slices"
 	"sort"
 	"time"
 
 	"github.com/weirbench/weir/scenarios"
 )
 
-// Schedule says when each message of one producer is due. It is computed from the plan alone: Due(i) is arithmetic, so
+// Schedule says when each message of one sender is due. It is computed from the plan alone: Due(i) is arithmetic, so
 // that a run can be repeated, split and checked. It is immutable and safe for concurrent use; a [Cursor] walks it.
 type Schedule struct {
 	segments []segment
@@ -21,7 +20,7 @@ type segment struct {
 	phase  int // index into LoadPhases
 	start  time.Duration
 	length time.Duration
-	rate   float64
+	when   *inverse
 	first  uint64 // index of its first message
 	count  uint64
 	cells  *poissonCells // nil for constant arrivals
@@ -52,37 +51,47 @@ func LoadPhases(p *scenarios.Plan) []LoadPhase {
 	return phases
 }
 
-// NewSchedule computes the schedule of the plan's producer with the given index. The warm-up runs at the rates of the
-// first measure phase.
-func NewSchedule(p *scenarios.Plan, producer int) *Schedule {
-	prod := p.Senders()[producer]
+// NewSchedule computes the schedule of the plan's sender with the given index. The warm-up holds the level that the
+// first measure phase begins with.
+func NewSchedule(p *scenarios.Plan, sender int) *Schedule {
+	from := p.Senders()[sender]
 	s := &Schedule{}
 	measure := 0
 	for i, phase := range LoadPhases(p) {
-		rate := p.RateIn(p.Phases.Measure[measure], prod).From
+		m := p.Phases.Measure[measure]
+		rate := p.RateIn(m, from)
 		if phase.Measured {
 			measure++
-		}
-		seg := segment{phase: i, start: phase.Start, length: phase.End - phase.Start, rate: rate, first: s.total}
-		if prod.Arrivals == scenarios.ArrivalsPoisson {
-			seg.cells = newPoissonCells(seg, newDraw(p.Seed, producer, purposeArrivals+uint64(i)<<32))
-			seg.count = seg.cells.total()
 		} else {
-			seg.count = constantCount(rate, seg.length)
+			rate = scenarios.Hold(rate.Level(0, m.Duration))
 		}
-		s.total += seg.count
-		s.segments = append(s.segments, seg)
+		s.append(segment{phase: i, start: phase.Start, length: phase.End - phase.Start}, rate, from.Arrivals,
+			newDraw(p.Seed, sender, purposeArrivals+uint64(i)<<32))
 	}
 	return s
 }
 
-// constantCount is the number of k ≥ 0 with k/rate < length.
-func constantCount(rate float64, length time.Duration) uint64 {
-	if rate <= 0 || length <= 0 {
+// append adds a phase at whose arrivals the given rate is kept.
+func (s *Schedule) append(seg segment, rate scenarios.Curve, arrivals scenarios.Arrivals, d draw) {
+	area := rate.Area(seg.length, seg.length)
+	seg.when, seg.first = newInverse(rate, seg.length), s.total
+	if arrivals == scenarios.ArrivalsPoisson {
+		seg.cells = newPoissonCells(area, d)
+		seg.count = seg.cells.total()
+	} else {
+		seg.count = constantCount(area)
+	}
+	s.total += seg.count
+	s.segments = append(s.segments, seg)
+}
+
+// constantCount is the number of whole k ≥ 0 below the area, of which rounding may have made a little more than it is:
+// 0.1/s for 700 s are 70 messages and not 71.
+func constantCount(area float64) uint64 {
+	if !(area > 0) {
 		return 0
 	}
-	exact := rate * length.Seconds()
-	return uint64(math.Ceil(exact - 1e-9*math.Max(1, exact)))
+	return uint64(math.Ceil(area - max(1e-9, 1e-12*area)))
 }
 
 // Total is the number of messages that the schedule plans.
@@ -147,14 +156,19 @@ func (c *Cursor) Due() time.Duration {
 	if seg.cells != nil {
 		return c.poissonDue(seg, k)
 	}
-	due := time.Duration(math.Round(float64(k) * (float64(time.Second) / seg.rate)))
-	return seg.start + min(due, seg.length-1)
+	return seg.start + seg.due(float64(k))
+}
+
+// due is when the phase's area exceeds x, since the phase's start: a time within the phase.
+func (seg *segment) due(x float64) time.Duration {
+	at := time.Duration(math.Round(seg.when.at(x) * float64(time.Second)))
+	return min(max(at, 0), seg.length-1)
 }
 
 func (c *Cursor) poissonDue(seg *segment, k uint64) time.Duration {
 	cell := seg.cells.holding(k)
 	if c.cellOf != c.segment+1 || c.cell != cell {
-		c.cellDue = seg.cells.dues(cell, c.cellDue[:0])
+		c.cellDue = seg.cells.dues(seg, cell, c.cellDue[:0])
 		c.cell, c.cellOf = cell, c.segment+1
 	}
 	return seg.start + c.cellDue[k-seg.cells.before(cell)]
@@ -170,66 +184,4 @@ func (c *Cursor) Next() {
 		}
 		c.segment++
 	}
-}
-
-// poissonCells is a Poisson process of which any arrival can be computed alone: time is cut into cells, each cell's
-// count is an independent Poisson number, and given the count the arrivals of a cell are sorted uniforms (the order
-// statistics property; Ross, Stochastic Processes, theorem 2.3.1).
-type poissonCells struct {
-	cell   time.Duration
-	length time.Duration
-	draw   draw
-	upTo   []uint64 // arrivals in cells 0…c
-}
-
-// maxCells bounds the memory of one segment's cell counts.
-const maxCells = 1 << 17
-
-func newPoissonCells(seg segment, d draw) *poissonCells {
-	// Cells of about 64 arrivals keep the sort of a cell short.
-	cell := 100 * time.Millisecond
-	if seg.rate > 0 {
-		cell = time.Duration(64 / seg.rate * float64(time.Second))
-	}
-	cell = max(cell, seg.length/maxCells+1, time.Microsecond)
-	p := &poissonCells{cell: cell, length: seg.length, draw: d}
-	var total uint64
-	for c := 0; time.Duration(c)*cell < seg.length; c++ {
-		width := min(cell, seg.length-time.Duration(c)*cell)
-		total += uint64(poissonCount(seg.rate*width.Seconds(), draw{d.at(uint64(c) << 1)}))
-		p.upTo = append(p.upTo, total)
-	}
-	return p
-}
-
-func (p *poissonCells) total() uint64 {
-	if len(p.upTo) == 0 {
-		return 0
-	}
-	return p.upTo[len(p.upTo)-1]
-}
-
-// holding returns the cell of arrival k.
-func (p *poissonCells) holding(k uint64) int {
-	return sort.Search(len(p.upTo), func(c int) bool { return k < p.upTo[c] })
-}
-
-// before returns the number of arrivals before the cell.
-func (p *poissonCells) before(cell int) uint64 {
-	if cell == 0 {
-		return 0
-	}
-	return p.upTo[cell-1]
-}
-
-// dues appends the cell's arrival times, sorted, since the segment's start.
-func (p *poissonCells) dues(cell int, dst []time.Duration) []time.Duration {
-	start := time.Duration(cell) * p.cell
-	width := min(p.cell, p.length-start)
-	d := draw{p.draw.at(uint64(cell)<<1 | 1)}
-	for i := range p.upTo[cell] - p.before(cell) {
-		dst = append(dst, start+time.Duration(d.below(i, uint64(width))))
-	}
-	slices.Sort(dst)
-	return dst
 }

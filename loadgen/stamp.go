@@ -129,6 +129,12 @@ func (s *Stamp) Put(dst []byte) {
 	dst[atEnd] = endMark
 }
 
+// seal completes s with what it tells of the value that it stands in at the given offset, and writes it there.
+func (s *Stamp) seal(value []byte, at int) {
+	s.ValueSize, s.Offset, s.ValueSum = uint32(len(value)), uint32(at), sumAround(value, at)
+	s.Put(value[at:])
+}
+
 // Parse decodes the stamp at the beginning of src into s. It allocates nothing and never panics.
 func (s *Stamp) Parse(src []byte) error {
 	if len(src) < StampSize || string(src[:atKind]) != startMark || src[atEnd] != endMark {

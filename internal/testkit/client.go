@@ -126,11 +126,11 @@ func (g *Gateway) do(c *client, r *record, a Action) {
 		g.stall(c, a.Until)
 		g.send(c, out)
 	case Corrupt:
-		out.frame = changed(out.frame, len(out.frame)-1)
+		out.frame = changed(out.frame, len(out.frame)-len(r.Value)+outsideStamp(r.Value))
 		g.countData(r, &g.counts.Corrupt)
 		g.send(c, out)
 	case BreakStamp:
-		out.frame = changed(out.frame, len(out.frame)-len(r.Value)+stampSize/2)
+		out.frame = changed(out.frame, len(out.frame)-len(r.Value)+max(stampAt(r.Value), 0)+stampSize/2)
 		out.stream = nil
 		g.countData(r, &g.counts.Broken)
 		g.send(c, out)

@@ -1,5 +1,7 @@
 package testkit
 
+import "bytes"
+
 // Fault decides what becomes of each delivery. It is called by one goroutine at a time and must not wait.
 type Fault func(Delivery) Action
 
@@ -30,7 +32,7 @@ const (
 	Delay           // delivered right after the next data message of its stream
 	Hold            // delivered when Action.Until is closed; others overtake it
 	Stall           // likewise, and all that is due to the client later waits behind it
-	Corrupt         // delivered with the value's last byte changed, outside the stamp
+	Corrupt         // delivered with the value's last byte outside the stamp changed
 	BreakStamp      // delivered with a byte of the stamp changed
 	Foreign         // delivered, and Action.Payload besides
 	Stray           // delivered, and to another client besides that does not follow it
@@ -65,13 +67,33 @@ type Counts struct {
 	Reported  int64 // sum of the notices
 }
 
-// stampKindAt is where a stamped value says what it is for, and dataKind what data messages have there.
+// stampMark begins a stamp, stampKindAt is where in it it says what it is for, and dataKind what data messages have there.
 const (
+	stampMark   = "~W1"
 	stampKindAt = 3
 	dataKind    = 'd'
 	stampSize   = 80
 )
 
+// stampAt is where in a value its stamp stands, or −1.
+func stampAt(value []byte) int {
+	at := bytes.Index(value, []byte(stampMark))
+	if at >= 0 && len(value) < at+stampSize {
+		return -1
+	}
+	return at
+}
+
 func isData(value []byte) bool {
-	return len(value) >= stampSize && string(value[:2]) == "~W" && value[stampKindAt] == dataKind
+	at := stampAt(value)
+	return at >= 0 && value[at+stampKindAt] == dataKind
+}
+
+// outsideStamp is the last byte of a value that is not of its stamp; of one that is nothing else, the last.
+func outsideStamp(value []byte) int {
+	at := stampAt(value)
+	if at > 0 && at+stampSize == len(value) {
+		return at - 1
+	}
+	return len(value) - 1
 }
