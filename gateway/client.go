@@ -139,9 +139,16 @@ func closeReply(code CloseCode, payload []byte) []byte {
 }
 
 func (c *client) request(text []byte) {
+	if fields, ok := scanPublish(text); ok {
+		c.publish(fields, nil)
+		return
+	}
 	req, err := decodeRequest(text)
 	refused, isRefused := errors.AsType[*requestError](err)
 	switch {
+	case req.Type == requestPublish:
+		c.publish(req.publishFields(), refused)
+		return
 	case isRefused:
 	case err != nil:
 		c.close(CloseBadMessage)
@@ -155,6 +162,19 @@ func (c *client) request(text []byte) {
 		c.hub.counters.errorsSent.Add(1)
 		c.queue.pushReply(errorMessage(req.ID, refused))
 	}
+}
+
+// publish hands a publish message on, unless it is refused already.
+func (c *client) publish(fields publishFields, refused *requestError) {
+	var req publishRequest
+	if refused == nil {
+		req, refused = fields.request()
+	}
+	if refused != nil {
+		c.hub.publisher.refuse(c, fields.id, refused)
+		return
+	}
+	c.hub.publisher.publish(c, req)
 }
 
 // close makes the writer send a close frame with the code and end.

@@ -43,6 +43,11 @@ type Config struct {
 	Brokers []string
 	// Topics are the topics consumed, all partitions of each.
 	Topics []string
+	// Conflate are those of Topics that are conflated; none by default.
+	Conflate []Conflation
+	// PublishTopics are the topics that clients may publish to, consumed or not;
+	// none by default.
+	PublishTopics []string
 	// MetadataInterval is how often new partitions are looked for, 5 s by default.
 	MetadataInterval time.Duration
 
@@ -57,6 +62,18 @@ type Config struct {
 	// ReadLimitBytes bounds one message from a client, 64 KiB by default.
 	ReadLimitBytes int
 
+	// MaxInFlightPerClient bounds a client's publish messages that have no answer
+	// yet, 256 by default.
+	MaxInFlightPerClient int
+	// PublishBufferBytes bounds the published records that wait for Kafka's
+	// acknowledgement, of all clients, each counted with 512 bytes beside its key
+	// and value; 64 MiB by default, at least 1 MiB.
+	PublishBufferBytes int
+	// PublishLinger is how long a published record waits for others to go with it,
+	// at most 1 s. It is 0 by default, which is right for latency and costs little:
+	// while Kafka is busy with five requests a broker, records gather all the same.
+	PublishLinger time.Duration
+
 	// HandshakeTimeout bounds reading the HTTP request and writing the answer
 	// to an upgrade, 10 s by default.
 	HandshakeTimeout time.Duration
@@ -69,7 +86,8 @@ type Config struct {
 	// CloseTimeout is how long the gateway waits for the client's part of the
 	// closing handshake before it drops the connection, 1 s by default.
 	CloseTimeout time.Duration
-	// DrainTimeout bounds writing out the queues at shutdown, 10 s by default.
+	// DrainTimeout bounds waiting for the acknowledgements of published records and
+	// writing out the queues at shutdown, 10 s by default.
 	DrainTimeout time.Duration
 
 	// KafkaOpts are appended to the options of the Kafka client: TLS, SASL, a
@@ -85,6 +103,8 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.SlowPolicy, SlowDisconnect)
 	setDefault(&c.MaxChannelsPerClient, 1000)
 	setDefault(&c.ReadLimitBytes, 64<<10)
+	setDefault(&c.MaxInFlightPerClient, 256)
+	setDefault(&c.PublishBufferBytes, 64<<20)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)
 	setDefault(&c.PingInterval, 25*time.Second)
@@ -117,15 +137,24 @@ func (c Config) Validate() error {
 			bad("Brokers[%d]: %q is not host:port", i, b)
 		}
 	}
-	if len(c.Topics) == 0 {
+	if len(c.Topics)+len(c.PublishTopics) == 0 {
 		bad("Topics: empty (give at least one topic)")
 	}
-	for i, t := range c.Topics {
-		if !validTopic(t) {
-			bad("Topics[%d]: %q is not a topic name (1 to 249 of a-z A-Z 0-9 . _ -)", i, t)
-		} else if slices.Index(c.Topics, t) < i {
-			bad("Topics[%d]: %q is named twice", i, t)
+	errs = append(errs, checkTopics("Topics", c.Topics)...)
+	errs = append(errs, checkTopics("PublishTopics", c.PublishTopics)...)
+	for i, cn := range c.Conflate {
+		same := func(o Conflation) bool { return o.Topic == cn.Topic }
+		switch {
+		case !slices.Contains(c.Topics, cn.Topic):
+			bad("Conflate[%d]: topic %q is not one of Topics", i, cn.Topic)
+		case cn.Interval < time.Millisecond:
+			bad("Conflate[%d]: %s is too short an interval (at least 1ms)", i, cn.Interval)
+		case slices.IndexFunc(c.Conflate, same) < i:
+			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
+	}
+	if c.PublishLinger < 0 || c.PublishLinger > time.Second {
+		bad("PublishLinger: %s is not from 0 to 1s", c.PublishLinger)
 	}
 	if c.SlowPolicy != SlowDisconnect && c.SlowPolicy != SlowDropOldest {
 		bad("SlowPolicy: %q is unknown (write %q or %q)", c.SlowPolicy, SlowDisconnect, SlowDropOldest)
@@ -137,6 +166,8 @@ func (c Config) Validate() error {
 		{"QueueBytes", c.QueueBytes, 1 << 10},
 		{"MaxChannelsPerClient", c.MaxChannelsPerClient, 1},
 		{"ReadLimitBytes", c.ReadLimitBytes, 128},
+		{"MaxInFlightPerClient", c.MaxInFlightPerClient, 1},
+		{"PublishBufferBytes", c.PublishBufferBytes, 1 << 20},
 	} {
 		if f.value < f.min {
 			bad("%s: %d is too small (at least %d)", f.name, f.value, f.min)
@@ -158,6 +189,27 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func checkTopics(field string, topics []string) (errs []error) {
+	for i, t := range topics {
+		if !validTopic(t) {
+			errs = append(errs, fmt.Errorf("%s[%d]: %q is not a topic name (1 to 249 of a-z A-Z 0-9 . _ -)", field, i, t))
+		} else if slices.Index(topics, t) < i {
+			errs = append(errs, fmt.Errorf("%s[%d]: %q is named twice", field, i, t))
+		}
+	}
+	return errs
+}
+
+// ParseConflation reads TOPIC=INTERVAL, "prices=250ms".
+func ParseConflation(s string) (Conflation, error) {
+	topic, interval, ok := strings.Cut(s, "=")
+	d, err := time.ParseDuration(interval)
+	if !ok || err != nil {
+		return Conflation{}, fmt.Errorf("%q is not TOPIC=INTERVAL (write prices=250ms)", s)
+	}
+	return Conflation{Topic: topic, Interval: d}, nil
 }
 
 // validTopic follows Kafka's rule for topic names. It also is what makes

@@ -57,6 +57,7 @@ type consumer struct {
 // partition is how far a partition was read.
 type partition struct {
 	next int64 // the offset after the last record read
+	end  int64 // that after the last record that could be read at the last fetch
 	// generation tells a partition from an earlier one of the same number, in a
 	// topic that was created anew.
 	generation int
@@ -100,17 +101,33 @@ func newConsumer(cfg *Config, h *hub, counters *counters, log *slog.Logger) (*co
 // client.
 func (c *consumer) run(ctx context.Context, waiting func(error), ready func()) error {
 	defer c.client.Close()
+	if len(c.cfg.Topics) == 0 {
+		ready()
+		<-ctx.Done()
+		return nil
+	}
 	if err := c.start(ctx, waiting); err != nil || ctx.Err() != nil {
 		return err
 	}
-	var watcher sync.WaitGroup
-	defer watcher.Wait()
-	watcher.Go(func() { c.watch(ctx) })
+	var others sync.WaitGroup
+	others.Go(func() { c.watch(ctx) })
+	for _, t := range c.hub.topics {
+		if t.conflator != nil {
+			others.Go(func() { c.hub.conflate(ctx, t.conflator) })
+		}
+	}
 	ready()
+	c.poll(ctx)
+	others.Wait()
+	c.hub.flushConflated()
+	return nil
+}
+
+func (c *consumer) poll(ctx context.Context) {
 	for {
 		fetches := c.client.PollFetches(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		c.take(fetches, time.Now())
 	}
@@ -119,20 +136,28 @@ func (c *consumer) run(ctx context.Context, waiting func(error), ready func()) e
 // start assigns all partitions from their end on. It returns without an error
 // when ctx ends.
 func (c *consumer) start(ctx context.Context, waiting func(error)) error {
-	for {
+	return retry(ctx, c.errors, waiting, "find the start offsets", func(ctx context.Context) error {
 		ends, err := c.resolveEnds(ctx)
 		if err == nil {
 			c.assign(ends)
-			return nil
 		}
-		if ctx.Err() != nil {
+		return err
+	})
+}
+
+// retry does what Kafka must be there for, until it is done, waiting does not
+// help, or ctx ends, which is no error.
+func retry(ctx context.Context, errs *errorLog, waiting func(error), what string, do func(context.Context) error) error {
+	for {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil {
 			return nil //nolint:nilerr // the end of ctx is what err tells of
 		}
 		if permanent(err) {
-			return fmt.Errorf("find the start offsets: %w", err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		waiting(err)
-		c.errors.record("waiting for Kafka", err)
+		errs.record("waiting for Kafka", err)
 		if !sleep(ctx, retryInterval) {
 			return nil
 		}
@@ -234,8 +259,20 @@ func (c *consumer) publish(p kgo.FetchTopicPartition, receivedAt int64) {
 	}
 	c.counters.records.Add(count)
 	c.counters.recordBytes.Add(size)
-	at.next = next
+	at.next, at.end = next, p.LastStableOffset
 	c.advance(p.Topic, p.Partition, at)
+}
+
+// lags calls f with how many records each partition is behind, as of its last
+// fetch.
+func (c *consumer) lags(f func(topic string, partition int, records int64)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for topic, ps := range c.partitions {
+		for p := range ps {
+			f(topic, p, max(0, ps[p].end-ps[p].next))
+		}
+	}
 }
 
 // position returns how far a partition was read, and false for one that is
@@ -256,7 +293,7 @@ func (c *consumer) advance(topic string, p int32, at partition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if ps := c.partitions[topic]; int(p) < len(ps) && ps[p].generation == at.generation {
-		ps[p].next = at.next
+		ps[p].next, ps[p].end = at.next, at.end
 	}
 }
 

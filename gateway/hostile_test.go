@@ -88,7 +88,7 @@ func TestRefusedRequests(t *testing.T) {
 		wantID     *uint64
 		wantCode   ErrorCode
 	}{
-		{"unknown type", `{"type":"publish","id":7}`, new(uint64(7)), ErrorUnknownType},
+		{"unknown type", `{"type":"shout","id":7}`, new(uint64(7)), ErrorUnknownType},
 		{"no type", `{"id":8}`, new(uint64(8)), ErrorBadRequest},
 		{"no channels", `{"type":"subscribe","id":9}`, new(uint64(9)), ErrorBadRequest},
 		{"channels not a list", `{"type":"subscribe","id":10,"channels":"prices"}`, new(uint64(10)), ErrorBadRequest},
@@ -203,7 +203,7 @@ func TestClientClosesAndPings(t *testing.T) {
 func inBubble(t *testing.T, f func(t *testing.T, remote net.Conn, h *testHub)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &testHub{cfg: Config{InstanceID: "gw-1", PingInterval: time.Second, WriteTimeout: 2 * time.Second}.WithDefaults()}
-		h.hub = newHub([]string{"prices"}, 10, &h.counters)
+		h.hub = newHub([]string{"prices"}, nil, 10, &h.counters)
 		server, remote := net.Pipe()
 		if !h.add(newClient(server, &h.cfg, h.hub), nil) {
 			t.Fatal("the hub is closed")

@@ -15,7 +15,14 @@ type hub struct {
 
 	clientsDone sync.WaitGroup // the clients' goroutines
 	batches     sync.Pool      // of *batch: only a writer that is writing has one
-	pacer       pacer          // of the goroutine that publishes
+	publisher   *publisher     // of clients' records; nil in tests that need none
+
+	// Where topics are conflated, two goroutines publish at times: one that reads
+	// and one that ends intervals. Elsewhere there is one and the lock is not taken.
+	publishing sync.Mutex
+	conflates  bool
+	clock      func() time.Duration // of the conflators
+	pacer      pacer                // of whoever publishes
 
 	mu      sync.Mutex
 	closed  bool // admits no more clients
@@ -30,6 +37,8 @@ type topic struct {
 	header []byte // of its record messages
 	whole  *channel
 	keys   map[string]*channel
+
+	conflator *conflator // nil where every record is passed on; guarded by hub.publishing
 }
 
 // channel is what clients subscribe to: a topic, or a key in one.
@@ -67,9 +76,12 @@ func (m *member) setRun(partition int32, run *dropRun) {
 	m.runs[partition] = run
 }
 
-func newHub(topics []string, maxChannels int, c *counters) *hub {
+func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters) *hub {
+	startedAt := time.Now()
 	h := &hub{
 		maxChannels: maxChannels,
+		conflates:   len(conflate) > 0,
+		clock:       func() time.Duration { return time.Since(startedAt) },
 		counters:    c,
 		clients:     make(map[*client]struct{}),
 		topics:      make(map[string]*topic, len(topics)),
@@ -80,6 +92,10 @@ func newHub(topics []string, maxChannels int, c *counters) *hub {
 		t := &topic{name: name, header: recordHeader(name), keys: make(map[string]*channel)}
 		t.whole = newChannel(t, name)
 		h.topics[name] = t
+	}
+	for _, cn := range conflate {
+		t := h.topics[cn.Topic]
+		t.conflator = newConflator(cn.Interval, func(r *record) { h.send(t, r) })
 	}
 	return h
 }
@@ -96,9 +112,25 @@ func newChannel(t *topic, name string) *channel {
 }
 
 // publish queues a record for all who are subscribed to its topic or key, once
-// for each client, and builds its frame if there are any. One goroutine
-// publishes; it may be held for a while, as the pacer says.
+// for each client, and builds its frame if there are any. Where the topic is
+// conflated, that may be later or never. The key and the value are not kept.
 func (h *hub) publish(t *topic, r *record) {
+	if !h.conflates {
+		h.send(t, r)
+		return
+	}
+	h.publishing.Lock()
+	defer h.publishing.Unlock()
+	if t.conflator == nil || r.key == nil {
+		h.send(t, r)
+	} else if t.conflator.offer(h.clock(), r) {
+		h.counters.conflated.Add(1)
+	}
+}
+
+// send queues a record now. One goroutine at a time does; it may be held for a
+// while, as the pacer says.
+func (h *hub) send(t *topic, r *record) {
 	h.deliver(t, r)
 	if len(h.pacer.pressed) > 0 {
 		h.pacer.hold(r.behind)
@@ -116,7 +148,7 @@ func (h *hub) deliver(t *topic, r *record) {
 		return
 	}
 	r.queuedAt = time.Now().UnixNano()
-	msg := &message{frame: h.encoder.encode(t.header, r), partition: r.partition, offset: r.offset}
+	msg := &message{frame: h.encoder.encode(t.header, r), partition: r.partition, offset: r.offset, queuedAt: r.queuedAt}
 	h.seq++
 	queued := h.fanOut(t.whole, msg)
 	if ofKey != nil {
@@ -147,6 +179,13 @@ func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
 // of a partition will not come or have changed. Whom it concerns cannot be told
 // closer, since the keys of such records are not known.
 func (h *hub) notify(t *topic, n notice) {
+	if t.conflator != nil {
+		h.publishing.Lock()
+		defer h.publishing.Unlock()
+		if n.kind == noticeTruncated {
+			t.conflator.truncate(n.partition, n.firstOffset)
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.notifyChannel(t.whole, n)
@@ -179,7 +218,7 @@ func (h *hub) add(c *client, channels []string) bool {
 	h.counters.connectionsTotal.Add(1)
 	if len(channels) > 0 {
 		h.subscribeLocked(c, channels)
-		c.queue.pushReply(acknowledgement("subscribed", nil, channels))
+		c.queue.pushReply(h.subscribed(nil, channels))
 	}
 	h.clientsDone.Go(func() {
 		c.run()
@@ -207,7 +246,7 @@ func (h *hub) subscribe(c *client, id *uint64, channels []string) *requestError 
 		return err
 	}
 	h.subscribeLocked(c, channels)
-	c.queue.pushReply(acknowledgement("subscribed", id, channels))
+	c.queue.pushReply(h.subscribed(id, channels))
 	return nil
 }
 
@@ -302,15 +341,59 @@ func (h *hub) channel(name string) *channel {
 	return ch
 }
 
-// close admits no more clients and closes those there are: with flush after
-// their queues have been written out, else at once.
-func (h *hub) close(flush bool) {
+// subscribed is the acknowledgement of a subscription.
+func (h *hub) subscribed(id *uint64, channels []string) []byte {
+	b := acknowledgement("subscribed", id, channels)
+	if !h.conflates {
+		return b
+	}
+	intervals := make(map[string]time.Duration)
+	for _, name := range channels {
+		if t, _, _ := h.parse(name); t.conflator != nil {
+			intervals[t.name] = t.conflator.interval
+		}
+	}
+	if len(intervals) == 0 {
+		return b
+	}
+	return appendConflated(b, intervals)
+}
+
+// drain admits no more clients and closes those there are, each when it has the
+// answers to what it has published and its queue is written out.
+func (h *hub) drain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
 	for c := range h.clients {
-		c.queue.close(CloseServiceRestart, closeFrame(CloseServiceRestart), flush)
+		c.queue.drain()
 	}
+}
+
+// close closes the clients that are left with their queues unwritten.
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for c := range h.clients {
+		c.queue.close(CloseServiceRestart, closeFrame(CloseServiceRestart), false)
+	}
+}
+
+// waiting is how many bytes wait for all clients together, and for the one for
+// which it is most.
+func (h *hub) waiting() (total, largest int) {
+	h.mu.Lock()
+	queues := make([]*queue, 0, len(h.clients))
+	for c := range h.clients {
+		queues = append(queues, &c.queue)
+	}
+	h.mu.Unlock()
+	for _, q := range queues {
+		n := q.waiting()
+		total, largest = total+n, max(largest, n)
+	}
+	return total, largest
 }
 
 // sever drops the connections that are left.

@@ -44,9 +44,9 @@ type testHub struct {
 
 func newTestHub(tb testing.TB, policy SlowPolicy) *testHub {
 	h := &testHub{cfg: Config{SlowPolicy: policy, InstanceID: "gw-1"}.WithDefaults()}
-	h.hub = newHub([]string{"prices"}, h.cfg.MaxChannelsPerClient, &h.counters)
+	h.hub = newHub([]string{"prices"}, nil, h.cfg.MaxChannelsPerClient, &h.counters)
 	tb.Cleanup(func() {
-		h.close(false)
+		h.close()
 		h.sever()
 		h.wait()
 	})

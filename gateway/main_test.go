@@ -205,6 +205,9 @@ func (g *gatewayUnderTest) eventually(what string, cond func(Stats) bool) Stats 
 type testClient struct {
 	t  *testing.T
 	ws *websocket.Conn
+	// slow is how many notices came that the client is slow. They may come at
+	// any time and are passed over.
+	slow int
 }
 
 // received is any message from the gateway. A record message has a Value.
@@ -228,6 +231,8 @@ type received struct {
 	FirstOffset int64    `json:"first_offset"`
 	LastOffset  int64    `json:"last_offset"`
 	Count       int64    `json:"count"`
+	QueuedBytes int      `json:"queued_bytes"`
+	LimitBytes  int      `json:"limit_bytes"`
 
 	Value  []byte `json:"-"`
 	Binary bool   `json:"-"`
@@ -264,6 +269,16 @@ func (g *gatewayUnderTest) dialRaw(channels ...string) *testClient {
 }
 
 func (c *testClient) tryRead() (received, error) {
+	for {
+		m, err := c.readAny()
+		if err != nil || m.Kind != "slow" {
+			return m, err
+		}
+		c.slow++
+	}
+}
+
+func (c *testClient) readAny() (received, error) {
 	c.ws.SetReadDeadline(time.Now().Add(patience))
 	op, frame, err := c.ws.ReadMessage()
 	if err != nil {

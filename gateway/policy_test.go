@@ -141,7 +141,7 @@ func TestDrainGivesUpOnStuckClients(t *testing.T) {
 // Clients that connect while the gateway drains are closed properly too.
 func TestHubAdmitsNoneWhenClosed(t *testing.T) {
 	h := newTestHub(t, SlowDisconnect)
-	h.close(true)
+	h.drain()
 	var written []byte
 	c := newClient(newSink(func(b []byte) { written = append(written, b...) }), &h.cfg, h.hub)
 	if h.add(c, nil) {

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"time"
 )
 
 // protocolVersion is the version of docs/PROTOCOL.md that hello announces.
@@ -28,6 +31,30 @@ const (
 	ErrorNotReady ErrorCode = "not_ready"
 )
 
+// Of the answers to publish messages, which have no error message, "refused" has
+// these and ErrorBadRequest, and "undetermined" the last two.
+const (
+	// ErrorNotOpen: the topic is not one of Config.PublishTopics.
+	ErrorNotOpen ErrorCode = "not_open"
+	// ErrorTooLarge: key and value together exceed what a record may have.
+	ErrorTooLarge ErrorCode = "too_large"
+	// ErrorTooManyInFlight: the client waits for Config.MaxInFlightPerClient
+	// answers already.
+	ErrorTooManyInFlight ErrorCode = "too_many_in_flight"
+	// ErrorBufferFull: Config.PublishBufferBytes wait for Kafka.
+	ErrorBufferFull ErrorCode = "buffer_full"
+	// ErrorKafka: Kafka said so, or the Kafka client.
+	ErrorKafka ErrorCode = "kafka"
+	// ErrorShuttingDown: the gateway drains.
+	ErrorShuttingDown ErrorCode = "shutting_down"
+)
+
+// The kinds of answers to publish messages that are not "published".
+const (
+	answerRefused      = "refused"
+	answerUndetermined = "undetermined"
+)
+
 // requestError is a request that is refused; it becomes an error message.
 type requestError struct {
 	code    ErrorCode
@@ -42,6 +69,7 @@ type requestType string
 const (
 	requestSubscribe   requestType = "subscribe"
 	requestUnsubscribe requestType = "unsubscribe"
+	requestPublish     requestType = "publish"
 )
 
 // request is a message from a client.
@@ -49,6 +77,11 @@ type request struct {
 	Type     requestType `json:"type"`
 	ID       *uint64     `json:"id"` // nil where the client gave none
 	Channels []string    `json:"channels"`
+
+	// Of a publish message: strings, which are looked into elsewhere.
+	Channel     json.RawMessage `json:"channel"`
+	Value       json.RawMessage `json:"value"`
+	ValueBase64 json.RawMessage `json:"value_base64"`
 }
 
 // errNotObject is a text message that is no JSON object at all; the connection
@@ -71,8 +104,10 @@ func decodeRequest(text []byte) (request, error) {
 		return r, &requestError{ErrorBadRequest, fmt.Sprintf("field %q: a %s does not belong there", wrongType.Field, wrongType.Value)}
 	case r.Type == "":
 		return r, &requestError{ErrorBadRequest, `field "type" is missing`}
+	case r.Type == requestPublish:
+		return r, nil
 	case r.Type != requestSubscribe && r.Type != requestUnsubscribe:
-		return r, &requestError{ErrorUnknownType, fmt.Sprintf("type %.40q is unknown (write %q or %q)", r.Type, requestSubscribe, requestUnsubscribe)}
+		return r, &requestError{ErrorUnknownType, fmt.Sprintf("type %.40q is unknown (write %q, %q or %q)", r.Type, requestSubscribe, requestUnsubscribe, requestPublish)}
 	case len(r.Channels) == 0:
 		return r, &requestError{ErrorBadRequest, `field "channels" is missing or empty`}
 	}
@@ -139,6 +174,9 @@ const (
 	// noticeTruncated: Kafka lost them after the gateway had read them; their
 	// offsets are given to other records.
 	noticeTruncated noticeKind = "truncated"
+	// noticeSlow: none does not come yet, but the client's queue is more than half
+	// full. Its message has fields of its own.
+	noticeSlow noticeKind = "slow"
 )
 
 // notice tells a client of records that it does not get.
@@ -160,4 +198,26 @@ func (n *notice) append(b []byte) []byte {
 	b = strconv.AppendInt(append(b, `,"last_offset":`...), n.lastOffset, 10)
 	b = strconv.AppendInt(append(b, `,"count":`...), n.count, 10)
 	return append(b, '}')
+}
+
+// appendSlowNotice tells a client how much waits for it and how much may.
+func appendSlowNotice(b []byte, queued, limit int) []byte {
+	b = appendJSONString(append(b, `{"type":"notice","kind":`...), string(noticeSlow))
+	b = strconv.AppendInt(append(b, `,"queued_bytes":`...), int64(queued), 10)
+	b = strconv.AppendInt(append(b, `,"limit_bytes":`...), int64(limit), 10)
+	return append(b, '}')
+}
+
+// appendConflated adds to an acknowledgement at which intervals its topics are
+// conflated.
+func appendConflated(b []byte, intervals map[string]time.Duration) []byte {
+	b = append(b[:len(b)-1], `,"conflated_ns":{`...)
+	for i, topic := range slices.Sorted(maps.Keys(intervals)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendJSONString(b, topic), ':')
+		b = strconv.AppendInt(b, int64(intervals[topic]), 10)
+	}
+	return append(b, "}}"...)
 }

@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -51,7 +53,16 @@ func docBlocks(t *testing.T) (blocks []docBlock) {
 	return blocks
 }
 
-var varying = regexp.MustCompile(`(_at_ns":)\d+`)
+var varying = regexp.MustCompile(`(_at_ns":|"published",(?:"id":\d+,)?"partition":)\d+`)
+
+// exampleGateway is the gateway of the specification's examples.
+func exampleGateway(t *testing.T) *gatewayUnderTest {
+	return start(t, func(c *Config) {
+		c.Topics = append(c.Topics, "ticks")
+		c.Conflate = []Conflation{{Topic: "ticks", Interval: time.Hour}}
+		c.PublishTopics = []string{"chat", "orders"}
+	}, kfake.SeedTopics(4, "orders", "ticks"))
+}
 
 // The specification's sessions are played, and its messages built.
 func TestProtocolExamples(t *testing.T) {
@@ -70,10 +81,11 @@ func TestProtocolExamples(t *testing.T) {
 }
 
 func playSession(t *testing.T, b docBlock) {
-	g := start(t, nil)
+	g := exampleGateway(t)
 	var c *testClient
 	for i, line := range b.lines {
-		who, what, _ := strings.Cut(line, ": ")
+		who, what, _ := strings.Cut(line, ":")
+		what = strings.TrimSpace(what)
 		switch who {
 		case "connect":
 			u, err := url.Parse(what)
@@ -87,6 +99,8 @@ func playSession(t *testing.T, b docBlock) {
 			f := strings.SplitN(what, " ", 4)
 			partition, _ := strconv.Atoi(f[1])
 			g.produce(int32(partition), &kgo.Record{Topic: f[0], Key: []byte(f[2]), Value: []byte(f[3])})
+		case "shutdown":
+			g.stop()
 		case "gateway":
 			m := c.read()
 			got := strings.ReplaceAll(varying.ReplaceAllString(string(m.Raw), "${1}…"), "\n", `\n`)
@@ -106,6 +120,12 @@ func buildNotices(t *testing.T, b docBlock) {
 		m, err := parse(0, []byte(want))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if m.Kind == string(noticeSlow) {
+			if got := string(appendSlowNotice(nil, m.QueuedBytes, m.LimitBytes)); got != want {
+				t.Errorf("line %d: got %s; want %s", b.line+1+i, got, want)
+			}
+			continue
 		}
 		n := notice{
 			kind: noticeKind(m.Kind), channel: h.channel(m.Channel), partition: m.Partition,
@@ -157,6 +177,19 @@ func TestProtocolCloseCodes(t *testing.T) {
 		if neverSent := strings.HasPrefix(rows[i][3], "never sent"); neverSent == want.code.onWire() {
 			t.Errorf("close code %d: the specification and the code differ on whether it is sent", want.code)
 		}
+	}
+}
+
+func TestProtocolPublishCodes(t *testing.T) {
+	var got []ErrorCode
+	for _, row := range docTable(t, "| code | of | meaning |") {
+		got = append(got, ErrorCode(row[0]))
+	}
+	want := []ErrorCode{
+		ErrorBadRequest, ErrorNotOpen, ErrorTooLarge, ErrorTooManyInFlight, ErrorBufferFull, ErrorKafka, ErrorShuttingDown,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("codes: got %v; want %v", got, want)
 	}
 }
 

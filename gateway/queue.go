@@ -1,6 +1,10 @@
 package gateway
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+	"time"
+)
 
 const (
 	// maxBatchBytes bounds what a writer takes at once: enough to make the
@@ -18,6 +22,7 @@ type message struct {
 	kind      messageKind
 	partition int32 // of a record
 	offset    int64 // of a record
+	queuedAt  int64 // of a record, ns since the epoch
 	drops     *dropRun
 }
 
@@ -25,7 +30,7 @@ type messageKind uint8
 
 const (
 	kindRecord messageKind = iota
-	kindReply              // hello, acknowledgements, errors, gap notices
+	kindReply              // hello, acknowledgements, answers, errors, other notices
 	kindPing
 	kindPong
 	kindDrops // a notice of dropped records, built when it is taken
@@ -78,6 +83,13 @@ type queue struct {
 	pressed bool            // more than half full; the fan-out may wait
 	stuck   bool            // it has waited in vain, and does not until this ends
 
+	// What tells a client that it is slow, before it is too late.
+	slowTold   bool  // and it has not caught up since
+	slowToldAt int64 // ns since the epoch, 0 for never
+
+	inFlight int  // publications without an answer
+	draining bool // closes when there is none
+
 	closing    bool // nothing more is admitted
 	closeCode  CloseCode
 	closeFrame []byte // to be sent last; nil for none
@@ -107,7 +119,13 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 		q.counters.abandoned.Add(1)
 		q.closeSlow()
 	}
-	if q.bytes <= q.bound/2 || q.pressed || q.stuck || q.closing {
+	if q.bytes <= q.bound/2 || q.closing {
+		return true, false
+	}
+	if !q.slowTold {
+		q.tellSlow(msg.queuedAt)
+	}
+	if q.pressed || q.stuck {
 		return true, false
 	}
 	q.pressed = true
@@ -119,6 +137,77 @@ func (q *queue) pushReply(payload []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, payload)})
+}
+
+// slowNoticeInterval is the least time between two notices that a client is slow.
+const slowNoticeInterval = time.Second
+
+// tellSlow tells a client that its queue is more than half full: before what
+// waits, since it comes too late behind it. A notice that does not fit is none
+// that could help, and must not drop a record or close the client.
+func (q *queue) tellSlow(now int64) {
+	if q.slowToldAt != 0 && now-q.slowToldAt < int64(slowNoticeInterval) {
+		return
+	}
+	var buf [128]byte
+	frame := appendFrame(nil, opText, appendSlowNotice(buf[:0], q.bytes, q.bound))
+	if q.bytes+len(frame) > q.bound {
+		return
+	}
+	q.slowTold, q.slowToldAt = true, now
+	q.counters.slowNotices.Add(1)
+	q.front = append(q.front, entry{msg: &message{kind: kindReply, frame: frame}})
+	q.bytes += len(frame)
+	q.ready.Signal()
+}
+
+// beginPublish counts a publication in flight. It is refused where most are
+// already or the gateway shuts down, and not admitted where the client would no
+// longer get an answer.
+func (q *queue) beginPublish(most int) (admitted bool, refused *requestError) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closing:
+		return false, nil
+	case q.draining:
+		return false, errShuttingDown
+	case q.inFlight >= most:
+		return false, &requestError{ErrorTooManyInFlight, fmt.Sprintf("%d messages wait for their answers already", q.inFlight)}
+	}
+	q.inFlight++
+	return true, nil
+}
+
+// endPublish queues the answer.
+func (q *queue) endPublish(answer []byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.inFlight--
+	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, answer)})
+	q.closeIfDrained()
+}
+
+// drain closes the queue, what waits being written first, as soon as no
+// publication is in flight.
+func (q *queue) drain() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.draining = true
+	q.closeIfDrained()
+}
+
+func (q *queue) closeIfDrained() {
+	if q.draining && q.inFlight == 0 {
+		q.closeLocked(CloseServiceRestart, closeFrame(CloseServiceRestart), true)
+	}
+}
+
+// waiting is how many bytes wait for the client.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
 }
 
 // pushPing queues a ping unless one waits already.
@@ -199,6 +288,9 @@ func (q *queue) release(n int) {
 	if q.bytes <= q.bound/2 {
 		q.stuck = false
 		q.relieve()
+	}
+	if q.bytes < q.bound/4 {
+		q.slowTold = false
 	}
 }
 

@@ -20,6 +20,7 @@ type testQueue struct {
 	pushed  map[stream][]int64 // offsets of records, in order
 	replies []map[stream]int   // for each reply, how many records of each stream came before
 	offsets [3]int64           // next offset of each partition
+	now     int64              // ns since the epoch
 }
 
 type stream struct {
@@ -28,9 +29,9 @@ type stream struct {
 }
 
 func newTestQueue(bound int, policy SlowPolicy) *testQueue {
-	q := &testQueue{pushed: make(map[stream][]int64)}
+	q := &testQueue{pushed: make(map[stream][]int64), now: 1}
 	q.init(bound, policy, &q.counters, nil)
-	h := newHub([]string{"prices"}, 10, &q.counters)
+	h := newHub([]string{"prices"}, nil, 10, &q.counters)
 	for _, name := range []string{"prices/k1", "prices/k2"} {
 		q.members = append(q.members, &member{channel: h.channel(name)})
 	}
@@ -42,7 +43,7 @@ func (q *testQueue) record(m *member, partition int32, size int) {
 	q.offsets[partition]++
 	payload := fmt.Appendf(nil, "%s %d %d ", m.channel.name, partition, offset)
 	payload = append(payload, make([]byte, max(0, size-len(payload)))...)
-	if open, _ := q.pushRecord(&message{frame: appendFrame(nil, opText, payload), partition: partition, offset: offset}, m); open {
+	if open, _ := q.pushRecord(&message{frame: appendFrame(nil, opText, payload), partition: partition, offset: offset, queuedAt: q.now}, m); open {
 		s := stream{m.channel.name, partition}
 		q.pushed[s] = append(q.pushed[s], offset)
 	}
@@ -81,6 +82,7 @@ type replay struct {
 	replies   int
 	delivered int64
 	dropped   int64
+	slow      int64
 }
 
 func (r *replay) message(op opcode, payload []byte) error {
@@ -93,6 +95,13 @@ func (r *replay) message(op opcode, payload []byte) error {
 	var m received
 	if err := json.Unmarshal(payload, &m); err != nil {
 		return err
+	}
+	if m.Kind == "slow" {
+		r.slow++
+		if m.LimitBytes != r.q.bound || m.QueuedBytes <= m.LimitBytes/2 || m.QueuedBytes > m.LimitBytes {
+			return fmt.Errorf("slow notice %s; bound %d", payload, r.q.bound)
+		}
+		return nil
 	}
 	if m.Type == "notice" {
 		return r.notice(m)
@@ -165,6 +174,7 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 			},
 			"large record": func(t *rapid.T) { q.record(q.members[0], 0, rapid.IntRange(700, 9000).Draw(t, "size")) },
 			"reply":        func(*rapid.T) { q.reply() },
+			"time":         func(*rapid.T) { q.now += int64(slowNoticeInterval) / 2 },
 			"ping":         func(*rapid.T) { q.pushPing() },
 			"pong":         func(t *rapid.T) { q.pushPong(make([]byte, rapid.IntRange(0, 125).Draw(t, "size"))) },
 			"write": func(*rapid.T) {
@@ -194,8 +204,9 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 				t.Errorf("%v: %d of %d records accounted for", s, r.seen[s], len(pushed))
 			}
 		}
-		if q.bytes != 0 || r.replies != len(q.replies) || q.counters.dropped.Load() != r.dropped {
-			t.Errorf("in the end: %d bytes; %d of %d replies; %d dropped, %d told", q.bytes, r.replies, len(q.replies), q.counters.dropped.Load(), r.dropped)
+		if q.bytes != 0 || r.replies != len(q.replies) || q.counters.dropped.Load() != r.dropped || q.counters.slowNotices.Load() != r.slow {
+			t.Errorf("in the end: %d bytes; %d of %d replies; %d dropped, %d told; %d slow notices, %d told",
+				q.bytes, r.replies, len(q.replies), q.counters.dropped.Load(), r.dropped, q.counters.slowNotices.Load(), r.slow)
 		}
 	})
 }
@@ -213,8 +224,8 @@ func TestDroppingForEverStaysWithinBound(t *testing.T) {
 			}
 		}
 	}
-	if q.closing || q.bytes > q.bound || len(q.front) != 6 {
-		t.Errorf("after 60,000 records: closing %t, %d of %d bytes, %d notices; want 6", q.closing, q.bytes, q.bound, len(q.front))
+	if q.closing || q.bytes > q.bound || len(q.front) != 7 {
+		t.Errorf("after 60,000 records: closing %t, %d of %d bytes, %d notices; want 6 of drops and one that it is slow", q.closing, q.bytes, q.bound, len(q.front))
 	}
 }
 

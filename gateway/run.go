@@ -25,24 +25,36 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		log = slog.New(slog.DiscardHandler)
 	}
 	var counters counters
-	hub := newHub(cfg.Topics, cfg.MaxChannelsPerClient, &counters)
+	hub := newHub(cfg.Topics, cfg.Conflate, cfg.MaxChannelsPerClient, &counters)
 	srv := newServer(&cfg, hub, &counters, log)
 	consumer, err := newConsumer(&cfg, hub, &counters, log)
 	if err != nil {
 		return fmt.Errorf("set up the Kafka client: %w", err)
 	}
+	publisher, err := newPublisher(&cfg, &counters, log)
+	if err != nil {
+		consumer.client.Close()
+		return fmt.Errorf("set up the Kafka client for publishing: %w", err)
+	}
+	hub.publisher = publisher
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		consumer.client.Close()
+		publisher.drain()
+		publisher.close()
 		return fmt.Errorf("listen: %w", err)
 	}
 	log.Info("gateway listens", "addr", listener.Addr().String(), "config", cfg.String())
 
-	web := srv.http()
+	web := srv.http(metricsHandler(hub, consumer, &counters))
 	served := goErr(func() error { return web.Serve(listener) })
 	consumeCtx, stopConsumer := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopConsumer()
 	consumed := goErr(func() error {
+		if err := publisher.await(consumeCtx, srv.waitingFor); err != nil {
+			consumer.client.Close()
+			return err
+		}
 		return consumer.run(consumeCtx, srv.waitingFor, func() {
 			srv.setReadiness(statusReady, "")
 			log.Info("gateway is ready", "addr", listener.Addr().String())
@@ -63,16 +75,22 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 
 	// 1. Readiness goes first: /readyz turns 503, so that balancers look
 	//    elsewhere, and upgrades are refused. HTTP is answered until the end.
+	//    What clients publish is refused.
 	srv.setReadiness(statusDraining, "")
-	// 2. The consumer stops, so that nothing more gets into the queues.
+	publisher.drain()
+	// 2. The consumer stops, so that no more records get into the queues.
 	stopConsumer()
 	err = <-consumed
-	// 3. The clients' queues are written out and each is closed with 1012; those
-	//    that take too long are closed without the rest, then cut off.
-	drain(hub, &cfg, log)
-	// 4. The HTTP server closes: nobody uses it any more but for health checks.
+	// 3. Each client gets the answers to what it has published and what waits in
+	//    its queue, and is closed with 1012. If that takes too long, publications
+	//    are answered as undetermined, clients are closed without the rest, then
+	//    cut off.
+	drain(hub, publisher, &cfg, log)
+	// 4. The producer closes, whose publications nobody waits for any more.
+	publisher.close()
+	// 5. The HTTP server closes: nobody uses it any more but for health checks.
 	closeHTTP(web, cfg.CloseTimeout)
-	<-served // step 4 ended it, or it is the failure above
+	<-served // step 5 ended it, or it is the failure above
 	log.Info("gateway has drained")
 	return errors.Join(failure, err)
 }
@@ -88,34 +106,47 @@ func goErr(f func() error) <-chan error {
 	return done
 }
 
-// drain returns when no client is left, at the latest twice CloseTimeout after
-// DrainTimeout.
-func drain(h *hub, cfg *Config, log *slog.Logger) {
-	h.close(true)
+// drain returns when no client is left and no publication in flight, at the
+// latest twice CloseTimeout after DrainTimeout, or thrice where publications had
+// to be given up.
+func drain(h *hub, p *publisher, cfg *Config, log *slog.Logger) {
+	h.drain()
 	gone := make(chan struct{})
 	go func() {
 		h.wait()
+		<-p.idle
 		close(gone)
 	}()
-	for _, late := range []struct {
-		after time.Duration
-		what  string
-		do    func()
-	}{
-		{cfg.DrainTimeout, "drain timeout: closing clients with their queues unwritten", func() { h.close(false) }},
-		{2 * cfg.CloseTimeout, "clients did not answer the close: cutting them off", h.sever},
-	} {
-		timer := time.NewTimer(late.after)
-		select {
-		case <-gone:
-			timer.Stop()
+	if within(gone, cfg.DrainTimeout) {
+		return
+	}
+	if p.busy() {
+		log.Warn("drain timeout: giving up publications that Kafka has not acknowledged")
+		p.close()
+		if within(gone, cfg.CloseTimeout) {
 			return
-		case <-timer.C:
-			log.Warn(late.what)
-			late.do()
 		}
 	}
+	log.Warn("drain timeout: closing clients with their queues unwritten")
+	h.close()
+	if within(gone, 2*cfg.CloseTimeout) {
+		return
+	}
+	log.Warn("clients did not answer the close: cutting them off")
+	h.sever()
 	<-gone
+}
+
+// within reports whether done comes before d is over.
+func within(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // closeHTTP lets requests that are being answered end, for a while.

@@ -65,12 +65,13 @@ func (s *server) waitingFor(err error) { s.setReadiness(statusStarting, err.Erro
 
 // http returns the HTTP server. Timeouts bound everything before the upgrade;
 // after it the connection is the client's.
-func (s *server) http() *http.Server {
+func (s *server) http(metrics http.Handler) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", s.serveWebSocket)
 	mux.HandleFunc("GET /healthz", s.serveHealth)
 	mux.HandleFunc("GET /readyz", s.serveReadiness)
 	mux.HandleFunc("GET /stats", s.serveStats)
+	mux.Handle("GET /metrics", metrics)
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: s.cfg.HandshakeTimeout,

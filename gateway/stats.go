@@ -23,6 +23,13 @@ type Stats struct {
 	KafkaErrors      int64 `json:"kafka_errors"`     // fetch, connection and metadata errors, retried ones included
 	KafkaGaps        int64 `json:"kafka_gaps"`       // out-of-range offsets and truncations
 	ErrorsSent       int64 `json:"errors_sent"`      // error messages to clients
+	Conflated        int64 `json:"conflated"`        // records that a newer one of their key took the place of
+	SlowNotices      int64 `json:"slow_notices"`     // notices to clients that their queue is half full
+
+	Published           int64 `json:"published"`            // clients' records that Kafka has acknowledged
+	PublishRefused      int64 `json:"publish_refused"`      // publish messages of which nothing was written
+	PublishUndetermined int64 `json:"publish_undetermined"` // those that may have been written
+	Publishing          int64 `json:"publishes_in_flight"`  // those without an answer, now
 
 	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
@@ -34,6 +41,9 @@ type counters struct {
 	queued, deliveries, dropped, abandoned       atomic.Int64
 	bytesWritten, writes                         atomic.Int64
 	kafkaErrors, kafkaGaps, errorsSent           atomic.Int64
+	conflated, slowNotices                       atomic.Int64
+	published, refused, undetermined, publishing atomic.Int64
+	ackLatency                                   latencies
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 
@@ -60,7 +70,14 @@ func (c *counters) stats(instanceID string) Stats {
 		KafkaErrors:      c.kafkaErrors.Load(),
 		KafkaGaps:        c.kafkaGaps.Load(),
 		ErrorsSent:       c.errorsSent.Load(),
+		Conflated:        c.conflated.Load(),
+		SlowNotices:      c.slowNotices.Load(),
 		Closes:           make(map[string]int64, len(closeCodes)),
+
+		Published:           c.published.Load(),
+		PublishRefused:      c.refused.Load(),
+		PublishUndetermined: c.undetermined.Load(),
+		Publishing:          c.publishing.Load(),
 	}
 	for i := range closeCodes {
 		n := c.closes[i].Load()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -303,6 +304,28 @@ func (r *run) partitions() map[string]int {
 	return n
 }
 
+// publishTopics lists the topics that clients publish to, by their names in Kafka.
+func (r *run) publishTopics() []string {
+	var names []string
+	for _, g := range r.o.Plan.Clients {
+		if g.Publish != nil {
+			names = append(names, r.topicName(g.Publish.Topic))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// targetPlan is the Plan's target with the topics' names in Kafka.
+func (r *run) targetPlan() scenarios.GatewayPlan {
+	plan := r.o.Plan.Gateway
+	plan.Conflate = slices.Clone(plan.Conflate)
+	for i, c := range plan.Conflate {
+		plan.Conflate[i].Topic = r.topicName(c.Topic)
+	}
+	return plan
+}
+
 // standUp starts brokers and target and writes the environment.
 func (r *run) standUp(ctx context.Context) error {
 	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets}
@@ -319,8 +342,9 @@ func (r *run) standUp(ctx context.Context) error {
 	for _, t := range plan.Kafka.Topics {
 		topics = append(topics, r.topicName(t.Name))
 	}
+	o.Publish = r.publishTopics()
 	r.say(fmt.Sprintf("%s; start the target (%s)", r.kafka.Description, plan.Gateway.Target))
-	if r.target, err = testbed.StartTarget(ctx, plan.Gateway, r.kafka.Seeds, topics, o); err != nil {
+	if r.target, err = testbed.StartTarget(ctx, r.targetPlan(), r.kafka.Seeds, topics, o); err != nil {
 		return err
 	}
 	r.gauges = newGauges(r.kafka.Processes(), r.target.Processes())

@@ -77,12 +77,20 @@ func gatewayMain(args []string) error {
 	instance := f.String("instance-id", "", "")
 	brokers, topics := f.String("brokers", "", ""), f.String("topics", "", "")
 	queue, slow := f.Int64("queue-bytes", 0, ""), f.String("slow-clients", "", "")
+	var more []string // flags that may be repeated, in their order
+	for _, name := range []string{"publish", "conflate"} {
+		f.Func(name, "", func(value string) error {
+			more = append(more, name+"="+value+" ")
+			return nil
+		})
+	}
 	child := f.Bool("child", false, "")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	mode := os.Getenv(gatewayMode)
-	fmt.Fprintf(os.Stderr, "brokers=%s topics=%s queue=%d slow=%s child=%v mode=%s\n", *brokers, *topics, *queue, *slow, *child, mode)
+	fmt.Fprintf(os.Stderr, "brokers=%s topics=%s queue=%d slow=%s %schild=%v mode=%s\n", *brokers, *topics, *queue, *slow,
+		strings.Join(more, ""), *child, mode)
 	ctx, cancel := ChildContext(context.Background(), os.Stdin)
 	defer cancel()
 	switch mode {

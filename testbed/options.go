@@ -15,6 +15,8 @@ type Options struct {
 	Dir string
 	// AllowTargets lists hosts, as the target's URL spells them, that may be measured although they are not loopback.
 	AllowTargets []string
+	// Publish lists the topics that clients publish to, by their names in Kafka.
+	Publish []string
 }
 
 // log is Log with a nil check.

@@ -43,7 +43,7 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	child, err := startProcess(ctx, processSpec{
 		name:       "gateway",
 		executable: o.Executable,
-		args:       gatewayArgs(plan, listen, seeds, topics, instance),
+		args:       gatewayArgs(plan, listen, seeds, topics, o.Publish, instance),
 		logPath:    o.logPath("gateway"),
 		log:        o.Log,
 	}, plan.ReadyIn, &ready)
@@ -58,7 +58,7 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	return &Target{URL: "ws://" + addr + "/ws", Description: "reference gateway", child: child}, nil
 }
 
-func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics []string, instance string) []string {
+func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics, publish []string, instance string) []string {
 	args := []string{
 		"gateway", "--listen", listen, "--brokers", strings.Join(seeds, ","), "--topics", strings.Join(topics, ","),
 		"--instance-id", instance, "--child",
@@ -68,6 +68,12 @@ func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics []stri
 	}
 	if plan.SlowPolicy != "" {
 		args = append(args, "--slow-clients", plan.SlowPolicy)
+	}
+	for _, t := range publish {
+		args = append(args, "--publish", t)
+	}
+	for _, c := range plan.Conflate {
+		args = append(args, "--conflate", c.Topic+"="+c.Interval.String())
 	}
 	return args
 }

@@ -22,7 +22,7 @@ type Target struct {
 }
 
 // StartTarget starts the plan's target against the brokers at seeds, or checks that it is there, and returns when it is
-// ready. topics are names in Kafka. ctx bounds the start alone. On an error nothing is left running.
+// ready. topics, and those of plan.Conflate, are names in Kafka. ctx bounds the start alone. On an error nothing is left running.
 func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string, topics []string, o Options) (*Target, error) {
 	if plan.ReadyIn <= 0 {
 		plan.ReadyIn = defaultReadyIn

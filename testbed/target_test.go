@@ -25,7 +25,9 @@ func TestReferenceTarget(t *testing.T) {
 	o := options(t)
 	plan := scenarios.GatewayPlan{
 		Target: scenarios.TargetReference, QueueBytes: 4096, SlowPolicy: "drop-oldest", ReadyIn: 10 * time.Second,
+		Conflate: []scenarios.Conflation{{Topic: "a", Interval: 1500 * time.Millisecond}},
 	}
+	o.Publish = []string{"b", "c"}
 	target, err := StartTarget(t.Context(), plan, []string{"127.0.0.1:1", "127.0.0.1:2"}, []string{"a", "b"}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +47,7 @@ func TestReferenceTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "brokers=127.0.0.1:1,127.0.0.1:2 topics=a,b queue=4096 slow=drop-oldest child=true mode=\n"
+	want := "brokers=127.0.0.1:1,127.0.0.1:2 topics=a,b queue=4096 slow=drop-oldest publish=b publish=c conflate=a=1.5s child=true mode=\n"
 	if string(got) != want {
 		t.Errorf("got log %q; want %q", got, want)
 	}

@@ -16,16 +16,25 @@ import (
 func gatewayCommand() *cobra.Command {
 	var cfg gateway.Config
 	var policy string
+	var conflate []string
 	var child, verbose bool
 	cmd := &cobra.Command{
 		Use:   "gateway",
 		Short: "Serve Kafka topics to WebSocket clients: the reference gateway",
 		Long: `Serve topics and their keys as channels over WebSocket, as docs/PROTOCOL.md says.
+Clients may publish to the topics that --publish names.
 
 The first interrupt drains: clients get what waits for them and are closed with 1012.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.SlowPolicy = gateway.SlowPolicy(policy)
+			for _, c := range conflate {
+				conflation, err := gateway.ParseConflation(c)
+				if err != nil {
+					return usage(fmt.Errorf("--conflate: %w", err))
+				}
+				cfg.Conflate = append(cfg.Conflate, conflation)
+			}
 			if err := cfg.WithDefaults().Validate(); err != nil {
 				return usage(err)
 			}
@@ -59,6 +68,10 @@ The first interrupt drains: clients get what waits for them and are closed with 
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 picks a free one")
 	f.StringSliceVar(&cfg.Brokers, "brokers", nil, "Kafka bootstrap addresses, host:port")
 	f.StringSliceVar(&cfg.Topics, "topics", nil, "topics to serve")
+	f.StringSliceVar(&conflate, "conflate", nil, "pass on only the newest record of each key of a topic, at an interval: TOPIC=INTERVAL; may be repeated")
+	f.StringSliceVar(&cfg.PublishTopics, "publish", nil, "topic that clients may publish to; may be repeated (default none)")
+	f.IntVar(&cfg.MaxInFlightPerClient, "max-in-flight", 0, "bound of one client's publish messages without an answer (default 256)")
+	f.DurationVar(&cfg.PublishLinger, "publish-linger", 0, "how long a published record waits for others to go with it (default 0s)")
 	f.StringSliceVar(&cfg.AllowedOrigins, "allow-origin", nil, "browser origins that may connect besides the gateway's own")
 	f.IntVar(&cfg.QueueBytes, "queue-bytes", 0, "bound of one client's queue, bytes (default 1 MiB)")
 	f.StringVar(&policy, "slow-clients", string(gateway.SlowDisconnect), "what happens when a queue is full: disconnect or drop-oldest")
