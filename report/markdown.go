@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/weirbench/weir/results"
 )
 
 // Markdown writes the summary as GitHub-flavoured Markdown, short enough for a comment on a pull request. Names from the
@@ -94,13 +92,13 @@ func (m *markdown) latency(s *Summary) {
 	var rows [][]string
 	for _, st := range s.Latency.Stages() {
 		l := st.Latency
-		if l.Count == 0 && st.Stage != results.StageE2E {
+		if !st.shown() {
 			continue
 		}
 		rows = append(rows, append([]string{"`" + string(st.Stage) + "`", formatCount(l.Count)}, append(latencyCells(l), besideLatency(st))...))
 		if l.missing() {
-			cells := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
-			rows = append(rows, append([]string{"`e2e` over expected", formatCount(*l.ExpectedCount)}, append(cells, "")...))
+			cells := expectedCells(s.Latency.expected(st.Stage), *l.ExpectedCount)
+			rows = append(rows, append([]string{"`" + string(st.Stage) + "` over expected", formatCount(*l.ExpectedCount)}, append(cells, "")...))
 		}
 	}
 	m.table(true, []string{"stage", "count", "p50", "p90", "p99", "p99.9", "max", ""}, rows)

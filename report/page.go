@@ -187,7 +187,7 @@ func (p *page) fillTables(s *Summary) {
 	}
 	for _, st := range s.Latency.Stages() {
 		l := st.Latency
-		if l.Count == 0 && st.Stage != results.StageE2E {
+		if !st.shown() {
 			continue
 		}
 		cells := latencyCells(l)
@@ -196,7 +196,7 @@ func (p *page) fillTables(s *Summary) {
 		}
 		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(st), false})
 		if l.missing() {
-			over := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
+			over := expectedCells(s.Latency.expected(st.Stage), *l.ExpectedCount)
 			p.Stages = append(p.Stages, stageRow{"over expected", "what did not arrive exceeds every limit", formatCount(*l.ExpectedCount), append(over, unsupportedMark), "", true})
 		}
 	}

@@ -37,6 +37,7 @@ type Summary struct {
 	Latency    LatencySet   `json:"latency"`
 	Audit      AuditSummary `json:"audit"`
 	Rates      Rates        `json:"rates"`
+	Resources  Resources    `json:"resources"`
 	Thresholds []Finding    `json:"thresholds"`
 	Breakdown  Breakdown    `json:"breakdown"`
 	Clients    Clients      `json:"clients"`
@@ -155,6 +156,9 @@ type Breakdown struct {
 // Part is one phase's, group's or producer's share of the run.
 type Part struct {
 	Name string `json:"name"`
+	// Slow is whether the part is a group that reads slowly on purpose: its figures are of e2e_slow, and in no other
+	// part's.
+	Slow bool `json:"slow,omitempty"`
 	results.Classes
 	E2E         Latency           `json:"e2e"`
 	E2EExpected ExpectedQuantiles `json:"e2e_expected"`
