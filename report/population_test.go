@@ -234,11 +234,15 @@ func TestUnsteadyReadersAreNeverOverdue(t *testing.T) {
 		change func(*scenarios.Plan)
 		want   int
 	}{
-		"steady":    {func(*scenarios.Plan) {}, 4},
-		"slow":      {func(p *scenarios.Plan) { p.Clients[0].Slow = &scenarios.SlowReading{} }, -1},
-		"churn":     {func(p *scenarios.Plan) { p.Clients[0].Churn = &scenarios.Churn{} }, -1},
-		"curve":     {func(p *scenarios.Plan) { p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": scenarios.Hold(0)} }, -1},
-		"conflated": {func(p *scenarios.Plan) { p.Gateway.Conflate = []scenarios.Conflation{{Topic: "t", Interval: time.Second}} }, -1},
+		"steady": {func(*scenarios.Plan) {}, 4},
+		"slow":   {func(p *scenarios.Plan) { p.Clients[0].Slow = &scenarios.SlowReading{} }, -1},
+		"churn":  {func(p *scenarios.Plan) { p.Clients[0].Churn = &scenarios.Churn{} }, -1},
+		"curve": {func(p *scenarios.Plan) {
+			p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": scenarios.Hold(0)}
+		}, -1},
+		"conflated": {func(p *scenarios.Plan) {
+			p.Gateway.Conflate = []scenarios.Conflation{{Topic: "t", Interval: time.Second}}
+		}, -1},
 	} {
 		p := smallPlan(100, 10, 1, parse(t, "e2e.p99 < 500ms", true))
 		test.change(p)

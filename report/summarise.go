@@ -34,7 +34,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Run:           runInfo(r, e, all),
 		Status:        r.Status(),
 		Latency:       latencies(populationsOf(r.Plan), stages, all, r.Audit),
-		Audit:         auditSummary(r.Audit, all),
+		Audit:         auditSummary(r.Audit, all, populationsOf(r.Plan)),
 		Thresholds:    judge.Final(r.Audit, r.Status()),
 		Breakdown:     breakdown(r.Plan, e, r.Audit),
 		Clients:       clients(r.Plan, r.Audit),
@@ -53,9 +53,9 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		end:        r.End,
 		health:     s.Health,
 		guarantees: r.Plan.Gateway.Guarantees,
-		classes:    assertable(r.Audit, all, s.Counters),
+		classes:    s.assertable(),
 		audit:      r.Audit,
-		conflated:  populationsOf(r.Plan).conflatedShed(all, r.Audit),
+		conflated:  s.Audit.Conflated,
 		overflow:   s.Counters[results.CountOverflow],
 		thresholds: s.Thresholds,
 		damage:     r.Damage,
@@ -123,7 +123,7 @@ func latencies(w populations, stages map[results.Stage]results.Series, all scope
 	return set
 }
 
-func auditSummary(audit *results.Audit, all scope) AuditSummary {
+func auditSummary(audit *results.Audit, all scope, w populations) AuditSummary {
 	if audit == nil {
 		return AuditSummary{Rows: []results.AuditRow{}, Reference: []results.TopicAudit{}, Defects: []string{}}
 	}
@@ -133,6 +133,7 @@ func auditSummary(audit *results.Audit, all scope) AuditSummary {
 		Available:         true,
 		CorruptionChecked: audit.CorruptionChecked,
 		DeliveryRatio:     share(classes.Delivered, classes.Expected),
+		Conflated:         w.conflatedShed(all, audit),
 		Rows:              orEmpty(audit.Rows),
 		Reference:         orEmpty(audit.Reference),
 		Defects:           orEmpty(defects(audit)),
@@ -156,11 +157,11 @@ func defects(audit *results.Audit) []string {
 
 // assertable is what can be said of deliveries: the audit's account, or where it was not closed what was counted as it
 // arrived.
-func assertable(audit *results.Audit, all scope, counters map[string]int64) results.Classes {
-	if audit != nil {
-		classes, _ := all.classes(audit)
-		return classes
+func (s *Summary) assertable() results.Classes {
+	if s.Audit.Available {
+		return s.Audit.Classes
 	}
+	counters := s.Counters
 	return results.Classes{
 		Expected:  counters[results.CountExpected],
 		Delivered: counters[results.CountDelivered],

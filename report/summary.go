@@ -119,10 +119,12 @@ type AuditSummary struct {
 	// CorruptionChecked is false where the wire form hides the values: Corrupt then means "not checked", whatever it is.
 	CorruptionChecked bool `json:"corruption_checked"`
 	// DeliveryRatio is delivered ÷ expected; null where nothing was expected.
-	DeliveryRatio *float64             `json:"delivery_ratio"`
-	Rows          []results.AuditRow   `json:"rows"` // warm-up included
-	Reference     []results.TopicAudit `json:"reference"`
-	Defects       []string             `json:"defects"`
+	DeliveryRatio *float64 `json:"delivery_ratio"`
+	// Conflated is how much of Shed is covered by a declared conflation: it breaks no contract and exceeds no latency.
+	Conflated int64                `json:"conflated"`
+	Rows      []results.AuditRow   `json:"rows"` // warm-up included
+	Reference []results.TopicAudit `json:"reference"`
+	Defects   []string             `json:"defects"`
 }
 
 // Clients is what is said of clients one by one.
