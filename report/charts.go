@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // chart is one chart as the page's script draws it, and its numbers as the table below it has them.
@@ -91,10 +92,11 @@ type momentLine struct {
 // charts over time, by the section that they stand in.
 type sections struct{ lead, load, resources, generator []chart }
 
-func timeCharts(t *timeline) sections {
+func timeCharts(t *timeline, limits []scenarios.Threshold) sections {
 	latency := timeChart(t, "latency-time", "End-to-end latency over time", true,
 		medianLine("c1", e2eOf), p99Line("c2", e2eOf), maxLine("c3", e2eOf))
 	latency.Aside = "Of what was read in each interval, whatever phase it was due in. The first reads after a stall carry the whole of it. Percentiles have a gap where fewer than ten values lie above them." + t.merged()
+	latency.addLimits(limits)
 	missing := timeChart(t, "missing-time", "Missing so far", false,
 		gaugeLine("missing", "c3", "count", 1, results.GaugeMissingSoFar))
 	missing.Aside = "Expected less delivered of the measure phases; what is only under way is part of it."
@@ -118,6 +120,41 @@ func timeCharts(t *timeline) sections {
 		generator: []chart{timeChart(t, "sendlag-time", "Send lag: how late the generator sent", true,
 			medianLine("c1", sendLagOf), p99Line("c2", sendLagOf), maxLine("c3", sendLagOf))},
 	}
+}
+
+// addLimits draws limits across a chart of latency, as far as they are not so far above it that it would be flat.
+func (c *chart) addLimits(limits []scenarios.Threshold) {
+	highest := 0.0
+	for _, l := range c.Lines {
+		for _, v := range l.Values {
+			if v != nil {
+				highest = max(highest, *v)
+			}
+		}
+	}
+	drawn := 0
+	for _, t := range limits {
+		if t.Value <= 0 || t.Value > 30*highest || drawn == 2 {
+			continue
+		}
+		_, stat := t.Subject()
+		l := line{Label: clean("limit of " + stat), Unit: t.Unit, Color: "bad", Dash: true, Values: make([]*float64, len(c.XS))}
+		for i := range l.Values {
+			l.Values[i] = number(t.Value)
+		}
+		c.Lines = append(c.Lines, l)
+		drawn++
+	}
+}
+
+// latencyLimits are the plan's upper limits of end-to-end latency that hold for all of it.
+func latencyLimits(p *scenarios.Plan) (limits []scenarios.Threshold) {
+	for _, t := range p.Thresholds {
+		if subject, _ := t.Subject(); subject == string(results.StageE2E) && len(t.Filters) == 0 && (t.Op == "<" || t.Op == "<=") {
+			limits = append(limits, t)
+		}
+	}
+	return limits
 }
 
 // merged says how many intervals a point stands for, where it is several.

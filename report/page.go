@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type page struct {
 	Verdict     string // the word shown
 	Class       string // of the verdict: passed, failed, broken, invalid, none
 	Reason      string
+	Meaning     string // of a verdict that says nothing about the pipeline
 	More        []string
 	Facts       []string
 	Figures     []figure
@@ -151,6 +153,7 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		Machine:     machineRows(s),
 		Health:      healthBlock{State: string(s.Health.State), Rows: healthRows(s)},
 	}
+	p.Meaning = verdictMeaning(s)
 	if len(s.Reasons) > 0 {
 		p.Reason = sentence(s.Reasons[0])
 		for _, more := range s.Reasons[1:] {
@@ -158,11 +161,25 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		}
 	}
 	for _, reason := range s.Health.Reasons {
+		if slices.Contains(s.Reasons, reason.Text) {
+			continue // is said on top
+		}
 		p.Health.Reasons = append(p.Health.Reasons, HealthReason{Remark{reason.Code, sentence(reason.Text)}, reason.State})
 	}
 	p.fillTables(s)
 	p.fillCharts(r, s, t)
 	return p, nil
+}
+
+// verdictMeaning says what the reader is to make of a run that has no word about the pipeline.
+func verdictMeaning(s *Summary) string {
+	switch s.Verdict {
+	case VerdictInvalid:
+		return "This run says nothing about the pipeline: its figures are partly those of the generator or the clock."
+	case VerdictNone:
+		return "The run did not come far enough for a verdict; the figures are of what there is."
+	}
+	return ""
 }
 
 func indented(v any) (string, error) {
@@ -306,7 +323,7 @@ func (p *page) fillCharts(r *results.Run, s *Summary, t *timeline) {
 		}
 		return kept
 	}
-	byTime := timeCharts(t)
+	byTime := timeCharts(t, latencyLimits(r.Plan))
 	p.Lead = keep(byTime.lead)
 	if curve := keep([]chart{percentileCurve(t, expected)}); curve != nil {
 		p.Curve = curve[0]

@@ -48,7 +48,7 @@ func (p *page) fillEvents(events []results.Event, t *timeline) {
 
 // badEvent reports whether an event of the kind is a defect by itself.
 func badEvent(kind results.EventKind) bool {
-	return kind == results.EventClockStep || kind == results.EventThreshold
+	return kind == results.EventClockStep || kind == results.EventThreshold || kind == results.EventTarget
 }
 
 // fillLate shades the late stretches, and returns what is to be told of them.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/weirbench/weir/scenarios"
 )
@@ -48,6 +49,37 @@ func perDelivery(r Resources) string {
 	return fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*r.GatewayCPUPerDelivery*1e3))
 }
 
+// resourceLines say what the parts used on average, processors and memory; either is empty where nothing was measured.
+func resourceLines(r Resources) (cpu, memory string) {
+	var cores, bytes []string
+	for _, part := range r.parts() {
+		if v := part.used.CPUMean; v != nil {
+			cores = append(cores, part.name+" "+formatCores(*v))
+		}
+		if v := part.used.RSSMean; v != nil {
+			bytes = append(bytes, part.name+" "+formatBytes(*v))
+		}
+	}
+	if r.MachineBusyMean != nil {
+		cores = append(cores, "machine "+formatShare(math.Round(*r.MachineBusyMean*1000)/1000)+" busy")
+	}
+	cpu = strings.Join(cores, ", ")
+	if v := r.GatewayCPUPerDelivery; v != nil {
+		cpu += "; the gateway " + formatNS(*v*1e3) + " a delivery"
+	}
+	return cpu, strings.Join(bytes, ", ")
+}
+
+// namedResources is one part of the run and what it used.
+type namedResources struct {
+	name string
+	used PartResources
+}
+
+func (r Resources) parts() []namedResources {
+	return []namedResources{{"gateway", r.Gateway}, {"kafka", r.Kafka}, {"generator", r.Generator}}
+}
+
 // resourceRows is the table of what the parts of the run used.
 func resourceRows(r Resources) [][]string {
 	text := func(v *float64, format func(float64) string) string {
@@ -57,10 +89,7 @@ func resourceRows(r Resources) [][]string {
 		return format(*v)
 	}
 	var rows [][]string
-	for _, part := range []struct {
-		name string
-		used PartResources
-	}{{"gateway", r.Gateway}, {"kafka", r.Kafka}, {"generator", r.Generator}} {
+	for _, part := range r.parts() {
 		u := part.used
 		if u.CPUMean == nil && u.RSSMean == nil {
 			continue

@@ -7,10 +7,9 @@ import (
 
 // stretch is a part of the run in which deliveries came much later than usual: what a stall leaves behind.
 type stretch struct {
-	startAt, endAt int64 // Unix ns: when the latest of them was due at the earliest, and when the last had come
+	startAt, endAt int64 // Unix ns: about when the latest of them was due, and when the last had come
 	late           int64 // the latest, ns
 	kafka, sendLag int64 // the most that the observer and the generator were late meanwhile, ns
-	firstAt        int64 // when the first of them came at the latest
 }
 
 // A moment is late where its slowest delivery took both so many times the usual, the median moment's slowest, and so much
@@ -29,7 +28,7 @@ func lateStretches(t *timeline) []stretch {
 		if m.e2e.max < lateTimes*usual || m.e2e.max-usual < lateBy {
 			continue
 		}
-		s := stretch{startAt: max(m.startAt-m.e2e.max, t.moments[0].startAt), endAt: m.endAt, firstAt: m.endAt, late: m.e2e.max,
+		s := stretch{startAt: max(m.startAt+(m.endAt-m.startAt)/2-m.e2e.max, t.moments[0].startAt), endAt: m.endAt, late: m.e2e.max,
 			kafka: m.kafka.max, sendLag: m.sendLag.max}
 		if n := len(list); n > 0 && s.startAt <= list[n-1].endAt {
 			before := &list[n-1]

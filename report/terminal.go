@@ -34,6 +34,7 @@ func Terminal(w io.Writer, s *Summary, opt TerminalOptions) error {
 	t.latency(s)
 	t.audit(s)
 	t.rates(s)
+	t.resources(s)
 	t.thresholds(s)
 	t.health(s)
 	t.remarks(s)
@@ -256,6 +257,17 @@ func (t *terminal) rates(s *Summary) {
 	}
 	if s.Clients.WithinShare != nil {
 		t.row("clients", clientsLine(s.Clients))
+	}
+}
+
+// resources are the processors and the memory that the parts used on average.
+func (t *terminal) resources(s *Summary) {
+	cpu, memory := resourceLines(s.Resources)
+	if cpu != "" {
+		t.row("cpu", cpu)
+	}
+	if memory != "" {
+		t.row("memory", memory)
 	}
 	t.gap()
 }

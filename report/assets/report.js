@@ -81,14 +81,14 @@
     var ctx = u.ctx, ratio = devicePixelRatio, top = u.bbox.top, bottom = top + u.bbox.height, right = u.bbox.left + u.bbox.width;
     ctx.save();
     ctx.font = 11 * ratio + "px " + color("sans");
-    ctx.textBaseline = "bottom";
+    ctx.textBaseline = "top";
     data.late.forEach(function (l) {
       var from = Math.max(u.valToPos(l.from, "x", true), u.bbox.left), to = Math.min(u.valToPos(l.to, "x", true), right);
       ctx.fillStyle = color("late");
       ctx.fillRect(from, top, Math.max(to - from, 2 * ratio), bottom - top);
-      if (ctx.measureText(l.text).width < to - from - 8 * ratio) {
+      if (u.scales.y.distr === 3 && ctx.measureText(l.text).width < to - from - 8 * ratio) {
         ctx.fillStyle = color("bad");
-        ctx.fillText(l.text, from + 4 * ratio, bottom - 3 * ratio);
+        ctx.fillText(l.text, from + 4 * ratio, top + 4 * ratio);
       }
     });
     ctx.restore();
@@ -141,6 +141,9 @@
   var whole = [];
   for (var magnitude = 1; magnitude < 1e12; magnitude *= 10) whole.push(magnitude, 2 * magnitude, 5 * magnitude);
 
+  var binary = [];
+  for (var power = 1; power < 1e15; power *= 2) binary.push(power);
+
   function yAxis(unit, log, more) {
     var a = axis(Object.assign({
       values: function (u, splits) { return splits.map(function (v) { return v == null ? "" : text(v, unit); }); }
@@ -148,8 +151,8 @@
     if (log) {
       a.splits = decades;
       a.filter = function (u, splits) { return splits; };
-    } else if (unit === "count") {
-      a.incrs = whole;
+    } else if (unit === "count" || unit === "bytes") {
+      a.incrs = unit === "count" ? whole : binary;
     }
     return a;
   }
@@ -164,7 +167,7 @@
         label: l.label, scale: l.right ? "right" : "y", stroke: color(l.color), width: 1.75, spanGaps: false,
         dash: l.dash ? [5, 4] : undefined, points: { show: chart.xs.length < 3, size: 5 },
         paths: l.step ? uPlot.paths.stepped({ align: -1 }) : undefined,
-        value: function (u, v) { return text(v, l.unit); }
+        value: function (u, v) { return u.cursor.idx == null ? "" : text(v, l.unit); }
       };
     });
     function fromZero(u, min, max) { return [0, max > 0 ? max * 1.08 : 1]; }
@@ -183,7 +186,7 @@
     var width = box.clientWidth, height = width < 520 ? 200 : 260;
     var plot = new uPlot({
       width: width, height: height, scales: scales, axes: axes, padding: [byTime ? 20 : 10, right ? 4 : 16, 0, 0],
-      series: [{ label: byTime ? "time" : "percentile", value: function (u, v) { return v == null ? "–" : byTime ? seconds(v) : percentile(v); } }].concat(series),
+      series: [{ label: byTime ? "time" : "percentile", value: function (u, v) { return v == null ? "" : byTime ? seconds(v) : percentile(v); } }].concat(series),
       cursor: { sync: byTime ? { key: sync.key } : undefined, drag: { x: false, y: false } },
       legend: { markers: { dash: function (u, i) { return series[i - 1] && series[i - 1].dash ? "dashed" : "solid"; } } },
       hooks: byTime ? { drawClear: [phases, late], draw: [events] } : {}
