@@ -21,6 +21,10 @@ func (j *Judge) breach(i int) (Finding, bool) {
 		reason, value = j.latencyBreach(i, results.Stage(subject), stat, within)
 	case subject == "audit":
 		reason, value = j.countBreach(t, stat, within)
+	default:
+		if gauge, ok := resourceGauge(subject); ok {
+			reason, value = j.resourceBreach(t, gauge, stat, within)
+		}
 	}
 	if reason == "" {
 		return Finding{}, false
@@ -104,13 +108,14 @@ func (j *Judge) meanBreach(t scenarios.Threshold, stage results.Stage, s results
 	return fmt.Sprintf("%s will be at least %s, not %s %s", t.Metric, formatValue(least, t.Unit), t.Op, formatBound(t.Value, t.Unit)), s.Mean()
 }
 
-// mostValues bounds how many values of the stage the plan can cause within the scope, where that can be said.
+// mostValues bounds how many values of the stage the plan can cause within the scope, where that can be said: a closed
+// loop sends as many as the system answers.
 func (j *Judge) mostValues(stage results.Stage, within scope) (int64, bool) {
 	switch stage {
-	case results.StageE2E, results.StageE2EUncorrected, results.StageGateway:
-		return within.plannedDeliveries(j.plan), true
-	case results.StageSendLag, results.StageAck:
-		return within.plannedMessages(j.plan), true
+	case results.StageE2E, results.StageE2ESlow, results.StageE2EUncorrected, results.StageGateway:
+		return within.plannedDeliveries(j.plan)
+	case results.StageSendLag, results.StageAck, results.StageRoundTrip:
+		return within.plannedMessages(j.plan)
 	}
 	return 0, false
 }

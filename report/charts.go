@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // chart is one chart as the page's script draws it, and its numbers as the table below it has them.
@@ -24,7 +25,7 @@ type chart struct {
 // line is one series of a chart. A nil value is a gap.
 type line struct {
 	Label  string     `json:"label"`
-	Unit   string     `json:"unit"` // ns, per_s, count or percent
+	Unit   string     `json:"unit"` // ns, per_s, count, cores, bytes or percent
 	Color  string     `json:"color"`
 	Dash   bool       `json:"dash,omitempty"`
 	Right  bool       `json:"right,omitempty"` // has the axis on the right
@@ -62,33 +63,111 @@ func number(v float64) *float64 {
 	return &v
 }
 
+// drawn is the chart as the script gets it: six digits are more than it shows, and a third of the file. Counts stay whole.
+func (c chart) drawn() chart {
+	lines := make([]line, len(c.Lines))
+	for i, l := range c.Lines {
+		values := make([]*float64, len(l.Values))
+		for k, v := range l.Values {
+			if v == nil || l.Unit == "count" || *v == 0 {
+				values[k] = v
+				continue
+			}
+			scale := math.Pow(10, 5-math.Floor(math.Log10(math.Abs(*v))))
+			values[k] = number(math.Round(*v*scale) / scale)
+		}
+		l.Values = values
+		lines[i] = l
+	}
+	c.Lines = lines
+	return c
+}
+
 // momentLine says how a line's value is read off a moment; ok is false for a gap.
 type momentLine struct {
 	line
 	at func(m *moment) (v float64, ok bool)
 }
 
-// timeCharts are the charts over time.
-func timeCharts(t *timeline) []chart {
-	charts := []chart{
-		timeChart(t, "latency-time", "End-to-end latency over time", true,
-			medianLine("c1", e2eOf), p99Line("c2", e2eOf), maxLine("c3", e2eOf)),
-		timeChart(t, "deliveries-time", "Deliveries against expectation", false,
-			counterLine("expected", "c4", true, results.CountExpected), counterLine("delivered", "c1", false, results.CountDelivered),
-			missingLine()),
-		timeChart(t, "clients-time", "Connected clients", false,
-			gaugeLine("clients", "c1", "count", 1, results.GaugeClients)),
-		timeChart(t, "sendlag-time", "Send lag: how late the generator sent", true,
-			medianLine("c1", sendLagOf), p99Line("c2", sendLagOf), maxLine("c3", sendLagOf)),
-		timeChart(t, "cpu-time", "CPU, in percent of one core; the machine in percent of all", false,
-			gaugeLine("generator", "c1", "percent", 100, results.GaugeGeneratorCPU),
-			gaugeLine("gateway", "c2", "percent", 100, results.GaugeGatewayCPU),
-			gaugeLine("kafka", "c3", "percent", 100, results.GaugeKafkaCPU),
-			gaugeLine("machine", "c4", "percent", 100, results.GaugeMachineBusy)),
+// charts over time, by the section that they stand in.
+type sections struct{ lead, load, resources, generator []chart }
+
+func timeCharts(t *timeline, limits []scenarios.Threshold) sections {
+	latency := timeChart(t, "latency-time", "End-to-end latency over time", true,
+		medianLine("c1", e2eOf), p99Line("c2", e2eOf), maxLine("c3", e2eOf))
+	latency.Aside = "Of what was read in each interval, whatever phase it was due in. The first reads after a stall carry the whole of it. Percentiles have a gap where fewer than ten values lie above them." + t.merged()
+	latency.addLimits(limits)
+	missing := timeChart(t, "missing-time", "Missing so far", false,
+		gaugeLine("missing", "c3", "count", 1, results.GaugeMissingSoFar))
+	missing.Aside = "Expected less delivered of the measure phases; what is only under way is part of it."
+	return sections{
+		lead: []chart{latency},
+		load: []chart{
+			timeChart(t, "deliveries-time", "Deliveries against expectation", false,
+				counterLine("expected", "c4", true, results.CountExpected), counterLine("delivered", "c1", false, results.CountDelivered)),
+			missing,
+			timeChart(t, "clients-time", "Connected clients", false, gaugeLine("clients", "c1", "count", 1, results.GaugeClients)),
+		},
+		resources: []chart{
+			timeChart(t, "cpu-time", "Processor time, in cores, and how busy the machine was", false,
+				gaugeLine("gateway", "c2", "cores", 1, results.GaugeGatewayCPU), gaugeLine("kafka", "c3", "cores", 1, results.GaugeKafkaCPU),
+				gaugeLine("generator", "c1", "cores", 1, results.GaugeGeneratorCPU),
+				onTheRight(gaugeLine("machine busy", "c4", "percent", 100, results.GaugeMachineBusy))),
+			timeChart(t, "memory-time", "Resident memory", false,
+				gaugeLine("gateway", "c2", "bytes", 1, results.GaugeGatewayRSS), gaugeLine("kafka", "c3", "bytes", 1, results.GaugeKafkaRSS),
+				gaugeLine("generator", "c1", "bytes", 1, results.GaugeGeneratorRSS)),
+		},
+		generator: []chart{timeChart(t, "sendlag-time", "Send lag: how late the generator sent", true,
+			medianLine("c1", sendLagOf), p99Line("c2", sendLagOf), maxLine("c3", sendLagOf))},
 	}
-	charts[0].Aside = "Of what was read in each interval, whatever phase it was due in. The first reads after a stall carry the whole of it. Percentiles have a gap where fewer than ten values lie above them."
-	charts[1].Aside = "Missing is expected less delivered of the measure phases so far; what is only under way is part of it."
-	return charts
+}
+
+// addLimits draws limits across a chart of latency, as far as they are not so far above it that it would be flat.
+func (c *chart) addLimits(limits []scenarios.Threshold) {
+	highest := 0.0
+	for _, l := range c.Lines {
+		for _, v := range l.Values {
+			if v != nil {
+				highest = max(highest, *v)
+			}
+		}
+	}
+	drawn := 0
+	for _, t := range limits {
+		if t.Value <= 0 || t.Value > 30*highest || drawn == 2 {
+			continue
+		}
+		_, stat := t.Subject()
+		l := line{Label: clean("limit of " + stat), Unit: t.Unit, Color: "bad", Dash: true, Values: make([]*float64, len(c.XS))}
+		for i := range l.Values {
+			l.Values[i] = number(t.Value)
+		}
+		c.Lines = append(c.Lines, l)
+		drawn++
+	}
+}
+
+// latencyLimits are the plan's upper limits of end-to-end latency that hold for all of it.
+func latencyLimits(p *scenarios.Plan) (limits []scenarios.Threshold) {
+	for _, t := range p.Thresholds {
+		if subject, _ := t.Subject(); subject == string(results.StageE2E) && len(t.Filters) == 0 && (t.Op == "<" || t.Op == "<=") {
+			limits = append(limits, t)
+		}
+	}
+	return limits
+}
+
+// merged says how many intervals a point stands for, where it is several.
+func (t *timeline) merged() string {
+	if t.every < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" The run has more intervals than a chart has points: in all charts over time and their tables a point is %d intervals merged; intervals.csv has each.", t.every)
+}
+
+func onTheRight(l momentLine) momentLine {
+	l.Right, l.Dash = true, true
+	return l
 }
 
 func e2eOf(m *moment) distribution     { return m.e2e }
@@ -128,12 +207,6 @@ func gaugeLine(label, color, unit string, times float64, name string) momentLine
 	}}
 }
 
-func missingLine() momentLine {
-	l := gaugeLine("missing so far", "c3", "count", 1, results.GaugeMissingSoFar)
-	l.Right = true
-	return l
-}
-
 func timeChart(t *timeline, id, title string, log bool, lines ...momentLine) chart {
 	c := chart{ID: id, Title: title, X: "time", Log: log, Header: []string{"time", "phase"}}
 	for i := range t.moments {
@@ -155,7 +228,7 @@ func timeChart(t *timeline, id, title string, log bool, lines ...momentLine) cha
 		c.Header = append(c.Header, l.Label)
 	}
 	for i := range t.moments {
-		row := []string{fmt.Sprintf("%.1f s", c.XS[i]), clean(t.moments[i].phase)}
+		row := []string{timeText(c.XS[i]), clean(t.moments[i].phase)}
 		for _, l := range c.Lines {
 			row = append(row, cellText(l.Values[i], l.Unit))
 		}
@@ -179,6 +252,9 @@ func hideNonPositive(c *chart) {
 		c.Lines[i].Values = values
 	}
 }
+
+// timeText writes a time since the start.
+func timeText(seconds float64) string { return fmt.Sprintf("%.1f s", seconds) }
 
 // sinceStart is in seconds, to the millisecond.
 func sinceStart(t *timeline, at int64) float64 {

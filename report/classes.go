@@ -18,7 +18,7 @@ func listClasses(c results.Classes) []Class {
 		{"delivered", c.Delivered, "arrived; its first arrival counts", false},
 		{"lost", c.Lost, "in the topic, later ones of its stream seen, never delivered", true},
 		{"unseen", c.Unseen, "not delivered when the drain deadline passed, nothing later seen", true},
-		{"shed", c.Shed, "dropped under the target's declared policy, and reported by it", true},
+		{"shed", c.Shed, "dropped or conflated as the target declares, and no more than it reported", true},
 		{"undetermined", c.Undetermined, "its send was never settled, so nobody knows whether it was to arrive", true},
 		{"duplicate", c.Duplicate, "arrivals after the first", false},
 		{"reordered", c.Reordered, "arrived below the highest sequence seen in its stream (RFC 4737)", false},

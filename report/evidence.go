@@ -8,14 +8,15 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-// evidence is what a run's intervals say, merged: series and counters by label, and the mean of gauges over the measure
-// phases. Its memory does not grow with the run's length.
+// evidence is what a run's intervals say, merged: series and counters by label, and gauges by measure phase. Its memory
+// does not grow with the run's length.
 type evidence struct {
 	series    results.SeriesSet
 	counts    map[countKey]int64
-	gauges    map[string]*weightedMean
+	gauges    map[gaugeKey]*gaugeStat
 	measure   map[string]bool
 	measured  map[string]time.Duration // by measure phase, what of it the intervals cover
+	inPhase   map[string]int           // intervals, by measure phase
 	intervals int
 	startAt   int64 // Unix ns of the first interval; 0 before it
 	endAt     int64 // of the last
@@ -26,14 +27,15 @@ type countKey struct {
 	results.Label
 }
 
-type weightedMean struct{ sum, weight float64 }
+type gaugeKey struct{ name, phase string }
 
 func newEvidence(p *scenarios.Plan) *evidence {
 	return &evidence{
 		counts:   map[countKey]int64{},
-		gauges:   map[string]*weightedMean{},
+		gauges:   map[gaugeKey]*gaugeStat{},
 		measure:  measureScope(p, nil).phases,
 		measured: map[string]time.Duration{},
+		inPhase:  map[string]int{},
 	}
 }
 
@@ -61,25 +63,42 @@ func (e *evidence) add(in *results.Interval) error {
 func (e *evidence) addMeasured(in *results.Interval) {
 	length := max(time.Duration(in.EndAt-in.StartAt), 0)
 	e.measured[in.Phase] += length
+	e.inPhase[in.Phase]++
 	for name, value := range in.Gauges {
-		mean := e.gauges[name]
-		if mean == nil {
-			mean = &weightedMean{}
-			e.gauges[name] = mean
+		key := gaugeKey{name, in.Phase}
+		if e.gauges[key] == nil {
+			e.gauges[key] = &gaugeStat{}
 		}
-		mean.sum += value * length.Seconds()
-		mean.weight += length.Seconds()
+		e.gauges[key].add(value, length)
 	}
 }
 
-// gauge is a gauge's mean over the measure phases, weighted by time; nil where it was never given.
-func (e *evidence) gauge(name string) *float64 {
-	mean := e.gauges[name]
-	if mean == nil || mean.weight == 0 {
+// gauge merges a gauge over the scope's phases; it has no interval where it was never given.
+func (e *evidence) gauge(name string, within scope) (g gaugeStat) {
+	for _, phase := range sortedKeys(within.phases) { // in one order, since floating-point sums depend on it
+		if stat := e.gauges[gaugeKey{name, phase}]; stat != nil {
+			g.merge(*stat)
+		}
+	}
+	return g
+}
+
+// gaugeMean is a gauge's mean within the scope, weighted by time; nil where it was never given.
+func (e *evidence) gaugeMean(name string, within scope) *float64 {
+	g := e.gauge(name, within)
+	if g.intervals == 0 {
 		return nil
 	}
-	v := mean.sum / mean.weight
+	v := g.mean()
 	return &v
+}
+
+// measuredIntervals counts the intervals of the scope's phases.
+func (e *evidence) measuredIntervals(within scope) (n int) {
+	for phase := range within.phases {
+		n += e.inPhase[phase]
+	}
+	return n
 }
 
 // count sums the counter of that name over the labels that match; nil takes all.

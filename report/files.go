@@ -17,15 +17,25 @@ const (
 	MarkdownName = "report.md"
 	HTMLName     = "report.html"
 	HLogName     = "intervals.hlog"
+	HGRMName     = "e2e.hgrm"
+	CSVName      = "intervals.csv"
+	JUnitName    = "junit.xml"
 )
 
 // WriteFiles writes the report into the run's directory, each file in whole or not at all: whoever reads while it is
 // written again sees the old one or the new. All are tried; the error joins those that failed.
 func WriteFiles(r *results.Run, s *Summary) error {
+	t, err := readTimeline(r)
+	if err != nil {
+		return fmt.Errorf("write the report of %s: %w", r.Dir, err)
+	}
 	return errors.Join(
 		writeFile(r.Dir, SummaryName, func(w io.Writer) error { return JSON(w, s) }),
 		writeFile(r.Dir, MarkdownName, func(w io.Writer) error { return Markdown(w, s) }),
-		writeFile(r.Dir, HTMLName, func(w io.Writer) error { return HTML(w, r, s) }),
+		writeFile(r.Dir, HTMLName, func(w io.Writer) error { return writeHTML(w, r, s, t) }),
+		writeFile(r.Dir, JUnitName, func(w io.Writer) error { return JUnit(w, s) }),
+		writeFile(r.Dir, CSVName, func(w io.Writer) error { return IntervalsCSV(w, r) }),
+		writeFile(r.Dir, HGRMName, t.hgrm),
 		writeFile(r.Dir, HLogName, func(w io.Writer) error { return results.WriteHLog(w, r) }),
 	)
 }

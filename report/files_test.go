@@ -32,7 +32,7 @@ func TestWriteFiles(t *testing.T) {
 	for _, e := range entries {
 		got = append(got, e.Name())
 	}
-	if want := []string{"intervals.hlog", "report.html", "report.md", "run.log", "summary.json"}; !slices.Equal(got, want) {
+	if want := []string{"e2e.hgrm", "intervals.csv", "intervals.hlog", "junit.xml", "report.html", "report.md", "run.log", "summary.json"}; !slices.Equal(got, want) {
 		t.Errorf("the directory has %q; want %q", got, want)
 	}
 	written, err := os.ReadFile(filepath.Join(r.Dir, SummaryName))
@@ -54,7 +54,7 @@ func TestWriteFilesAgainIsTheSame(t *testing.T) {
 		if err := WriteFiles(r, s); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{SummaryName, MarkdownName, HTMLName, HLogName} {
+		for _, name := range []string{SummaryName, MarkdownName, HTMLName, HLogName, HGRMName, CSVName, JUnitName} {
 			b, err := os.ReadFile(filepath.Join(r.Dir, name))
 			if err != nil {
 				t.Fatal(err)

@@ -170,9 +170,87 @@ func TestMarkdownIsSafeFromHostileNames(t *testing.T) {
 	if err := Markdown(&out, hostile().summarise(t)); err != nil {
 		t.Fatal(err)
 	}
-	for _, forbidden := range []string{"<", "@everyone", "[x](", "://"} {
-		if strings.Contains(out.String(), forbidden) {
+	text := out.String()
+	for _, own := range []string{"<details>", "</details>", "<summary>", "</summary>"} {
+		text = strings.ReplaceAll(text, own, "")
+	}
+	for _, forbidden := range []string{"<", "@everyone", "[x](", "://", "\x1b", "\u202e"} {
+		if strings.Contains(text, forbidden) {
 			t.Errorf("the text has %q unescaped", forbidden)
+		}
+	}
+}
+
+// A table's row stays one row, whatever its cells hold, and a code span or a table is not opened by a name.
+func TestMarkdownTablesKeepTheirColumns(t *testing.T) {
+	f := broken()
+	f.plan.Thresholds[0].Text = "a | b `c` \\| d\n| e |"
+	var out bytes.Buffer
+	if err := Markdown(&out, f.summarise(t)); err != nil {
+		t.Fatal(err)
+	}
+	columns := 0
+	for line := range strings.Lines(out.String()) {
+		if !strings.HasPrefix(line, "|") {
+			columns = 0
+			continue
+		}
+		n := strings.Count(line, "|") - strings.Count(line, `\|`)
+		if columns != 0 && n != columns {
+			t.Errorf("%d bars where the table has %d: %s", n, columns, line)
+		}
+		columns = n
+	}
+}
+
+// GitHub refuses a comment of more than 65,536 characters: details go first, the verdict never.
+func TestMarkdownFitsAComment(t *testing.T) {
+	evil := strings.Repeat("@://&<>|`", 2000)
+	f := broken()
+	f.plan.Name, f.end.Reason, f.end.Error = evil, evil, evil
+	for range 500 {
+		one := f.plan.Thresholds[1]
+		one.Text = evil
+		f.plan.Thresholds = append(f.plan.Thresholds, one)
+		f.audit.Reference = append(f.audit.Reference, results.TopicAudit{Topic: evil, Producer: evil, AckedGone: 1})
+		f.events = append(f.events, results.Event{AtNS: startedAt, Kind: results.EventWarning, Text: evil + string(rune('a'+len(f.events)%26))})
+	}
+	var out bytes.Buffer
+	if err := Markdown(&out, f.summarise(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := runes(out.String()); n > 65536 {
+		t.Errorf("%d characters; GitHub takes 65,536", n)
+	}
+	if head := strings.SplitN(out.String(), "\n", 2)[0]; !strings.HasSuffix(head, ": broken") || !strings.Contains(out.String(), "left out") {
+		t.Errorf("begins with %.80q and says nothing of what is left out", head)
+	}
+	if a, b := strings.Count(out.String(), "<details>"), strings.Count(out.String(), "</details>"); a != b {
+		t.Errorf("%d details are opened and %d closed", a, b)
+	}
+}
+
+// Nothing in a run is long or strange enough to break the table's hundred columns.
+func TestTerminalFitsWithHostileNames(t *testing.T) {
+	f := hostile()
+	long := strings.Repeat("ÄöÜ-long-", 60)
+	f.plan.Thresholds[1].Text, f.end.Reason, f.end.Error = long, long, long
+	f.plan.Clients[0].Name = long
+	f.env.Gateway, f.env.Kafka = long, long
+	f.events = append(f.events, results.Event{AtNS: startedAt, Kind: results.EventWarning, Text: long + "\x1b[31m\u202e\r\n" + long})
+	for _, color := range []bool{false, true} {
+		var out bytes.Buffer
+		if err := Terminal(&out, f.summarise(t), TerminalOptions{Color: color}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			for _, own := range []string{good, bad, unsure, dim, neutral} {
+				line = strings.ReplaceAll(line, own, "")
+			}
+			if runes(line) > 100 || strings.ContainsAny(line, "\x1b\u202e\r") {
+				t.Errorf("color %v: %d columns: %q", color, runes(line), line)
+			}
 		}
 	}
 }

@@ -29,6 +29,7 @@ type healthInput struct {
 	sendLag  results.Series
 	e2e      results.Series // over what arrived
 	receive  results.Series
+	slow     int64 // deliveries to clients that read slowly on purpose, which are not in e2e
 	// negative names the stages with latencies below zero that cannot be, and counts them.
 	negative  map[results.Stage]int64
 	classes   results.Classes // of the measure phases
@@ -86,7 +87,7 @@ func healthFigures(in healthInput) HealthFigures {
 		GeneratorCPU:    in.cpu,
 		Record:          in.record,
 	}
-	if n := in.e2e.Count(); n > 0 {
+	if n := in.e2e.Count() + in.slow; n > 0 {
 		f.CoalescedShare = float64(in.coalesced) / float64(n)
 	}
 	return f
@@ -140,9 +141,9 @@ func (v *healthVerdict) judgeAudit(in healthInput) {
 	v.doubtfulIf(in.classes.Undetermined > 0, "undetermined",
 		"%s undetermined: their sends were never settled, so they count neither as arrived nor as lost, and no percentile includes them",
 		pluralIs(in.classes.Undetermined, "delivery"))
-	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count(), "latency_count",
+	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count()+in.slow, "latency_count",
 		"the audit has %s, the latency figures hold %s: not all that arrived was timed, or not in a measure phase",
-		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()))
+		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()+in.slow))
 }
 
 // judgeClock: all stamps are of one clock that must run evenly.

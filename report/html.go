@@ -27,6 +27,11 @@ func HTML(w io.Writer, r *results.Run, s *Summary) error {
 	if err != nil {
 		return fmt.Errorf("write html: %w", err)
 	}
+	return writeHTML(w, r, s, t)
+}
+
+// writeHTML is HTML with the timeline read already.
+func writeHTML(w io.Writer, r *results.Run, s *Summary, t *timeline) error {
 	p, err := newPage(r, s, t)
 	if err != nil {
 		return fmt.Errorf("write html: %w", err)

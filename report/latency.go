@@ -22,7 +22,7 @@ type Latency struct {
 	Negative int64 `json:"negative"`
 	Overflow int64 `json:"overflow"`
 	// ExpectedCount is the number of deliveries that were to happen, of which Count did. It is nil where nobody knows (the
-	// audit was not closed) and for every stage but e2e.
+	// audit was not closed) and for every stage but e2e and e2e_slow.
 	ExpectedCount *int64 `json:"expected_count,omitempty"`
 }
 
@@ -95,12 +95,12 @@ func expectedOf(s results.Series, population int64) ExpectedQuantiles {
 
 // withExpected is a part's end-to-end latency over what arrived, and over what was expected. The latter is empty where
 // no audit says how much that was.
-func withExpected(s results.Series, classes results.Classes, audited bool) (Latency, ExpectedQuantiles) {
+func (w populations) withExpected(s results.Series, stage results.Stage, within scope, audit *results.Audit) (Latency, ExpectedQuantiles) {
 	l := latencyOf(s)
-	if !audited {
+	if audit == nil {
 		return l, ExpectedQuantiles{}
 	}
-	expected := population(classes)
+	expected, _ := w.deliveries(stage, within, audit)
 	l.ExpectedCount = &expected
 	return l, expectedOf(s, expected)
 }
@@ -108,24 +108,25 @@ func withExpected(s results.Series, classes results.Classes, audited bool) (Late
 // missing reports whether fewer arrived than were expected, so that the two distributions differ.
 func (l Latency) missing() bool { return l.ExpectedCount != nil && *l.ExpectedCount != l.Count }
 
-// population is how many deliveries latency is judged over: those that were to happen. Nobody can say of an
-// undetermined one whether it was; it is left out, and makes the run doubtful.
-func population(c results.Classes) int64 { return c.Expected - c.Undetermined }
-
 // LatencySet holds the latency of each stage.
 type LatencySet struct {
 	E2E            Latency           `json:"e2e"` // corrected for coordinated omission, over what arrived
 	E2EExpected    ExpectedQuantiles `json:"e2e_expected"`
 	E2EUncorrected Latency           `json:"e2e_uncorrected"`
-	Kafka          Latency           `json:"kafka"`
-	Gateway        Latency           `json:"gateway"`
-	Ack            Latency           `json:"ack"`
-	SendLag        Latency           `json:"send_lag"`
-	ReceiveLag     Latency           `json:"receive_lag"`
-	GatewayIn      Latency           `json:"gateway_in"`
-	GatewayOut     Latency           `json:"gateway_out"`
-	Spread         Latency           `json:"spread"`
-	Connect        Latency           `json:"connect"` // of the whole run
+	// E2ESlow is that of the groups that read slowly on purpose, which are no part of E2E.
+	E2ESlow         Latency           `json:"e2e_slow"`
+	E2ESlowExpected ExpectedQuantiles `json:"e2e_slow_expected"`
+	// RoundTrip is that of what a client published itself, over what arrived; it is part of E2E too.
+	RoundTrip  Latency `json:"round_trip"`
+	Kafka      Latency `json:"kafka"`
+	Gateway    Latency `json:"gateway"`
+	Ack        Latency `json:"ack"`
+	SendLag    Latency `json:"send_lag"`
+	ReceiveLag Latency `json:"receive_lag"`
+	GatewayIn  Latency `json:"gateway_in"`
+	GatewayOut Latency `json:"gateway_out"`
+	Spread     Latency `json:"spread"`
+	Connect    Latency `json:"connect"` // of the whole run
 }
 
 // StageLatency is one line of a table of stages.
@@ -135,13 +136,21 @@ type StageLatency struct {
 	Latency Latency
 }
 
+// recorded reports whether the stage has a value, or is one of which values are missing.
+func (st StageLatency) recorded() bool { return st.Latency.Count > 0 || st.Latency.missing() }
+
+// shown reports whether a table of stages has it: end to end always.
+func (st StageLatency) shown() bool { return st.recorded() || st.Stage == results.StageE2E }
+
 // Stages lists the stages in the order in which a message passes them, end to end first.
 func (l *LatencySet) Stages() []StageLatency {
 	return []StageLatency{
 		{results.StageE2E, "due to read by the client", l.E2E},
 		{results.StageE2EUncorrected, "sent to read by the client", l.E2EUncorrected},
+		{results.StageE2ESlow, "due to read by clients that read slowly on purpose; not in e2e", l.E2ESlow},
+		{results.StageRoundTrip, "due to read by the client that published it; in e2e too", l.RoundTrip},
 		{results.StageSendLag, "due to sent: the generator's own delay", l.SendLag},
-		{results.StageAck, "sent to acknowledged by Kafka", l.Ack},
+		{results.StageAck, "sent to acknowledged: by Kafka, or by the gateway for what clients publish", l.Ack},
 		{results.StageKafka, "sent to read by the observer beside the clients", l.Kafka},
 		{results.StageGateway, "read by the observer to read by the client", l.Gateway},
 		{results.StageGatewayIn, "sent to received by the gateway, as it says", l.GatewayIn},
@@ -156,11 +165,20 @@ func (l *LatencySet) Stages() []StageLatency {
 func (l *LatencySet) set(stage results.Stage, figures Latency) {
 	into := map[results.Stage]*Latency{
 		results.StageE2E: &l.E2E, results.StageE2EUncorrected: &l.E2EUncorrected, results.StageSendLag: &l.SendLag,
+		results.StageE2ESlow: &l.E2ESlow, results.StageRoundTrip: &l.RoundTrip,
 		results.StageAck: &l.Ack, results.StageKafka: &l.Kafka, results.StageGateway: &l.Gateway,
 		results.StageGatewayIn: &l.GatewayIn, results.StageGatewayOut: &l.GatewayOut,
 		results.StageReceiveLag: &l.ReceiveLag, results.StageSpread: &l.Spread, results.StageConnect: &l.Connect,
 	}
 	*into[stage] = figures
+}
+
+// expected returns the stage's quantiles over expected deliveries, which e2e and e2e_slow have.
+func (l *LatencySet) expected(stage results.Stage) ExpectedQuantiles {
+	if stage == results.StageE2ESlow {
+		return l.E2ESlowExpected
+	}
+	return l.E2EExpected
 }
 
 // supports reports whether n values are enough for the quantile q to be printed: ten of them are to lie above it.

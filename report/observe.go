@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/scenarios"
@@ -34,6 +36,9 @@ func noData(format string, args ...any) observation {
 func (j *Judge) observe(t scenarios.Threshold, audit *results.Audit, status results.Status) observation {
 	subject, stat := t.Subject()
 	within := measureScope(j.plan, t.Filters)
+	if gauge, ok := resourceGauge(subject); ok {
+		return j.observeResource(gauge, stat, within)
+	}
 	switch subject {
 	case "audit":
 		return observeAudit(stat, within, audit)
@@ -43,23 +48,24 @@ func (j *Judge) observe(t scenarios.Threshold, audit *results.Audit, status resu
 		return observeClients(audit)
 	case "throughput":
 		return j.observeRate(stat, within, status)
-	case string(results.StageE2E):
-		return j.observeE2E(t, stat, within, audit)
+	case string(results.StageE2E), string(results.StageE2ESlow):
+		return j.observeE2E(t, results.Stage(subject), stat, within, audit)
 	}
 	return j.observeLatency(t, results.Stage(subject), stat, within)
 }
 
-// observeE2E finds a latency over expected deliveries: those that did not arrive exceed every limit.
-func (j *Judge) observeE2E(t scenarios.Threshold, stat string, within scope, audit *results.Audit) observation {
-	s := j.evidence.latency(results.StageE2E, within)
-	classes, ok := within.classes(audit)
+// observeE2E finds a latency over expected deliveries: those that did not arrive exceed every limit. Groups that read
+// slowly on purpose are e2e_slow's, all others e2e's.
+func (j *Judge) observeE2E(t scenarios.Threshold, stage results.Stage, stat string, within scope, audit *results.Audit) observation {
+	s := j.evidence.latency(stage, within)
+	expected, ok := populationsOf(j.plan).deliveries(stage, within, audit)
 	switch {
 	case audit == nil:
 		return noData("the run has no audit, so nobody knows how many deliveries were expected")
-	case !ok || classes.Expected == 0:
+	case !ok || expected == 0 && s.Count() == 0:
 		return noData("no delivery was expected")
 	}
-	return latencyObservation(t, stat, s, population(classes))
+	return latencyObservation(t, stat, s, expected)
 }
 
 // observeLatency finds a latency over what was recorded.
@@ -68,7 +74,19 @@ func (j *Judge) observeLatency(t scenarios.Threshold, stage results.Stage, stat 
 	if s.Count() == 0 {
 		return noData("nothing was recorded of %s", stage)
 	}
-	return latencyObservation(t, stat, s, s.Count())
+	o := latencyObservation(t, stat, s, s.Count())
+	if stage == results.StageRoundTrip {
+		o.note = joinNotes(roundTripNote, o.note)
+	}
+	return o
+}
+
+// roundTripNote says what a figure of round_trip leaves out: what a client is to receive of its own messages is not
+// counted apart from what it is to receive of all.
+const roundTripNote = "over what arrived: which of its own messages a client missed is not counted apart"
+
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), "; ")
 }
 
 // latencyObservation reads a statistic off a series that holds those of total values that arrived.

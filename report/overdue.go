@@ -13,6 +13,7 @@ import (
 type overdue struct {
 	threshold scenarios.Threshold
 	within    scope
+	unsteady  map[string]bool // senders whose expectation is no measure of what is to arrive
 	limit     time.Duration
 	slack     time.Duration // since the meters of one interval are read one after the other
 	fanOut    int64         // largest
@@ -28,15 +29,16 @@ type overdue struct {
 
 type expectation struct{ endAt, deliveries int64 }
 
-// newOverdue returns nil where the threshold has no use for it: expectations are not split by client group.
+// newOverdue returns nil where the threshold has no use for it: expectations are not split by client group. Of an
+// unsteady sender only what arrived late counts.
 func newOverdue(p *scenarios.Plan, t scenarios.Threshold) *overdue {
 	subject, _ := t.Subject()
 	if subject != string(results.StageE2E) || t.Filters["group"] != "" {
 		return nil
 	}
-	o := &overdue{threshold: t, within: measureScope(p, t.Filters), limit: time.Duration(clampNS(t.Value)), slack: p.IntervalNS}
-	for _, producer := range p.Producers {
-		o.fanOut = max(o.fanOut, o.within.largestFanOut(p, producer))
+	o := &overdue{threshold: t, within: measureScope(p, t.Filters), unsteady: unsteady(p), limit: time.Duration(clampNS(t.Value)), slack: p.IntervalNS}
+	for _, sender := range p.Senders() {
+		o.fanOut = max(o.fanOut, o.within.largestFanOut(p, sender.Producer))
 	}
 	return o
 }
@@ -55,9 +57,12 @@ func (o *overdue) add(in *results.Interval) {
 		o.waiting = append(o.waiting, expectation{in.EndAt, deliveries})
 	}
 	for _, s := range in.Series {
-		if s.Stage == results.StageE2E && o.within.has(s.Label) {
+		if s.Stage != results.StageE2E || !o.within.has(s.Label) {
+			continue
+		}
+		o.above += aboveLimit(o.threshold, s)
+		if !o.unsteady[s.Producer] {
 			o.arrived += s.Count()
-			o.above += aboveLimit(o.threshold, s)
 		}
 	}
 	o.floor = max(o.floor, o.above+max(0, o.expected-(o.sent-o.acked)*o.fanOut-o.arrived))
@@ -66,7 +71,7 @@ func (o *overdue) add(in *results.Interval) {
 // addCounters returns the deliveries that the interval's messages are to cause.
 func (o *overdue) addCounters(in *results.Interval) (deliveries int64) {
 	for _, c := range in.Counters {
-		if !o.within.has(c.Label) {
+		if !o.within.has(c.Label) || o.unsteady[c.Producer] {
 			continue
 		}
 		switch c.Name {

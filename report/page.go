@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,41 +14,50 @@ import (
 
 // page is the content of the HTML report: texts ready to be shown, unescaped, and the data of the charts.
 type page struct {
-	Bundle     bundle
-	Title      string
-	Verdict    string // the word shown
-	Class      string // of the verdict: passed, failed, broken, invalid, none
-	Reason     string
-	More       []string
-	Facts      []string
-	Figures    []figure
-	Findings   []findingRow
-	Stages     []stageRow
-	Note       string // about percentiles that are not shown
-	Parts      []partTable
-	Curve      chart
-	Charts     []chart // over time: latency, deliveries, clients
-	Generator  []chart // over time: the generator's own
-	Identity   string
-	Classes    []classRow
-	Audited    bool
-	Reference  [][]string
-	Within     string
-	Worst      [][]string
-	Health     healthBlock
-	Warnings   []string
-	Events     []eventRow
-	MoreEvents string
-	Counters   [][]string
-	Plan       string
-	Machine    [][]string
-	Data       pageData
+	Bundle      bundle
+	Title       string
+	Verdict     string // the word shown
+	Class       string // of the verdict: passed, failed, broken, invalid, none
+	Reason      string
+	Meaning     string // of a verdict that says nothing about the pipeline
+	More        []string
+	Facts       []string
+	Figures     []figure
+	Notable     []eventRow // what happened, the most telling first to be read
+	MoreEvents  string
+	Lead        []chart // over time: the end-to-end latency
+	Findings    []findingRow
+	Stages      []stageRow
+	Note        string // about percentiles that are not shown
+	Parts       []partTable
+	Curve       chart
+	Heat        *heatmap
+	Charts      []chart // over time: deliveries, what is missing, clients
+	Resources   []chart // over time: CPU and memory
+	Used        [][]string
+	PerDelivery string
+	Generator   []chart // over time: the generator's own
+	Identity    string
+	Classes     []classRow
+	Audited     bool
+	Reference   [][]string
+	Within      string
+	Worst       [][]string
+	Health      healthBlock
+	Warnings    []string
+	Events      []eventRow
+	Counters    [][]string
+	Plan        string
+	Machine     [][]string
+	Data        pageData
 }
 
 // pageData is what the page's script reads.
 type pageData struct {
 	Charts []chart     `json:"charts"`
+	Heat   *heatmap    `json:"heat"`
 	Phases []phaseData `json:"phases"`
+	Late   []lateData  `json:"late"`
 	Events []eventData `json:"events"`
 }
 
@@ -58,14 +68,29 @@ type phaseData struct {
 	Measured bool    `json:"measured"`
 }
 
+// lateData is a stretch to be shaded.
+type lateData struct {
+	From float64 `json:"from"`
+	To   float64 `json:"to"`
+	Text string  `json:"text"`
+}
+
 type eventData struct {
 	At     float64 `json:"at"`
 	Number int     `json:"number"`
+	Bad    bool    `json:"bad,omitempty"`
 }
 
 type figure struct{ Name, Value, Beside string }
 
-type findingRow struct{ Text, Result, Class, Observed, Note string }
+type findingRow struct {
+	Text, Result, Class, Observed, Note string
+	Far                                 string // how far from the limit
+	Bar                                 *bar
+}
+
+// bar draws an observed value against its limit: both from 0 to 100.
+type bar struct{ Value, Limit int }
 
 type stageRow struct {
 	Name, Meaning, Count string
@@ -97,7 +122,10 @@ type healthBlock struct {
 	Rows    [][]string
 }
 
-type eventRow struct{ Number, At, Kind, Phase, Text, Count string }
+type eventRow struct {
+	Number, At, Kind, Phase, Text, Count string
+	Class                                string // bad, or nothing
+}
 
 func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 	b, err := newBundle()
@@ -109,20 +137,23 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		return nil, err
 	}
 	p := &page{
-		Bundle:   b,
-		Title:    clean(s.Run.Scenario),
-		Verdict:  verdictWord(s.Verdict),
-		Class:    string(s.Verdict),
-		Facts:    cleanEach(append(runLine(s)[1:], systemLine(s)...)),
-		Figures:  headline(s),
-		Parts:    partTables(s),
-		Audited:  s.Audit.Available,
-		Warnings: remarkTexts(s.Warnings),
-		Counters: counterRows(s),
-		Plan:     plan,
-		Machine:  machineRows(s),
-		Health:   healthBlock{State: string(s.Health.State), Rows: healthRows(s)},
+		Bundle:      b,
+		Title:       clean(s.Run.Scenario),
+		Verdict:     verdictWord(s.Verdict),
+		Class:       string(s.Verdict),
+		Facts:       cleanEach(append(runLine(s)[1:], systemLine(s)...)),
+		Figures:     headline(s),
+		Parts:       partTables(s),
+		Used:        resourceRows(s.Resources),
+		PerDelivery: perDelivery(s.Resources),
+		Audited:     s.Audit.Available,
+		Warnings:    remarkTexts(s.Warnings),
+		Counters:    counterRows(s),
+		Plan:        plan,
+		Machine:     machineRows(s),
+		Health:      healthBlock{State: string(s.Health.State), Rows: healthRows(s)},
 	}
+	p.Meaning = verdictMeaning(s)
 	if len(s.Reasons) > 0 {
 		p.Reason = sentence(s.Reasons[0])
 		for _, more := range s.Reasons[1:] {
@@ -130,11 +161,25 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		}
 	}
 	for _, reason := range s.Health.Reasons {
+		if slices.Contains(s.Reasons, reason.Text) {
+			continue // is said on top
+		}
 		p.Health.Reasons = append(p.Health.Reasons, HealthReason{Remark{reason.Code, sentence(reason.Text)}, reason.State})
 	}
 	p.fillTables(s)
 	p.fillCharts(r, s, t)
 	return p, nil
+}
+
+// verdictMeaning says what the reader is to make of a run that has no word about the pipeline.
+func verdictMeaning(s *Summary) string {
+	switch s.Verdict {
+	case VerdictInvalid:
+		return "This run says nothing about the pipeline: its figures are partly those of the generator or the clock."
+	case VerdictNone:
+		return "The run did not come far enough for a verdict; the figures are of what there is."
+	}
+	return ""
 }
 
 func indented(v any) (string, error) {
@@ -183,11 +228,12 @@ func headline(s *Summary) []figure {
 func (p *page) fillTables(s *Summary) {
 	for _, f := range s.Thresholds {
 		row := findingRow{Text: clean(f.Text), Result: string(f.Result), Class: strings.ReplaceAll(string(f.Result), " ", "-"), Observed: clean(f.Reason), Note: f.Note}
+		row.Far, row.Bar = farFrom(f)
 		p.Findings = append(p.Findings, row)
 	}
 	for _, st := range s.Latency.Stages() {
 		l := st.Latency
-		if l.Count == 0 && st.Stage != results.StageE2E {
+		if !st.shown() {
 			continue
 		}
 		cells := latencyCells(l)
@@ -196,7 +242,7 @@ func (p *page) fillTables(s *Summary) {
 		}
 		p.Stages = append(p.Stages, stageRow{string(st.Stage), st.Meaning, formatCount(l.Count), append(cells, meanText(l)), besideLatency(st), false})
 		if l.missing() {
-			over := expectedCells(s.Latency.E2EExpected, *l.ExpectedCount)
+			over := expectedCells(s.Latency.expected(st.Stage), *l.ExpectedCount)
 			p.Stages = append(p.Stages, stageRow{"over expected", "what did not arrive exceeds every limit", formatCount(*l.ExpectedCount), append(over, unsupportedMark), "", true})
 		}
 	}
@@ -262,65 +308,35 @@ func partTables(s *Summary) []partTable {
 	return tables
 }
 
-// drawnEvents bounds how many events are marked in the charts, listedEvents how many are listed.
-const (
-	drawnEvents  = 60
-	listedEvents = 500
-)
-
 func (p *page) fillCharts(r *results.Run, s *Summary, t *timeline) {
 	expected := int64(0)
 	if n := s.Latency.E2E.ExpectedCount; n != nil {
 		expected = *n
 	}
-	p.Curve = percentileCurve(t, expected)
-	p.Data = pageData{Charts: []chart{}, Phases: []phaseData{}, Events: []eventData{}}
-	add := func(c chart) bool {
-		if c.empty() {
-			return false
+	p.Data = pageData{Charts: []chart{}, Phases: []phaseData{}, Late: []lateData{}, Events: []eventData{}}
+	keep := func(charts []chart) (kept []chart) {
+		for _, c := range charts {
+			if !c.empty() {
+				p.Data.Charts = append(p.Data.Charts, c.drawn())
+				kept = append(kept, c)
+			}
 		}
-		p.Data.Charts = append(p.Data.Charts, c)
-		return true
+		return kept
 	}
-	add(p.Curve)
-	for i, c := range timeCharts(t) {
-		switch {
-		case !add(c):
-		case i < 3:
-			p.Charts = append(p.Charts, c)
-		default:
-			p.Generator = append(p.Generator, c)
-		}
+	byTime := timeCharts(t, latencyLimits(r.Plan))
+	p.Lead = keep(byTime.lead)
+	if curve := keep([]chart{percentileCurve(t, expected)}); curve != nil {
+		p.Curve = curve[0]
 	}
+	p.Charts, p.Resources, p.Generator = keep(byTime.load), keep(byTime.resources), keep(byTime.generator)
+	p.Heat = latencyHeatmap(t)
+	p.Data.Heat = p.Heat
 	p.fillEvents(r.Events, t)
 	if len(t.moments) == 0 {
 		return
 	}
 	for _, span := range t.phases {
 		p.Data.Phases = append(p.Data.Phases, phaseData{clean(span.name), sinceStart(t, span.startAt), sinceStart(t, span.endAt), span.measured})
-	}
-}
-
-// fillEvents lists the events, and marks in the charts those that are not the phases, which are shaded.
-func (p *page) fillEvents(events []results.Event, t *timeline) {
-	for i, e := range events {
-		if i == listedEvents {
-			p.MoreEvents = fmt.Sprintf("%s more are in the run's log.", formatCount(int64(len(events)-i)))
-			break
-		}
-		row := eventRow{Kind: string(e.Kind), Phase: clean(e.Phase), Text: clean(e.Text)}
-		if e.Count > 1 {
-			row.Count = formatCount(e.Count) + "×"
-		}
-		if len(t.moments) > 0 {
-			at := sinceStart(t, e.AtNS)
-			row.At = fmt.Sprintf("%.1f s", at)
-			if n := len(p.Data.Events) + 1; e.Kind != results.EventPhase && n <= drawnEvents {
-				p.Data.Events = append(p.Data.Events, eventData{at, n})
-				row.Number = strconv.Itoa(n)
-			}
-		}
-		p.Events = append(p.Events, row)
 	}
 }
 

@@ -60,40 +60,49 @@ func (s scope) duration(p *scenarios.Plan) time.Duration {
 	return d
 }
 
-// plannedMessages is at least as many messages as the plan can send within the scope, group aside.
-func (s scope) plannedMessages(p *scenarios.Plan) int64 {
+// plannedMessages is at least as many messages as the plan can send within the scope, group aside. It is not bounded
+// where a sender is a closed loop.
+func (s scope) plannedMessages(p *scenarios.Plan) (n int64, bounded bool) {
 	return s.planned(p, func(scenarios.Producer) int64 { return 1 })
 }
 
-// plannedDeliveries is at least as many deliveries as the plan can cause within the scope.
-func (s scope) plannedDeliveries(p *scenarios.Plan) int64 {
+// plannedDeliveries is at least as many deliveries as the plan can cause within the scope, likewise.
+func (s scope) plannedDeliveries(p *scenarios.Plan) (n int64, bounded bool) {
 	return s.planned(p, func(producer scenarios.Producer) int64 { return s.largestFanOut(p, producer) })
 }
 
-func (s scope) planned(p *scenarios.Plan, times func(scenarios.Producer) int64) int64 {
+func (s scope) planned(p *scenarios.Plan, times func(scenarios.Producer) int64) (n int64, bounded bool) {
 	sum := 0.0
 	for _, sender := range p.Senders() {
 		if s.producer != "" && s.producer != sender.Name {
 			continue
 		}
+		fanOut := float64(times(sender.Producer))
+		if sender.Think != nil && fanOut > 0 {
+			return 0, false
+		}
 		for _, m := range p.Phases.Measure {
 			if s.phases[m.Name] {
 				mean := p.RateIn(m, sender).Area(m.Duration, m.Duration)
-				sum += largestCount(mean, sender.Arrivals) * float64(times(sender.Producer))
+				sum += largestCount(mean, sender) * fanOut
 			}
 		}
 	}
 	if sum >= math.MaxInt64/4 { // far from overflow in what is computed with it
-		return math.MaxInt64 / 4
+		return math.MaxInt64 / 4, true
 	}
-	return int64(sum)
+	return int64(sum), true
 }
 
-// largestCount bounds the number of arrivals where mean are expected. A Poisson count lies within eight standard
-// deviations of its mean but for once in 10^15.
-func largestCount(mean float64, arrivals scenarios.Arrivals) float64 {
+// largestCount bounds the number of the sender's arrivals where mean are expected. Each of its clients rounds its own
+// share up. A Poisson count lies within eight standard deviations of its mean but for once in 10^15, and the sum of
+// several is one too.
+func largestCount(mean float64, sender scenarios.Sender) float64 {
 	n := math.Ceil(mean) + 1
-	if arrivals == scenarios.ArrivalsPoisson {
+	if sender.Clients > 1 {
+		n += 2 * float64(sender.Clients)
+	}
+	if sender.Arrivals == scenarios.ArrivalsPoisson {
 		n += math.Ceil(8*math.Sqrt(mean)) + 20
 	}
 	return n

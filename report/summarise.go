@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirbench/weir/results"
@@ -32,8 +33,8 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		SchemaVersion: SchemaVersion,
 		Run:           runInfo(r, e, all),
 		Status:        r.Status(),
-		Latency:       latencies(stages, all, r.Audit),
-		Audit:         auditSummary(r.Audit, all),
+		Latency:       latencies(populationsOf(r.Plan), stages, all, r.Audit),
+		Audit:         auditSummary(r.Audit, all, populationsOf(r.Plan)),
 		Thresholds:    judge.Final(r.Audit, r.Status()),
 		Breakdown:     breakdown(r.Plan, e, r.Audit),
 		Clients:       clients(r.Plan, r.Audit),
@@ -44,6 +45,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
+	s.Resources = resources(e, all, s.Rates.Delivered)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
 	s.Warnings = warnings(r, s)
 	s.Verdict, s.Reasons = judgeVerdict(verdictInput{
@@ -51,8 +53,9 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		end:        r.End,
 		health:     s.Health,
 		guarantees: r.Plan.Gateway.Guarantees,
-		classes:    assertable(r.Audit, all, s.Counters),
+		classes:    s.assertable(),
 		audit:      r.Audit,
+		conflated:  s.Audit.Conflated,
 		overflow:   s.Counters[results.CountOverflow],
 		thresholds: s.Thresholds,
 		damage:     r.Damage,
@@ -108,17 +111,19 @@ func mergedStages(e *evidence, all scope) map[results.Stage]results.Series {
 	return stages
 }
 
-func latencies(stages map[results.Stage]results.Series, all scope, audit *results.Audit) LatencySet {
+func latencies(w populations, stages map[results.Stage]results.Series, all scope, audit *results.Audit) LatencySet {
 	var set LatencySet
 	for stage, series := range stages {
 		set.set(stage, latencyOf(series))
 	}
-	classes, _ := all.classes(audit)
-	set.E2E, set.E2EExpected = withExpected(stages[results.StageE2E], classes, audit != nil)
+	set.E2E, set.E2EExpected = w.withExpected(stages[results.StageE2E], results.StageE2E, all, audit)
+	if len(w.slow) > 0 {
+		set.E2ESlow, set.E2ESlowExpected = w.withExpected(stages[results.StageE2ESlow], results.StageE2ESlow, all, audit)
+	}
 	return set
 }
 
-func auditSummary(audit *results.Audit, all scope) AuditSummary {
+func auditSummary(audit *results.Audit, all scope, w populations) AuditSummary {
 	if audit == nil {
 		return AuditSummary{Rows: []results.AuditRow{}, Reference: []results.TopicAudit{}, Defects: []string{}}
 	}
@@ -128,6 +133,7 @@ func auditSummary(audit *results.Audit, all scope) AuditSummary {
 		Available:         true,
 		CorruptionChecked: audit.CorruptionChecked,
 		DeliveryRatio:     share(classes.Delivered, classes.Expected),
+		Conflated:         w.conflatedShed(all, audit),
 		Rows:              orEmpty(audit.Rows),
 		Reference:         orEmpty(audit.Reference),
 		Defects:           orEmpty(defects(audit)),
@@ -151,11 +157,11 @@ func defects(audit *results.Audit) []string {
 
 // assertable is what can be said of deliveries: the audit's account, or where it was not closed what was counted as it
 // arrived.
-func assertable(audit *results.Audit, all scope, counters map[string]int64) results.Classes {
-	if audit != nil {
-		classes, _ := all.classes(audit)
-		return classes
+func (s *Summary) assertable() results.Classes {
+	if s.Audit.Available {
+		return s.Audit.Classes
 	}
+	counters := s.Counters
 	return results.Classes{
 		Expected:  counters[results.CountExpected],
 		Delivered: counters[results.CountDelivered],
@@ -203,12 +209,13 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 		sendLag:   stages[results.StageSendLag],
 		e2e:       stages[results.StageE2E],
 		receive:   stages[results.StageReceiveLag],
+		slow:      stages[results.StageE2ESlow].Count(),
 		negative:  map[results.Stage]int64{},
 		classes:   classes,
 		audited:   r.Audit != nil,
 		defects:   defects(r.Audit),
-		busy:      e.gauge(results.GaugeMachineBusy),
-		cpu:       e.gauge(results.GaugeGeneratorCPU),
+		busy:      e.gaugeMean(results.GaugeMachineBusy, all),
+		cpu:       e.gaugeMean(results.GaugeGeneratorCPU, all),
 		coalesced: e.count(results.CountCoalesced, all.has),
 		damage:    r.Damage,
 	}
@@ -220,24 +227,30 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 	return in
 }
 
+// breakdown splits the measure phases. Groups and senders that share a name are one part.
 func breakdown(p *scenarios.Plan, e *evidence, audit *results.Audit) Breakdown {
-	var b Breakdown
-	part := func(label, name string) Part {
+	w := populationsOf(p)
+	part := func(label, name string, stage results.Stage) Part {
 		within := measureScope(p, map[string]string{label: name})
 		classes, _ := within.classes(audit)
-		l, expected := withExpected(e.latency(results.StageE2E, within), classes, audit != nil)
-		return Part{Name: name, Classes: classes, E2E: l, E2EExpected: expected}
+		l, expected := w.withExpected(e.latency(stage, within), stage, within, audit)
+		return Part{Name: name, Slow: stage == results.StageE2ESlow, Classes: classes, E2E: l, E2EExpected: expected}
 	}
+	b := Breakdown{ByPhase: []Part{}, ByGroup: []Part{}, ByProducer: []Part{}}
 	for _, m := range p.Phases.Measure {
-		b.ByPhase = append(b.ByPhase, part("phase", m.Name))
+		b.ByPhase = append(b.ByPhase, part("phase", m.Name, results.StageE2E))
 	}
 	for _, g := range p.Clients {
-		b.ByGroup = append(b.ByGroup, part("group", g.Name))
+		if !slices.ContainsFunc(b.ByGroup, func(other Part) bool { return other.Name == g.Name }) {
+			b.ByGroup = append(b.ByGroup, part("group", g.Name, w.stage(g.Name)))
+		}
 	}
-	for _, producer := range p.Producers {
-		b.ByProducer = append(b.ByProducer, part("producer", producer.Name))
+	for _, sender := range p.Senders() {
+		if !slices.ContainsFunc(b.ByProducer, func(other Part) bool { return other.Name == sender.Name }) {
+			b.ByProducer = append(b.ByProducer, part("producer", sender.Name, results.StageE2E))
+		}
 	}
-	return Breakdown{orEmpty(b.ByPhase), orEmpty(b.ByGroup), orEmpty(b.ByProducer)}
+	return b
 }
 
 func share(part, whole int64) *float64 {

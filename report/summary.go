@@ -37,6 +37,7 @@ type Summary struct {
 	Latency    LatencySet   `json:"latency"`
 	Audit      AuditSummary `json:"audit"`
 	Rates      Rates        `json:"rates"`
+	Resources  Resources    `json:"resources"`
 	Thresholds []Finding    `json:"thresholds"`
 	Breakdown  Breakdown    `json:"breakdown"`
 	Clients    Clients      `json:"clients"`
@@ -118,10 +119,12 @@ type AuditSummary struct {
 	// CorruptionChecked is false where the wire form hides the values: Corrupt then means "not checked", whatever it is.
 	CorruptionChecked bool `json:"corruption_checked"`
 	// DeliveryRatio is delivered ÷ expected; null where nothing was expected.
-	DeliveryRatio *float64             `json:"delivery_ratio"`
-	Rows          []results.AuditRow   `json:"rows"` // warm-up included
-	Reference     []results.TopicAudit `json:"reference"`
-	Defects       []string             `json:"defects"`
+	DeliveryRatio *float64 `json:"delivery_ratio"`
+	// Conflated is how much of Shed is covered by a declared conflation: it breaks no contract and exceeds no latency.
+	Conflated int64                `json:"conflated"`
+	Rows      []results.AuditRow   `json:"rows"` // warm-up included
+	Reference []results.TopicAudit `json:"reference"`
+	Defects   []string             `json:"defects"`
 }
 
 // Clients is what is said of clients one by one.
@@ -155,6 +158,9 @@ type Breakdown struct {
 // Part is one phase's, group's or producer's share of the run.
 type Part struct {
 	Name string `json:"name"`
+	// Slow is whether the part is a group that reads slowly on purpose: its figures are of e2e_slow, and in no other
+	// part's.
+	Slow bool `json:"slow,omitempty"`
 	results.Classes
 	E2E         Latency           `json:"e2e"`
 	E2EExpected ExpectedQuantiles `json:"e2e_expected"`

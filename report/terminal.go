@@ -34,6 +34,7 @@ func Terminal(w io.Writer, s *Summary, opt TerminalOptions) error {
 	t.latency(s)
 	t.audit(s)
 	t.rates(s)
+	t.resources(s)
 	t.thresholds(s)
 	t.health(s)
 	t.remarks(s)
@@ -131,21 +132,21 @@ const latencyRow = "%-16s %12s %10s %10s %10s %10s %12s"
 
 // latency is the table of stages; a run that ended before anything was measured has none.
 func (t *terminal) latency(s *Summary) {
-	if !slices.ContainsFunc(s.Latency.Stages(), func(st StageLatency) bool { return st.Latency.Count > 0 || st.Latency.missing() }) {
+	if !slices.ContainsFunc(s.Latency.Stages(), StageLatency.recorded) {
 		return
 	}
 	t.out.WriteString(t.paint(dim, fmt.Sprintf(latencyRow, "latency", "count", "p50", "p90", "p99", "p99.9", "max")) + "\n")
 	unsupported := false
 	for _, st := range s.Latency.Stages() {
 		l := st.Latency
-		if l.Count == 0 && st.Stage != results.StageE2E {
+		if !st.shown() {
 			continue
 		}
 		cells := latencyCells(l)
 		unsupported = unsupported || cells[3] == unsupportedMark
 		t.latencyRow(string(st.Stage), l.Count, cells, besideLatency(st))
 		if l.missing() {
-			t.latencyRow("e2e expected", *l.ExpectedCount, expectedCells(s.Latency.E2EExpected, *l.ExpectedCount), "")
+			t.latencyRow(string(st.Stage)+" expected", *l.ExpectedCount, expectedCells(s.Latency.expected(st.Stage), *l.ExpectedCount), "")
 		}
 	}
 	if unsupported {
@@ -256,6 +257,17 @@ func (t *terminal) rates(s *Summary) {
 	}
 	if s.Clients.WithinShare != nil {
 		t.row("clients", clientsLine(s.Clients))
+	}
+}
+
+// resources are the processors and the memory that the parts used on average.
+func (t *terminal) resources(s *Summary) {
+	cpu, memory := resourceLines(s.Resources)
+	if cpu != "" {
+		t.row("cpu", cpu)
+	}
+	if memory != "" {
+		t.row("memory", memory)
 	}
 	t.gap()
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // timelinePoints bounds how many points a chart over time has; longer runs have several intervals to a point.
-const timelinePoints = 400
+const timelinePoints = 300
 
 // moment is one point of the timeline: one interval, or several adjacent ones merged.
 type moment struct {
@@ -15,6 +15,8 @@ type moment struct {
 	phase          string
 	e2e            distribution // of messages of any phase, observed in the moment
 	sendLag        distribution
+	kafka          distribution
+	heat           map[int]int64 // deliveries, by bin of their end-to-end latency
 	counts         map[string]int64
 	gauges         map[string]float64 // at the end of the moment; shares are means
 	intervals      int
@@ -35,7 +37,8 @@ type timeline struct {
 	phases  []span
 	curve   results.SeriesSet
 	// The series of the last moment, which is still open.
-	e2e, sendLag results.Series
+	e2e, sendLag, kafka results.Series
+	every               int // intervals to a moment
 }
 
 // span is a stretch of the run in which it was in one phase.
@@ -48,10 +51,10 @@ type span struct {
 func readTimeline(r *results.Run) (*timeline, error) {
 	all := measureScope(r.Plan, nil)
 	t := &timeline{}
-	every := (r.IntervalCount() + timelinePoints - 1) / timelinePoints
+	t.every = max((r.IntervalCount()+timelinePoints-1)/timelinePoints, 1)
 	for in, err := range r.Intervals() {
 		if err == nil {
-			err = t.add(in, max(every, 1), all)
+			err = t.add(in, all)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the timeline: %w", err)
@@ -61,7 +64,7 @@ func readTimeline(r *results.Run) (*timeline, error) {
 	return t, nil
 }
 
-func (t *timeline) add(in *results.Interval, every int, all scope) error {
+func (t *timeline) add(in *results.Interval, all scope) error {
 	t.addPhase(in, all.phases[in.Phase])
 	for _, s := range in.Series {
 		if onCurve(s.Stage) && all.has(s.Label) {
@@ -70,7 +73,7 @@ func (t *timeline) add(in *results.Interval, every int, all scope) error {
 			}
 		}
 	}
-	if n := len(t.moments); n == 0 || t.moments[n-1].intervals == every {
+	if n := len(t.moments); n == 0 || t.moments[n-1].intervals == t.every {
 		t.settle()
 		t.moments = append(t.moments, moment{startAt: in.StartAt, counts: map[string]int64{}, gauges: map[string]float64{}})
 	}
@@ -87,6 +90,8 @@ func (t *timeline) addSeries(in *results.Interval) error {
 			err = results.MergeSeries(&t.e2e, s)
 		case results.StageSendLag:
 			err = results.MergeSeries(&t.sendLag, s)
+		case results.StageKafka:
+			err = results.MergeSeries(&t.kafka, s)
 		}
 		if err != nil {
 			return err
@@ -98,9 +103,10 @@ func (t *timeline) addSeries(in *results.Interval) error {
 // settle closes the open moment.
 func (t *timeline) settle() {
 	if n := len(t.moments); n > 0 {
-		t.moments[n-1].e2e, t.moments[n-1].sendLag = distributionOf(t.e2e), distributionOf(t.sendLag)
+		m := &t.moments[n-1]
+		m.e2e, m.sendLag, m.kafka, m.heat = distributionOf(t.e2e), distributionOf(t.sendLag), distributionOf(t.kafka), heatOf(t.e2e)
 	}
-	t.e2e, t.sendLag = results.Series{}, results.Series{}
+	t.e2e, t.sendLag, t.kafka = results.Series{}, results.Series{}, results.Series{}
 }
 
 func (t *timeline) addPhase(in *results.Interval, measured bool) {

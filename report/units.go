@@ -100,8 +100,13 @@ func formatRate(perSecond float64) string {
 
 // formatBound writes a threshold's limit in its unit.
 func formatBound(v float64, unit string) string {
-	if unit == scenarios.UnitNS {
+	switch unit {
+	case scenarios.UnitNS:
 		return formatLimit(v)
+	case unitCores:
+		return strconv.FormatFloat(v, 'f', -1, 64) + " " + coresNoun(v)
+	case unitBytes:
+		return formatBytesOf(v, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
 	}
 	return formatValue(v, unit)
 }
@@ -117,6 +122,10 @@ func formatValue(v float64, unit string) string {
 		return formatShare(v)
 	case unit == scenarios.UnitPerS:
 		return formatRate(v)
+	case unit == unitCores:
+		return formatCores(v)
+	case unit == unitBytes:
+		return formatBytes(v)
 	}
 	return formatCount(int64(math.Round(v)))
 }
@@ -141,6 +150,10 @@ func formatApart(v, limit float64, unit string) (value, bound string) {
 		}
 	case scenarios.UnitPerS:
 		return digits(v) + "/s", bound
+	case unitCores:
+		return digits(v) + " " + coresNoun(v), bound
+	case unitBytes:
+		return formatCount(int64(math.Round(v))) + " B", bound
 	}
 	return value, bound
 }
@@ -158,16 +171,36 @@ func formatSpan(d time.Duration) string {
 }
 
 // formatBytes writes a number of bytes with a binary unit.
-func formatBytes(n float64) string {
+func formatBytes(n float64) string { return formatBytesOf(n, significantLong) }
+
+func formatBytesOf(n float64, digits func(float64) string) string {
 	for _, u := range []struct {
 		name string
 		size float64
 	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
 		if n >= u.size {
-			return significant(n/u.size) + " " + u.name
+			return digits(n/u.size) + " " + u.name
 		}
 	}
 	return strconv.FormatFloat(n, 'f', 0, 64) + " B"
+}
+
+// significantLong is significant for numbers up to 1,023.
+func significantLong(v float64) string {
+	if v >= 999.5 {
+		return formatCount(int64(math.Round(v)))
+	}
+	return significant(v)
+}
+
+// formatCores writes processor time by time.
+func formatCores(v float64) string { return significant(v) + " " + coresNoun(v) }
+
+func coresNoun(v float64) string {
+	if v == 1 {
+		return "core"
+	}
+	return "cores"
 }
 
 // plural writes a count and its noun: 1 message, 2 messages.

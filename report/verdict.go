@@ -15,6 +15,7 @@ type verdictInput struct {
 	guarantees scenarios.Guarantees
 	classes    results.Classes // of the measure phases; what arrived alone where the audit is not closed
 	audit      *results.Audit  // nil where it is not closed
+	conflated  int64           // deliveries shed where a declared conflation covers it
 	overflow   int64           // messages that a full send buffer refused in the measure phases
 	thresholds []Finding
 	damage     string
@@ -139,7 +140,7 @@ func brokenReasons(in verdictInput) []string {
 	because(forbidden("lost", g) && c.Lost > 0, "%s lost; %s forbids it", of(c.Lost), orElse(g.Delivery, "either guarantee"))
 	// A run that was cut off had no drain deadline to wait for.
 	because(forbidden("unseen", g) && c.Unseen > 0 && in.status != results.StatusPartial, "%s unseen when the drain deadline passed", of(c.Unseen))
-	because(forbidden("shed", g) && c.Shed > 0, "%s shed; the target declares that it sheds nothing", of(c.Shed))
+	because(forbidden("shed", g) && c.Shed > in.conflated, "%s shed; the target declares that it sheds nothing"+beside(in.conflated), of(c.Shed-in.conflated))
 	because(forbidden("duplicate", g) && c.Duplicate > 0, "%s delivered again; at-most-once forbids it", pluralIs(c.Duplicate, "message"))
 	because(forbidden("reordered", g) && c.Reordered > 0, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
 	because(forbidden("corrupt", g) && c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
@@ -150,6 +151,14 @@ func brokenReasons(in verdictInput) []string {
 		reasons = append(reasons, referenceReasons(in)...)
 	}
 	return reasons
+}
+
+// beside says what is shed as declared.
+func beside(conflated int64) string {
+	if conflated == 0 {
+		return ""
+	}
+	return " but what it conflates"
 }
 
 // referenceReasons charge to Kafka and the producers what the topic shows as wrong already. A topic may double or

@@ -36,6 +36,10 @@ func warnings(r *results.Run, s *Summary) []Remark {
 			warn(t.Reordered > 0, "topic_reordered", "topic %s has %s of producer %s out of order", t.Topic, plural(t.Reordered, "message"), t.Producer)
 		}
 	}
+	for _, name := range closedLoops(r.Plan) {
+		warn(true, "closed_loop", "the clients of %s wait for an answer before they think and send again, a closed loop: while the "+
+			"pipeline is slow they send less, so their latencies hide coordinated omission", name)
+	}
 	for _, f := range s.Thresholds {
 		warn(f.Note != "", "threshold_support", "threshold %s: %s", f.Text, f.Note)
 	}

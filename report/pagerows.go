@@ -1,0 +1,100 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+// farFrom says how far a threshold's value is from its limit, and draws it where both are amounts.
+func farFrom(f Finding) (text string, drawn *bar) {
+	if f.Observed == nil || f.Result == OutcomeNotJudged {
+		return "", nil
+	}
+	v, limit := *f.Observed, f.Value
+	if f.Op == "==" || f.Op == "!=" || limit <= 0 || v < 0 {
+		if v != limit && f.Result == OutcomeFail {
+			return formatValue(math.Abs(v-limit), f.Unit) + " off", nil
+		}
+		return "", nil
+	}
+	top := max(v, limit)
+	drawn = &bar{Value: int(math.Round(100 * v / top)), Limit: int(math.Round(100 * limit / top))}
+	ratio := v / limit
+	switch {
+	case f.Unit == scenarios.UnitRatio: // points, since 99.9% of 99.95% says nothing
+		text = fmt.Sprintf("%s points %s the limit", significant(math.Abs(v-limit)*100), aboveOrBelow(v, limit))
+	case ratio >= 1.995:
+		text = significant(ratio) + "× the limit"
+	default:
+		text = formatShare(math.Round(ratio*1000)/1000) + " of the limit"
+	}
+	return text, drawn
+}
+
+func aboveOrBelow(v, limit float64) string {
+	if v < limit {
+		return "below"
+	}
+	return "above"
+}
+
+// perDelivery says what a delivery cost the gateway.
+func perDelivery(r Resources) string {
+	if r.GatewayCPUPerDelivery == nil {
+		return ""
+	}
+	return fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*r.GatewayCPUPerDelivery*1e3))
+}
+
+// resourceLines say what the parts used on average, processors and memory; either is empty where nothing was measured.
+func resourceLines(r Resources) (cpu, memory string) {
+	var cores, bytes []string
+	for _, part := range r.parts() {
+		if v := part.used.CPUMean; v != nil {
+			cores = append(cores, part.name+" "+formatCores(*v))
+		}
+		if v := part.used.RSSMean; v != nil {
+			bytes = append(bytes, part.name+" "+formatBytes(*v))
+		}
+	}
+	if r.MachineBusyMean != nil {
+		cores = append(cores, "machine "+formatShare(math.Round(*r.MachineBusyMean*1000)/1000)+" busy")
+	}
+	cpu = strings.Join(cores, ", ")
+	if v := r.GatewayCPUPerDelivery; v != nil {
+		cpu += "; the gateway " + formatNS(*v*1e3) + " a delivery"
+	}
+	return cpu, strings.Join(bytes, ", ")
+}
+
+// namedResources is one part of the run and what it used.
+type namedResources struct {
+	name string
+	used PartResources
+}
+
+func (r Resources) parts() []namedResources {
+	return []namedResources{{"gateway", r.Gateway}, {"kafka", r.Kafka}, {"generator", r.Generator}}
+}
+
+// resourceRows is the table of what the parts of the run used.
+func resourceRows(r Resources) [][]string {
+	text := func(v *float64, format func(float64) string) string {
+		if v == nil {
+			return unsupportedMark
+		}
+		return format(*v)
+	}
+	var rows [][]string
+	for _, part := range r.parts() {
+		u := part.used
+		if u.CPUMean == nil && u.RSSMean == nil {
+			continue
+		}
+		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes), text(u.RSSMax, formatBytes)})
+	}
+	return rows
+}

@@ -1,0 +1,109 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// populations says which deliveries of a run each latency is judged over.
+type populations struct {
+	slow      map[string]bool // groups that read slowly on purpose: theirs is e2e_slow, and e2e is the others'
+	conflated map[string]bool // senders to a conflated topic: what is shed of theirs is not missing
+}
+
+func populationsOf(p *scenarios.Plan) populations {
+	w := populations{slow: map[string]bool{}, conflated: map[string]bool{}}
+	for _, g := range p.Clients {
+		if g.Slow != nil {
+			w.slow[g.Name] = true
+		}
+	}
+	for _, s := range p.Senders() {
+		if p.Conflation(s.Topic) > 0 {
+			w.conflated[s.Name] = true
+		}
+	}
+	return w
+}
+
+// deliveries is how many deliveries within the scope the stage, e2e or e2e_slow, is judged over: those that were to
+// happen. Nobody can say of an undetermined one whether it was; it is left out, and makes the run doubtful. ok is false
+// where the audit has no such row.
+func (w populations) deliveries(stage results.Stage, within scope, a *results.Audit) (n int64, ok bool) {
+	if a == nil {
+		return 0, false
+	}
+	for _, row := range a.Rows {
+		if !within.has(rowLabel(row)) || w.slow[row.Group] != (stage == results.StageE2ESlow) {
+			continue
+		}
+		ok = true
+		n += row.Expected - row.Undetermined
+		if w.conflated[row.Producer] {
+			n -= row.Shed
+		}
+	}
+	return n, ok
+}
+
+// conflatedShed is how many deliveries were shed where the declared conflation covers it.
+func (w populations) conflatedShed(within scope, a *results.Audit) (n int64) {
+	if a == nil {
+		return 0
+	}
+	for _, row := range a.Rows {
+		if w.conflated[row.Producer] && within.has(rowLabel(row)) {
+			n += row.Shed
+		}
+	}
+	return n
+}
+
+func rowLabel(row results.AuditRow) results.Label {
+	return results.Label{Phase: row.Phase, Group: row.Group, Producer: row.Producer}
+}
+
+// stage is the one that the group's end-to-end latency is recorded as.
+func (w populations) stage(group string) results.Stage {
+	if w.slow[group] {
+		return results.StageE2ESlow
+	}
+	return results.StageE2E
+}
+
+// closedLoops names the senders that wait for an answer before they send again, each once.
+func closedLoops(p *scenarios.Plan) []string {
+	var names []string
+	for _, s := range p.Senders() {
+		if s.Think != nil && !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// unsteady names the senders of which the expected deliveries, counted as they are sent, are no measure of what is to
+// arrive in e2e: their topic is conflated, or one of its readers is slow on purpose, comes and goes, or is not there
+// throughout.
+func unsteady(p *scenarios.Plan) map[string]bool {
+	w := populationsOf(p)
+	names := map[string]bool{}
+	for _, s := range p.Senders() {
+		varies := slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool {
+			return g.Subscribe.Topic == s.Topic && (w.slow[g.Name] || g.Churn != nil || countVaries(p, g.Name))
+		})
+		if varies || w.conflated[s.Name] {
+			names[s.Name] = true
+		}
+	}
+	return names
+}
+
+func countVaries(p *scenarios.Plan, group string) bool {
+	return slices.ContainsFunc(p.Phases.Measure, func(m scenarios.MeasurePhase) bool {
+		_, set := m.Clients[group]
+		return set
+	})
+}

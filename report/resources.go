@@ -1,0 +1,150 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// The units of what is judged of resources.
+const (
+	unitCores = "cores"
+	unitBytes = "bytes"
+)
+
+// resourceGauge returns the gauge that a threshold's subject is about.
+func resourceGauge(subject string) (gauge string, ok bool) {
+	switch subject {
+	case "generator_cpu":
+		return results.GaugeGeneratorCPU, true
+	case "gateway_cpu":
+		return results.GaugeGatewayCPU, true
+	case "kafka_cpu":
+		return results.GaugeKafkaCPU, true
+	case "generator_rss":
+		return results.GaugeGeneratorRSS, true
+	case "gateway_rss":
+		return results.GaugeGatewayRSS, true
+	case "kafka_rss":
+		return results.GaugeKafkaRSS, true
+	case "machine_busy":
+		return results.GaugeMachineBusy, true
+	}
+	return "", false
+}
+
+// gaugeStat is what is kept of one gauge in one phase: its mean, weighted by the intervals' length, and its maximum.
+type gaugeStat struct {
+	sum, weight, max float64
+	intervals        int
+}
+
+func (g *gaugeStat) add(value float64, length time.Duration) {
+	seconds := max(length, time.Nanosecond).Seconds() // a clock set back leaves an interval without length
+	if g.intervals == 0 {
+		g.max = value
+	}
+	g.sum += value * seconds
+	g.weight += seconds
+	g.max = math.Max(g.max, value)
+	g.intervals++
+}
+
+func (g *gaugeStat) merge(o gaugeStat) {
+	if o.intervals == 0 {
+		return
+	}
+	if g.intervals == 0 {
+		*g = o
+		return
+	}
+	g.sum += o.sum
+	g.weight += o.weight
+	g.max = math.Max(g.max, o.max)
+	g.intervals += o.intervals
+}
+
+func (g *gaugeStat) mean() float64 { return g.sum / g.weight }
+
+// observeResource finds a resource's mean or maximum over the intervals of the scope's phases. What was not measured
+// fails the threshold.
+func (j *Judge) observeResource(gauge, stat string, within scope) observation {
+	g := j.evidence.gauge(gauge, within)
+	if g.intervals == 0 {
+		return observation{text: "not measured: no interval of the measure phases has " + gauge}
+	}
+	o := observation{state: found}
+	switch stat {
+	case "mean":
+		o.value = g.mean()
+	case "max":
+		o.value = g.max
+	default:
+		return noData("%s is no statistic that this weir knows", stat)
+	}
+	if all := j.evidence.measuredIntervals(within); g.intervals < all {
+		o.note = fmt.Sprintf("measured in %d of %d intervals only", g.intervals, all)
+	}
+	return o
+}
+
+// resourceBreach gives a reason where a maximum has left the threshold already.
+func (j *Judge) resourceBreach(t scenarios.Threshold, gauge, stat string, within scope) (string, float64) {
+	g := j.evidence.gauge(gauge, within)
+	if stat != "max" || g.intervals == 0 || t.Op != "<" && t.Op != "<=" || holds(g.max, t.Op, t.Value) {
+		return "", 0
+	}
+	value, bound := formatApart(g.max, t.Value, t.Unit)
+	return fmt.Sprintf("%s is %s already, not %s %s", t.Metric, value, t.Op, bound), g.max
+}
+
+// Resources is what the parts of a run used in the measure phases, over their intervals. Each figure is null where it
+// was not measured: a target or a Kafka that weir did not start is not weir's to look into.
+type Resources struct {
+	Generator PartResources `json:"generator"`
+	Gateway   PartResources `json:"gateway"`
+	Kafka     PartResources `json:"kafka"`
+	// MachineBusyMean and MachineBusyMax are of all cores together, as a share of 1.
+	MachineBusyMean *float64 `json:"machine_busy_mean"`
+	MachineBusyMax  *float64 `json:"machine_busy_max"`
+	// GatewayCPUPerDelivery is the gateway's processor time by delivered message, in microseconds.
+	GatewayCPUPerDelivery *float64 `json:"gateway_cpu_us_per_delivery"`
+}
+
+// PartResources is what one part of the run used: processor time by time, in cores, and resident memory.
+type PartResources struct {
+	CPUMean *float64 `json:"cpu_cores_mean"`
+	CPUMax  *float64 `json:"cpu_cores_max"`
+	RSSMean *float64 `json:"rss_bytes_mean"`
+	RSSMax  *float64 `json:"rss_bytes_max"`
+}
+
+func resources(e *evidence, all scope, delivered float64) Resources {
+	figures := func(name string) (mean, most *float64) {
+		g := e.gauge(name, all)
+		if g.intervals == 0 {
+			return nil, nil
+		}
+		v := g.mean()
+		return &v, &g.max
+	}
+	part := func(cpu, rss string) (p PartResources) {
+		p.CPUMean, p.CPUMax = figures(cpu)
+		p.RSSMean, p.RSSMax = figures(rss)
+		return p
+	}
+	r := Resources{
+		Generator: part(results.GaugeGeneratorCPU, results.GaugeGeneratorRSS),
+		Gateway:   part(results.GaugeGatewayCPU, results.GaugeGatewayRSS),
+		Kafka:     part(results.GaugeKafkaCPU, results.GaugeKafkaRSS),
+	}
+	r.MachineBusyMean, r.MachineBusyMax = figures(results.GaugeMachineBusy)
+	if r.Gateway.CPUMean != nil && delivered > 0 {
+		v := *r.Gateway.CPUMean * 1e6 / delivered
+		r.GatewayCPUPerDelivery = &v
+	}
+	return r
+}
