@@ -31,8 +31,9 @@ type Options struct {
 	Command []string
 	// Version is weir's own.
 	Version string
-	// Progress takes lines for the user; nil drops them. Calls come one at a time.
-	Progress func(line string)
+	// Progress takes what the user may be shown; nil drops it. Calls come one at a time. One that does not return costs what
+	// would be shown after it, and holds up nothing else.
+	Progress func(Progress)
 }
 
 // RunsDir is where run directories go unless told otherwise.
@@ -109,7 +110,7 @@ type run struct {
 	engine *loadgen.Engine
 	gauges *gauges
 	abort  context.CancelCauseFunc // ends the load
-	status statusLine
+	status status
 	over   bool // an abort threshold was breached and told
 
 	peakClients int64 // most connections to the target at once
@@ -278,7 +279,7 @@ func (r *run) sink(iv *results.Interval, events []results.Event) error {
 		}
 	}
 	r.peakClients = max(r.peakClients, int64(iv.Gauges[results.GaugeClients]))
-	r.progress(iv)
+	r.progress(iv, events)
 	return r.writer.Interval(iv)
 }
 

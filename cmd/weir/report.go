@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
-	"os"
+	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,34 +12,79 @@ import (
 	"github.com/weirbench/weir/results"
 )
 
+// formats are what weir report prints a run as, by name.
+var formats = []string{"terminal", "markdown", "json", "html"}
+
 func reportCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "report DIR",
-		Short: "Rebuild summary and reports of a run directory from its log, and tell the verdict again",
-		Args:  cobra.ExactArgs(1),
+	var format string
+	cmd := &cobra.Command{
+		Use:   "report DIR...",
+		Short: "Rebuild summary and reports of run directories from their logs, and tell the verdict again",
+		Long: `Rebuild summary.json, report.html, report.md and intervals.hlog of run directories from their logs, and
+print each run again. The exit code is that of the run; of several, the first that is not 0.`,
+		Example: `  weir report results/runs/20261121-132156-quickstart-1likg5g5mq
+  weir report results/today --format markdown > comment.md`,
+		Args: arguments(1, math.MaxInt, "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			run, err := results.Open(args[0])
+			print, err := printer(format, cmd.OutOrStdout())
 			if err != nil {
 				return err
 			}
-			summary, err := report.Summarise(run)
-			if err != nil {
-				return err
+			// Each run is told, whatever the others are.
+			var first error
+			for _, dir := range args {
+				err := rebuild(dir, print)
+				if first == nil {
+					first = err
+				} else if err != nil && err.Error() != "" {
+					fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(err.Error()))
+				}
 			}
-			if err := report.WriteFiles(run, summary); err != nil {
-				return err
-			}
-			return tell(cmd, summary)
+			return first
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", formats[0], "what is printed: "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	return cmd
 }
 
-// colour reports whether w is a terminal that wants colours.
-func colour(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
+// printSummary prints a run.
+type printSummary func(*results.Run, *report.Summary) error
+
+func printer(format string, out io.Writer) (printSummary, error) {
+	switch format {
+	case "terminal":
+		return func(_ *results.Run, s *report.Summary) error {
+			return report.Terminal(out, s, report.TerminalOptions{Color: colour(out), Width: columns(out)})
+		}, nil
+	case "markdown":
+		return func(_ *results.Run, s *report.Summary) error { return report.Markdown(out, s) }, nil
+	case "json":
+		return func(_ *results.Run, s *report.Summary) error { return report.JSON(out, s) }, nil
+	case "html":
+		return func(r *results.Run, s *report.Summary) error { return report.HTML(out, r, s) }, nil
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	mend := "there is " + strings.Join(formats, ", ")
+	if near := nearest(format, formats); near != "" {
+		mend = "did you mean " + near + "?"
+	}
+	return nil, usagef("--format %q is unknown (%s)", format, mend)
+}
+
+// rebuild makes the files of a run directory again and prints the run. Files that can't be written, as in an archive
+// that is read only, are an error after the run has been told.
+func rebuild(dir string, print printSummary) error {
+	run, err := results.Open(dir)
+	if err != nil {
+		return err
+	}
+	summary, err := report.Summarise(run)
+	if err != nil {
+		return err
+	}
+	written := report.WriteFiles(run, summary)
+	if err := told(print(run, summary), summary); written == nil {
+		return err
+	}
+	return written
 }

@@ -3,35 +3,102 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weirbench/weir/internal/doctor"
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/scenarios"
 )
 
 func validateCommand() *cobra.Command {
-	var sets []string
+	var f scenarioFlags
+	var quiet, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "validate SCENARIO",
-		Short: "Check a scenario; print the plan that it resolves to, as JSON, and what it will cost",
-		Args:  cobra.ExactArgs(1),
+		Use:   "validate SCENARIO...",
+		Short: "Check scenarios; print the plan that each resolves to, as JSON, and what it will cost",
+		Long: `Check scenarios, start nothing. The plan, with every default filled in, goes to standard output as JSON,
+what it will cost to standard error. All mistakes come at once, each with its place and the mend; then
+the exit code is 2.`,
+		Example: `  weir validate quickstart
+  weir validate --quiet scenarios/*.yaml
+  weir validate quickstart --json | jq .cost`,
+		Args: arguments(1, math.MaxInt, "SCENARIO"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, err := loadPlan(args[0], sets)
-			if err != nil {
-				return err
+			wrong := false
+			for _, path := range args {
+				plan, err := f.plan(path)
+				if err != nil {
+					wrong = true
+					fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(err.Error()))
+					continue
+				}
+				if quiet {
+					continue
+				}
+				if err := printPlan(cmd, path, plan, asJSON); err != nil {
+					return fmt.Errorf("print the plan: %w", err)
+				}
 			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			if err := enc.Encode(plan); err != nil {
-				return fmt.Errorf("print the plan: %w", err)
+			if wrong {
+				return &exitError{code: report.ExitUsage}
 			}
-			c := plan.Cost()
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d connections, %d messages, %d deliveries (%.0f/s at the peak), %.1f MB delivered, "+
-				"%.1f MB of audit, up to %.1f MB of send buffers, about %v (at most %v)\n",
-				c.Connections, c.Messages, c.Deliveries, c.PeakDeliveries, float64(c.DeliveredBytes)/1e6,
-				float64(c.AuditBytes)/1e6, float64(c.SendBufferBytes)/1e6, c.Duration.Round(time.Second), c.Longest.Round(time.Second))
 			return nil
 		},
 	}
-	cmd.Flags().StringArrayVar(&sets, "set", nil, "override a value of the scenario: a.b=c, repeatable")
+	f.add(cmd)
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes alone")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost")
 	return cmd
+}
+
+// validated is what validate --json prints of a scenario.
+type validated struct {
+	Scenario string          `json:"scenario"`
+	Plan     *scenarios.Plan `json:"plan"`
+	Cost     cost            `json:"cost"`
+}
+
+// cost is a plan's cost with the memory that it asks for in all.
+type cost struct {
+	scenarios.Cost
+	MemoryBytes int64 `json:"memory_bytes"`
+	DiskBytes   int64 `json:"disk_bytes"`
+}
+
+func costOf(plan *scenarios.Plan) cost {
+	return cost{plan.Cost(), doctor.MemoryBytes(plan), doctor.RunBytes(plan)}
+}
+
+func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
+	enc := json.NewEncoder(cmd.OutOrStdout())
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if asJSON {
+		return enc.Encode(validated{path, plan, costOf(plan)})
+	}
+	if err := enc.Encode(plan); err != nil {
+		return err
+	}
+	return printCost(cmd.ErrOrStderr(), path, costOf(plan))
+}
+
+// printCost prints the cost as a table.
+func printCost(w io.Writer, path string, c cost) error {
+	fmt.Fprintf(w, "%s is right and will cost about\n", printable(path))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(what, figure string) { fmt.Fprintf(t, "  %s\t%s\n", what, figure) }
+	row("connections", thousands(int64(c.Connections)))
+	row("messages", fmt.Sprintf("%s, %s", thousands(c.Messages), doctor.Bytes(c.ProducedBytes)))
+	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", thousands(c.Deliveries), doctor.Bytes(c.DeliveredBytes),
+		thousands(int64(math.Round(c.PeakDeliveries)))))
+	row("memory", fmt.Sprintf("%s on this machine: %s of audit, %s of send buffers at most, the rest for processes and connections",
+		doctor.Bytes(c.MemoryBytes), doctor.Bytes(c.AuditBytes), doctor.Bytes(c.SendBufferBytes)))
+	row("disk", fmt.Sprintf("%s in the run directory", doctor.Bytes(c.DiskBytes)))
+	row("time", fmt.Sprintf("%v, %v at most", c.Duration.Round(time.Second), c.Longest.Round(time.Second)))
+	return t.Flush()
 }
