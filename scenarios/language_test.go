@@ -41,7 +41,7 @@ type decoded struct {
 func decodedObjects(t *testing.T, file string, data []byte) []decoded {
 	t.Helper()
 	var out []decoded
-	o := headOptions(t, data)
+	o := headOptions("testdata/right", data)
 	r := newReporter(source{name: file, text: string(data)})
 	r.env = readEnvironment(r, o)
 	r.watch = func(o *object) {
@@ -75,7 +75,7 @@ func TestDecoderAsksForTheLanguage(t *testing.T) {
 // problemsAt parses a scenario with one more override and returns what there is against the value at path.
 func problemsAt(t *testing.T, d decoded, data []byte, path, value string) string {
 	t.Helper()
-	o := headOptions(t, data)
+	o := headOptions("testdata/right", data)
 	o.LiftLimits = true
 	o.Sets = append(o.Sets, path+"="+value)
 	s, err := Parse(d.file, data, o)
@@ -147,7 +147,7 @@ func boundsOf(k key) (low, high int64, write func(int64) string) {
 func TestDefaultsAreTheDescribedOnes(t *testing.T) {
 	tried := map[string]bool{}
 	for file, data := range rightScenarios(t) {
-		o := headOptions(t, data)
+		o := headOptions("testdata/right", data)
 		without := resolved(t, file, data, o)
 		for _, d := range decodedObjects(t, file, data) {
 			for _, k := range d.shape.keys {
