@@ -130,10 +130,18 @@ func (o *object) need(names ...string) {
 		if !slices.Contains(names, k.name) && !(k.required && len(names) == 0) {
 			continue
 		}
-		if _, ok := o.entries[k.name]; !ok && o.ok {
+		if _, ok := o.entries[k.name]; !ok && o.ok && !o.misspelt(k.name) {
 			o.r.addf(o.at.under(k.name), "is missing (write %s: %s)", k.name, k.example)
 		}
 	}
+}
+
+// misspelt says whether a key is there under a name that finish takes for it.
+func (o *object) misspelt(name string) bool {
+	return slices.ContainsFunc(o.order, func(given string) bool {
+		_, known := o.shape.key(given)
+		return !known && nearest(given, o.shape.names()) == name
+	})
 }
 
 // only takes the one key of a choice.

@@ -20,7 +20,7 @@ func TestRightScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := Load(file, headOptions(t, data))
+			s, err := Load(file, headOptions("testdata/right", data))
 			if err != nil {
 				t.Fatal(err)
 			}

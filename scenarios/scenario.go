@@ -272,6 +272,8 @@ func hostPortMend(address, host string) string {
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
+	case err == nil && u.User != nil, err != nil && strings.Contains(text, "@"):
+		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
 	case err != nil || u.Host == "" && u.Scheme != "wss":
 		return fmt.Errorf("%s is not a WebSocket URL (write ws://host:port/path)", quote(text))
 	case u.Scheme == "wss":
@@ -280,8 +282,6 @@ func checkURL(text string) error {
 		return fmt.Errorf("%s is not a WebSocket URL (write ws://%s%s)", quote(text), u.Host, u.EscapedPath())
 	case u.Hostname() == "":
 		return fmt.Errorf("%s names no host (write ws://host:port/path)", quote(text))
-	case u.User != nil:
-		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
 	case u.Fragment != "":
 		return fmt.Errorf("%s has a fragment, which WebSocket URLs have not (remove #%s)", quote(text), u.Fragment)
 	}

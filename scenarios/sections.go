@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -131,6 +132,9 @@ func decodeTopic(r *reporter, i item) topicItem {
 
 func decodeGateway(r *reporter, e entry) gatewaySection {
 	o := openObject(r, e.value, e.at, gatewayShape)
+	if url, ok := o.entries["url"]; ok && strings.Contains(url.value.value, "@") {
+		r.hide(url.at) // a user's password may stand in it
+	}
 	g := gatewaySection{
 		at:       o.at,
 		target:   o.oneOf("target"),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +16,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // TestWrongScenarios holds every message to its golden file: the place, the path, what is wrong and the mend. Comments
 // at a scenario's head are options.
 func TestWrongScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/wrong/*.yaml")
+	t.Chdir("testdata/wrong") // so that the messages name a file as a user in its directory would
+	files, err := filepath.Glob("*.yaml")
 	if err != nil || len(files) < 30 {
 		t.Fatalf("got %d wrong scenarios (%v); want at least 30", len(files), err)
 	}
@@ -33,7 +35,7 @@ func TestWrongScenarios(t *testing.T) {
 // problemsOf returns what Parse, or else Resolve, has against a scenario.
 func problemsOf(t *testing.T, name string, data []byte) Errors {
 	t.Helper()
-	s, err := Parse(name, data, headOptions(t, data))
+	s, err := Parse(name, data, headOptions("", data))
 	if err == nil {
 		_, err = s.Resolve()
 	}
@@ -45,11 +47,9 @@ func problemsOf(t *testing.T, name string, data []byte) Errors {
 }
 
 // headOptions reads the options that comments at a scenario's head give: "# --set a.b=c", "# --env NAME=value",
-// "# --lift-limits", and lines of a file of variables: "# --env-line NAME=value".
-func headOptions(t *testing.T, data []byte) Options {
-	t.Helper()
+// "# --lift-limits" and "# --env-file PATH", which is relative to the directory.
+func headOptions(dir string, data []byte) Options {
 	var o Options
-	var file []string
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSuffix(line, "\n")
 		if text, ok := strings.CutPrefix(line, "# --set "); ok {
@@ -58,16 +58,10 @@ func headOptions(t *testing.T, data []byte) Options {
 		if text, ok := strings.CutPrefix(line, "# --env "); ok {
 			o.Env = append(o.Env, text)
 		}
-		if text, ok := strings.CutPrefix(line, "# --env-line "); ok {
-			file = append(file, text)
+		if text, ok := strings.CutPrefix(line, "# --env-file "); ok {
+			o.EnvFile = filepath.Join(dir, text)
 		}
 		o.LiftLimits = o.LiftLimits || line == "# --lift-limits"
-	}
-	if file != nil {
-		o.EnvFile = filepath.Join(t.TempDir(), "weir.env")
-		if err := os.WriteFile(o.EnvFile, []byte(strings.Join(file, "\n")+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return o
 }
@@ -86,6 +80,35 @@ func describeProblems(t *testing.T, problems Errors) string {
 		}
 	}
 	return b.String()
+}
+
+// TestSecretsAreNotRepeated: what stands where a secret was written out is in no message, excerpt or label.
+func TestSecretsAreNotRepeated(t *testing.T) {
+	t.Chdir("testdata/wrong")
+	const canary = "CANARY-5e1f"
+	files, err := filepath.Glob("*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), canary) && !strings.HasPrefix(file, "profile-file") && !strings.HasPrefix(file, "env-file") {
+			continue
+		}
+		planted++
+		for _, p := range problemsOf(t, file, data) {
+			if text := fmt.Sprintf("%+v %s", p, p.Error()); strings.Contains(text, canary[:8]) {
+				t.Errorf("%s: got %s; want the secret not repeated", file, text)
+			}
+		}
+	}
+	if planted < 9 {
+		t.Errorf("got %d scenarios with a secret in them; want at least 9", planted)
+	}
 }
 
 func compareGolden(t *testing.T, file, got string) {
