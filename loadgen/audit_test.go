@@ -54,6 +54,8 @@ func TestConstantCountIsExact(t *testing.T) {
 		{7, 1500 * time.Millisecond, 11},
 		{0.1, 700 * time.Second, 70},
 		{333.3, 10 * time.Second, 3333},
+		{0.07, 100 * time.Second, 7}, // the product is 7.000000000000001
+		{1_000_000, 3000 * time.Second, 3_000_000_000},
 		{123_457, time.Hour, 444_445_200},
 	} {
 		t.Run(fmt.Sprintf("%v for %v", c.rate, c.length), func(t *testing.T) {

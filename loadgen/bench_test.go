@@ -7,26 +7,29 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-func BenchmarkCursorHold(b *testing.B) {
-	s := onePhase(scenarios.ArrivalsConstant, 1e6, 1000*time.Hour)
-	c := s.Cursor()
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = c.Due()
-		c.Next()
-	}
-}
-
-func BenchmarkCursorPoisson(b *testing.B) {
-	s := onePhase(scenarios.ArrivalsPoisson, 1e6, 10*time.Second)
-	c := s.Cursor()
-	b.ReportAllocs()
-	for b.Loop() {
-		if c.Done() {
-			c = s.Cursor()
+func BenchmarkCursor(b *testing.B) {
+	const length = 10 * time.Second
+	for name, c := range map[string]scenarios.Curve{
+		"hold":  scenarios.Hold(1e6),
+		"ramp":  {Kind: scenarios.CurveRamp, From: 1e5, To: 1e6},
+		"steps": {Kind: scenarios.CurveSteps, From: 1e5, To: 1e6, Steps: 10},
+		"spike": {Kind: scenarios.CurveSpike, From: 1e5, To: 1e6, At: time.Second, For: 5 * time.Second},
+		"sine":  {Kind: scenarios.CurveSine, From: 5e5, To: 1e6, Period: 3 * time.Second},
+	} {
+		for _, arrivals := range []scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson} {
+			b.Run(name+"/"+string(arrivals), func(b *testing.B) {
+				s := NewSchedule(planOfCurve(1, arrivals, length, c), 0)
+				cur := s.Cursor()
+				b.ReportAllocs()
+				for b.Loop() {
+					if cur.Done() {
+						cur = s.Cursor()
+					}
+					_ = cur.Due()
+					cur.Next()
+				}
+			})
 		}
-		_ = c.Due()
-		c.Next()
 	}
 }
 

@@ -58,7 +58,8 @@ func (h *headers) of(room *headerRoom, seq uint64, key []byte) []kgo.RecordHeade
 			}
 		}
 		// Where the text moves as it grows, the values before keep what they had.
-		room.headers = append(room.headers, kgo.RecordHeader{Key: h.names[i], Value: room.text[begin:len(room.text):len(room.text)]})
+		end := len(room.text)
+		room.headers = append(room.headers, kgo.RecordHeader{Key: h.names[i], Value: room.text[begin:end:end]})
 	}
 	return room.headers
 }

@@ -107,7 +107,7 @@ func readLineFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the lines: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // it was only read
+	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, maxLineFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the lines of %s: %w", name, err)

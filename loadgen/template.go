@@ -24,7 +24,9 @@ const (
 
 // The placeholders as a scenario writes them.
 var (
-	valuePlaceholders  = map[string]placeholder{"stamp": stampHere, "seq": seqHere, "key": keyHere, "due_ms": dueHere, "pad": padHere}
+	valuePlaceholders = map[string]placeholder{
+		"stamp": stampHere, "seq": seqHere, "key": keyHere, "due_ms": dueHere, "pad": padHere,
+	}
 	headerPlaceholders = map[string]placeholder{"seq": seqHere, "key": keyHere}
 )
 
@@ -107,7 +109,8 @@ func (t *template) checkMarks() error {
 		// The placeholder may stand for nothing, or for what makes a mark of this.
 		open := strings.HasSuffix(part.text, startMark[:1]) || strings.HasSuffix(part.text, startMark[:2])
 		if open && i+1 < len(t.parts) && t.parts[i+1].kind != stampHere {
-			return errors.New(`a placeholder stands right behind a "~" or "~W", which could make it the beginning of a stamp (put another character between)`)
+			return errors.New(`a placeholder stands right behind a "~" or "~W", ` +
+				`which could make it the beginning of a stamp (put another character between)`)
 		}
 	}
 	return nil

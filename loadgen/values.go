@@ -46,7 +46,8 @@ func newValues(p *scenarios.Plan, sender int) (*values, error) {
 	switch {
 	case err != nil:
 	case stampAt > maxOffset:
-		err = fmt.Errorf("the stamp may stand %d bytes behind the value's beginning, and no more than %d can be told (move it forward)", stampAt, maxOffset)
+		err = fmt.Errorf("the stamp may stand %d bytes behind the value's beginning, and no more than %d can be told (move it forward)",
+			stampAt, maxOffset)
 	case v.largest > maxValueSize:
 		err = fmt.Errorf("a value may have %d bytes, and no more than %d can be told (make it smaller)", v.largest, maxValueSize)
 	}
