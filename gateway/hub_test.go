@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strconv"
@@ -45,6 +46,10 @@ type testHub struct {
 func newTestHub(tb testing.TB, policy SlowPolicy) *testHub {
 	h := &testHub{cfg: Config{SlowPolicy: policy, InstanceID: "gw-1"}.WithDefaults()}
 	h.hub = newHub([]string{"prices"}, nil, h.cfg.MaxChannelsPerClient, &h.counters)
+	var err error
+	if h.publisher, err = newPublisher(&h.cfg, &h.counters, slog.New(slog.DiscardHandler)); err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(func() {
 		h.close()
 		h.sever()
