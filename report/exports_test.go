@@ -78,9 +78,10 @@ func TestCSVIsSafeFromHostileNames(t *testing.T) {
 	for text, want := range map[string]string{"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "steady": "steady", "": "",
 		"\t=1": " =1", "a\"b,c": "a\"b,c"} {
 		f := passing()
-		f.intervals[3].Phase = text
+		f.intervals = f.intervals[:1]
+		f.intervals[0].Phase = text
 		_, lines := readCSV(t, f.write(t))
-		if got := lines[3]["phase"]; got != want {
+		if got := lines[0]["phase"]; got != want {
 			t.Errorf("phase %q is written as %q; want %q", text, got, want)
 		}
 	}

@@ -34,6 +34,14 @@ func hostile() *fixture {
 		results.Event{AtNS: startedAt, Kind: results.EventWarning, Text: evil})
 	f.end.Reason = evil
 	f.intervals[3].Phase = evil
+	const more = "\"'`--></style></title></textarea><!--<script>\u2028\u2029{{.}}\x00\x1b]0;owned\x07\u2066\u200f javascript:alert(1)"
+	f.plan.Clients[0].Name, f.plan.Producers[0].Name = more, "=cmd|' /C calc'!A0"+more
+	f.plan.Thresholds[1].Text = more
+	f.audit.NeverJoined, f.audit.NeverJoinedCount = []string{more}, 1
+	f.events = append(f.events,
+		results.Event{AtNS: startedAt + 5e9, Kind: results.EventTarget, Text: "broker: " + more + evil},
+		results.Event{AtNS: startedAt + 5e9, Kind: results.EventDisconnect, Text: strings.Repeat("close reason ", 5000)},
+		results.Event{AtNS: startedAt + 6e9, Kind: results.EventClockStep, Text: strings.Repeat("long", 5000)})
 	return f
 }
 
@@ -73,9 +81,14 @@ func checkEscaped(t *testing.T, page string) {
 	if got := strings.Count(page, "<script"); got != 3 {
 		t.Errorf("%d script elements; want 3: the data, uPlot and the report's own", got)
 	}
-	for _, forbidden := range []string{"<script>document.title", "<img", "onerror=alert(1)>"} {
+	for _, forbidden := range []string{"<script>document.title", "<img", "onerror=alert(1)>", "\x1b", "\x00", "\u202e", "\u2066", "\u200f", "<!--"} {
 		if strings.Contains(page, forbidden) {
 			t.Errorf("the page has %s unescaped", forbidden)
+		}
+	}
+	for _, element := range []string{"</style>", "</title>", "</head>", "</body>"} {
+		if want := map[string]int{"</style>": 2}[element]; strings.Count(page, element) != max(want, 1) {
+			t.Errorf("%d of %s; a name ended an element", strings.Count(page, element), element)
 		}
 	}
 	if !strings.Contains(page, "&lt;script&gt;document.title") {
@@ -155,6 +168,12 @@ func chromium(t *testing.T) string {
 // browse loads a page and returns its document when its scripts have run, and what it said on the console.
 func browse(t *testing.T, page string) (dom string, console []string) {
 	t.Helper()
+	return runChromium(t, page, "--window-size=1280,2000", "--dump-dom")
+}
+
+// runChromium loads a page with further flags, and returns what the browser wrote and what the page said on the console.
+func runChromium(t *testing.T, page string, flags ...string) (out string, console []string) {
+	t.Helper()
 	browser := chromium(t)
 	dir, err := os.MkdirTemp("", "weir-browse-")
 	if err != nil {
@@ -171,9 +190,10 @@ func browse(t *testing.T, page string) (dom string, console []string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+filepath.Join(dir, "profile"),
-		"--enable-logging=stderr", "--window-size=1280,2000", "--dump-dom", "file://"+file)
+	args := append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + filepath.Join(dir, "profile"),
+		"--enable-logging=stderr"}, flags...)
+	cmd := exec.CommandContext(ctx, browser, append(args, "file://"+file)...)
 	cmd.WaitDelay = 5 * time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/weirbench/weir/results"
 )
@@ -188,7 +190,22 @@ func indented(v any) (string, error) {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false) // html/template does
 	err := enc.Encode(v)
-	return strings.TrimSpace(b.String()), err
+	return escapeFormat(strings.TrimSpace(b.String())), err
+}
+
+// escapeFormat writes the characters of a JSON text that are not seen, but order or hide others, as escapes.
+func escapeFormat(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // headline are the figures shown large: latency over expected deliveries, as thresholds judge it.

@@ -2,8 +2,10 @@ package report
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/weirbench/weir/results"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // timelinePoints bounds how many points a chart over time has; longer runs have several intervals to a point.
@@ -49,10 +51,13 @@ type span struct {
 }
 
 func readTimeline(r *results.Run) (*timeline, error) {
-	all := measureScope(r.Plan, nil)
-	t := &timeline{}
-	t.every = max((r.IntervalCount()+timelinePoints-1)/timelinePoints, 1)
-	for in, err := range r.Intervals() {
+	return makeTimeline(r.Plan, r.IntervalCount(), r.Intervals())
+}
+
+func makeTimeline(p *scenarios.Plan, count int, intervals iter.Seq2[*results.Interval, error]) (*timeline, error) {
+	all := measureScope(p, nil)
+	t := &timeline{every: max((count+timelinePoints-1)/timelinePoints, 1)}
+	for in, err := range intervals {
 		if err == nil {
 			err = t.add(in, all)
 		}

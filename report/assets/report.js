@@ -209,10 +209,10 @@
     said.className = "said";
     said.setAttribute("aria-live", "polite");
     box.onkeydown = function (e) {
-      var step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -count, End: count }[e.key];
-      if (!step || e.ctrlKey || e.metaKey || e.altKey) return;
+      var last = count - 1, step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -at, End: last - at }[e.key];
+      if (step == null || e.ctrlKey || e.metaKey || e.altKey) return;
       e.preventDefault();
-      at = Math.max(0, Math.min(count - 1, at < 0 && step < 0 ? count - 1 : at + step));
+      at = e.key === "Home" ? 0 : Math.max(0, Math.min(last, at < 0 && step < 0 ? last : at + step));
       said.textContent = show(at);
     };
   }
