@@ -24,9 +24,10 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [SCENARIO]",
 		Short: "Tell what this machine lacks, for a scenario or in general, and the mend",
-		Long: `Check this machine: for what a scenario needs, or without one for a load of 20,000 clients. It changes
-and pulls nothing. Each check is a line with ok, warn (a run is possible, its figures may suffer) or fail.
-Exit codes: 0 nothing fails, 1 something that is needed is missing, 2 wrong scenario or flags.`,
+		Long: `Check this machine: for what a scenario needs, or without one for a load of 20,000 clients. It
+changes and pulls nothing. Each check is a line with ok, warn (a run is possible, its figures may
+suffer) or fail. Exit codes: 0 nothing fails, 1 something that is needed is missing, 2 wrong scenario
+or flags.`,
 		Example: `  weir doctor
   weir doctor scenario.yaml
   weir doctor quickstart --set kafka.provider=docker`,

@@ -32,11 +32,7 @@ func requireDocker(t *testing.T) {
 // checkClean requires that every message is accounted for and nothing is wrong with any.
 func (w *weir) checkClean() {
 	w.t.Helper()
-	a := w.summary().Audit
-	if a.Expected == 0 || a.Expected != a.Delivered ||
-		a.Lost+a.Unseen+a.Shed+a.Undetermined+a.Duplicate+a.Reordered+a.Corrupt+a.Stray+a.Early+a.Foreign != 0 {
-		w.t.Errorf("audit: got %+v; want all expected delivered and nothing else", a)
-	}
+	checkExact(w.t, w.summary())
 }
 
 // quickstart is the library's scenario, shortened; the machine also runs the brokers, so that no latency is asserted.
@@ -55,21 +51,17 @@ func startQuickstart(t *testing.T, args ...string) *weir {
 	return startRun(t, string(text), quickstart(args...)...)
 }
 
-// passed requires that the run passed.
-func (w *weir) passed() {
-	w.t.Helper()
-	if got := w.wait(); got != report.ExitPassed {
-		w.t.Errorf("exit code: got %d; want %d", got, report.ExitPassed)
-	}
-	w.checkClean()
+// passQuickstart requires that the library's scenario passes.
+func passQuickstart(t *testing.T, args ...string) *weir {
+	t.Helper()
+	return runMeasured(t, report.ExitPassed, func() *weir { return startQuickstart(t, args...) })
 }
 
 func TestDockerQuickstart(t *testing.T) {
 	requireDocker(t)
 	for _, brokers := range []int{1, 3} {
 		t.Run(strconv.Itoa(brokers), func(t *testing.T) {
-			w := startQuickstart(t, "--set", "kafka.provider=docker", "--set", "kafka.brokers="+strconv.Itoa(brokers))
-			w.passed()
+			w := passQuickstart(t, "--set", "kafka.provider=docker", "--set", "kafka.brokers="+strconv.Itoa(brokers))
 			if left := w.containers(); len(left) > 0 {
 				t.Errorf("containers left behind: %v", left)
 			}
@@ -147,7 +139,7 @@ func TestRealExternal(t *testing.T) {
 	}
 	before := len(topics())
 	external := []string{"--set", "kafka.provider=external", "--set", "kafka.seeds=" + seeds, "--set", "kafka.topics.0.replication=3"}
-	startQuickstart(t, external...).passed()
+	passQuickstart(t, external...)
 	if after := topics(); len(after) != before {
 		t.Errorf("topics: got %v; want the %d that were there", after, before)
 	}

@@ -19,7 +19,7 @@ func reportCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "report DIR...",
-		Short: "Rebuild summary and reports of run directories from their logs, and tell the verdict again",
+		Short: "Rebuild reports of run directories from their logs, and tell the verdict again",
 		Long: `Rebuild summary.json, report.html, report.md and intervals.hlog of run directories from their logs, and
 print each run again. The exit code is that of the run; of several, the first that is not 0.`,
 		Example: `  weir report results/runs/20261121-132156-quickstart-1likg5g5mq

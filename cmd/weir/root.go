@@ -41,12 +41,12 @@ func usage(err error) error { return &exitError{report.ExitUsage, err} }
 
 func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
 
-const rootHelp = `weir measures Kafka→WebSocket pipelines: it stands one up, or is pointed at one, drives it as a YAML scenario
-says, accounts for every message, and says how fast and how correct it was.
+const rootHelp = `weir measures Kafka→WebSocket pipelines: it stands one up, or is pointed at one, drives it as a YAML
+scenario says, accounts for every message, and says how fast and how correct it was.
 
 The first minute, with nothing but this binary:
 
-  weir run quickstart       an embedded Kafka, the reference gateway, 500 clients, 10,000 deliveries a second
+  weir run quickstart       embedded Kafka, the reference gateway, 500 clients, half a minute
   weir doctor               what this machine lacks for more
   weir init                 a commented scenario of your own, to be changed and run`
 
@@ -68,8 +68,24 @@ func execute(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 100"))
 	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(runCommand(), initCommand(), validateCommand(), reportCommand(), doctorCommand(), gatewayCommand(), childCommand())
 	return exitCode(root.Execute(), stderr)
+}
+
+// helpCommand is weir help COMMAND, which unlike cobra's own refuses what is no command.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return knownCommand(cmd.Root(), args)
+			}
+			return about.Help()
+		},
+	}
 }
 
 // knownCommand refuses what is no command, and says what may have been meant.

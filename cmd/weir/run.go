@@ -35,9 +35,10 @@ func runCommand() *cobra.Command {
 		Short: "Stand a pipeline up, drive it, account for every message and say whether it passed",
 		Long: `Run a scenario: a YAML file, or the name of one of the library (weir run alone lists it).
 
-The result is a run directory with summary.json, report.html, report.md and the log that they are made
-from. Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4 delivery broke
-the target's contract, 5 invalid (the generator or the clock can't support a verdict), 130 interrupted.`,
+The result is a run directory with summary.json, report.html, report.md and the log that they are
+made from. Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4
+delivery broke the target's contract, 5 invalid (the generator or the clock can't support a verdict),
+130 interrupted.`,
 		Example: `  weir run quickstart
   weir run quickstart --set producers.feed.rate=2000/s --set phases.measure.steady.duration=60s
   weir run scenario.yaml --out results/today --json --quiet`,
@@ -45,7 +46,7 @@ the target's contract, 5 invalid (the generator or the clock can't support a ver
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
 	f.scenario.add(cmd)
-	cmd.Flags().StringVar(&f.out, "out", "", "the run directory (default "+runner.RunsDir+"/TIME-NAME-ID)")
+	cmd.Flags().StringVar(&f.out, "out", "", "the run directory, a new `DIR` (default "+runner.RunsDir+"/TIME-NAME-ID)")
 	cmd.Flags().StringSliceVar(&f.allow, "allow-target", nil, "a `HOST` that may be loaded although it is not loopback, repeatable")
 	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print summary.json on standard output instead of the table")

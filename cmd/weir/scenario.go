@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -66,9 +67,18 @@ func library() []libraryScenario {
 func libraryLines() string {
 	var b strings.Builder
 	for _, s := range library() {
-		fmt.Fprintln(&b, strings.TrimRight(cut(fmt.Sprintf("  %-14s %s", s.name, s.about), 100), " "))
+		fmt.Fprintln(&b, strings.TrimRight(shortened(fmt.Sprintf("  %-14s %s", s.name, s.about), 100), " "))
 	}
 	return b.String()
+}
+
+// shortened cuts a line to so many characters, between words.
+func shortened(line string, columns int) string {
+	if utf8.RuneCountInString(line) <= columns {
+		return line
+	}
+	line = cut(line, columns-1)
+	return strings.TrimRight(line[:strings.LastIndex(line, " ")], " ,;:.") + "…"
 }
 
 // oneScenario requires a scenario; where there is none it lists those of the library.

@@ -5,39 +5,78 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weirbench/weir/report"
 )
 
 // exitCodeCommand is the script command `exitcode N weir ARGS…`: it requires that exit code and leaves the output in the
 // files stdout.txt and stderr.txt.
 func exitCodeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	want, words := exitCodeArguments(ts, neg, args)
+	if got := runScriptCommand(ts, words); got != want {
+		ts.Fatalf("exit code: got %d; want %d", got, want)
+	}
+}
+
+// measuredCommand is the script command `measured N weir run … --out DIR …`: as exitcode, but a run that is invalid
+// because this machine did not keep the schedule is made again; see runMeasured.
+func measuredCommand(ts *testscript.TestScript, neg bool, args []string) {
+	want, words := exitCodeArguments(ts, neg, args)
+	at := slices.Index(words, "--out") + 1
+	if at == 0 || at == len(words) {
+		ts.Fatalf("measured needs --out DIR")
+	}
+	dir := ts.MkAbs(words[at])
+	for attempt := 1; ; attempt++ {
+		got := runScriptCommand(ts, words)
+		s, err := readSummary(dir)
+		ts.Check(err)
+		if a := s.Audit.Classes; a.Expected == 0 || a.Delivered != a.Expected {
+			ts.Fatalf("audit: got %+v; want all delivered", a)
+		}
+		if got == want {
+			return
+		}
+		if got != report.ExitInvalid || !onlySendLag(s) || attempt == measuredAttempts {
+			ts.Fatalf("exit code: got %d; want %d (attempt %d; %s)", got, want, attempt, lateness(s))
+		}
+		ts.Logf("this machine did not keep the schedule: %s", lateness(s))
+		ts.Check(os.RemoveAll(dir))
+	}
+}
+
+func exitCodeArguments(ts *testscript.TestScript, neg bool, args []string) (want int, words []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: exitcode N COMMAND ARG…")
+		ts.Fatalf("usage: exitcode|measured N COMMAND ARG…")
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	path, err := exec.LookPath(args[1])
+	return want, args[1:]
+}
+
+// runScriptCommand returns the command's exit code.
+func runScriptCommand(ts *testscript.TestScript, words []string) int {
+	path, err := exec.LookPath(words[0])
 	ts.Check(err)
-	cmd := exec.Command(path, args[2:]...)
-	cmd.Dir = ts.Getenv("WORK")
+	cmd := exec.Command(path, words[1:]...)
+	cmd.Dir = ts.MkAbs(".")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		ts.Fatalf("run %v: %v", args[1:], err)
+		ts.Fatalf("run %v: %v", words, err)
 	}
 	ts.Logf("[stdout]\n%s[stderr]\n%s", stdout.String(), stderr.String())
 	writeFile(ts, "stdout.txt", stdout.Bytes())
 	writeFile(ts, "stderr.txt", stderr.Bytes())
-	if got := cmd.ProcessState.ExitCode(); got != want {
-		ts.Fatalf("exit code: got %d; want %d", got, want)
-	}
+	return cmd.ProcessState.ExitCode()
 }
 
 func writeFile(ts *testscript.TestScript, name string, data []byte) {
-	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), name), data, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(name), data, 0o600))
 }

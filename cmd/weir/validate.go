@@ -21,9 +21,9 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate SCENARIO...",
 		Short: "Check scenarios; print the plan that each resolves to, as JSON, and what it will cost",
-		Long: `Check scenarios, start nothing. The plan, with every default filled in, goes to standard output as JSON,
-what it will cost to standard error. All mistakes come at once, each with its place and the mend; then
-the exit code is 2.`,
+		Long: `Check scenarios, start nothing. The plan, with every default filled in, goes to standard output as
+JSON, what it will cost to standard error. All mistakes come at once, each with its place and the mend;
+then the exit code is 2.`,
 		Example: `  weir validate quickstart
   weir validate --quiet scenarios/*.yaml
   weir validate quickstart --json | jq .cost`,
@@ -96,7 +96,7 @@ func printCost(w io.Writer, path string, c cost) error {
 	row("messages", fmt.Sprintf("%s, %s", thousands(c.Messages), doctor.Bytes(c.ProducedBytes)))
 	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", thousands(c.Deliveries), doctor.Bytes(c.DeliveredBytes),
 		thousands(int64(math.Round(c.PeakDeliveries)))))
-	row("memory", fmt.Sprintf("%s on this machine: %s of audit, %s of send buffers at most, the rest for processes and connections",
+	row("memory", fmt.Sprintf("%s on this machine, %s of it audit and up to %s send buffers",
 		doctor.Bytes(c.MemoryBytes), doctor.Bytes(c.AuditBytes), doctor.Bytes(c.SendBufferBytes)))
 	row("disk", fmt.Sprintf("%s in the run directory", doctor.Bytes(c.DiskBytes)))
 	row("time", fmt.Sprintf("%v, %v at most", c.Duration.Round(time.Second), c.Longest.Round(time.Second)))

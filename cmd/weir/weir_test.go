@@ -81,11 +81,18 @@ func startRun(t *testing.T, scenario string, args ...string) *weir {
 
 func startWeir(t *testing.T, args ...string) *weir {
 	t.Helper()
+	return startWeirIn(t, "", args...)
+}
+
+// startWeirIn starts weir in a directory.
+func startWeirIn(t *testing.T, dir string, args ...string) *weir {
+	t.Helper()
 	path, err := exec.LookPath("weir")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &weir{t: t, cmd: exec.Command(path, args...)}
+	w.cmd.Dir = dir
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	w.cmd.WaitDelay = 30 * time.Second
@@ -214,13 +221,21 @@ func stopFor(t *testing.T, pid int, d time.Duration) {
 // summary reads the run's summary.json.
 func (w *weir) summary() *report.Summary {
 	w.t.Helper()
-	data, err := os.ReadFile(filepath.Join(w.dir, "summary.json"))
+	s, err := readSummary(w.dir)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return s
+}
+
+func readSummary(dir string) (*report.Summary, error) {
+	data, err := os.ReadFile(filepath.Join(dir, report.SummaryName))
+	if err != nil {
+		return nil, err
+	}
 	var s report.Summary
 	if err := json.Unmarshal(data, &s); err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
-	return &s
+	return &s, nil
 }
