@@ -72,7 +72,8 @@ func (c *conflator) offer(now time.Duration, r *record) (replaced bool) {
 	if held.key = k.record.key; held.key == nil {
 		held.key = []byte(k.key) // not nil, though it may be empty
 	}
-	held.value = append(k.record.value[:0], r.value...)
+	value := k.record.value[:0]
+	held.value = append(value, r.value...)
 	k.record = held
 	return replaced
 }
