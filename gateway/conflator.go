@@ -73,7 +73,8 @@ func (c *conflator) offer(now time.Duration, r *record) (replaced bool) {
 		held.key = []byte(k.key) // not nil, though it may be empty
 	}
 	value := k.record.value[:0]
-	held.value = append(value, r.value...)
+	value = append(value, r.value...)
+	held.value = value
 	k.record = held
 	return replaced
 }
