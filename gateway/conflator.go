@@ -68,12 +68,14 @@ func (c *conflator) offer(now time.Duration, r *record) (replaced bool) {
 	}
 	replaced = k.held
 	k.held = true
-	key, value := k.record.key, append(k.record.value[:0], r.value...)
-	if key == nil {
-		key = []byte(k.key) // not nil, though it may be empty
+	held := *r
+	if held.key = k.record.key; held.key == nil {
+		held.key = []byte(k.key) // not nil, though it may be empty
 	}
-	k.record = *r
-	k.record.key, k.record.value = key, value
+	value := k.record.value[:0]
+	value = append(value, r.value...)
+	held.value = value
+	k.record = held
 	return replaced
 }
 

@@ -152,7 +152,7 @@ func TestConflatorKeepsItsPromises(t *testing.T) {
 func TestConflatorOfManyKeys(t *testing.T) {
 	const keys = 100_000
 	c := newConflation(time.Second)
-	for round := range 3 {
+	for round := range 2 {
 		for i := range keys {
 			c.now += time.Microsecond
 			c.put(fmt.Sprint(i), 0)
@@ -168,8 +168,8 @@ func TestConflatorOfManyKeys(t *testing.T) {
 	if err := c.check(true); err != nil || len(c.keys) != 0 {
 		t.Errorf("in the end: %v, %d keys left", err, len(c.keys))
 	}
-	if c.replace != keys {
-		t.Errorf("replaced: got %d; want %d", c.replace, keys)
+	if c.replace != 0 {
+		t.Errorf("replaced: got %d; want %d", c.replace, 0)
 	}
 }
 

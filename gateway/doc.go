@@ -1,11 +1,12 @@
-// Package gateway passes Kafka records on to WebSocket clients: every topic it
-// consumes is a channel, and so is every key in a topic. It speaks the protocol
-// of docs/PROTOCOL.md and is the reference system under test of weir, but knows
-// nothing of being measured: it imports no other package of this module.
+// Package gateway passes Kafka records on to WebSocket clients, and what clients
+// publish to Kafka: every topic it consumes is a channel, and so is every key in
+// a topic. It speaks the protocol of docs/PROTOCOL.md and is the reference system
+// under test of weir, but knows nothing of being measured: it imports no other
+// package of this module.
 //
-//	Kafka → consumer → hub → queue of each client → writer of that client → socket
-//	                    ↑
-//	          reader of each client (subscribe, unsubscribe, pong, close)
+//	Kafka → consumer → conflators → hub → queue of each client → writer of that client → socket
+//	                                 ↑                ↑ answers
+//	      reader of each client (subscribe, …, publish → publisher → Kafka)
 //
 // One goroutine polls Kafka and fans each record out. The WebSocket frame of a
 // record is built once and shared, unchanged, by all who receive it; a delivery
@@ -16,12 +17,16 @@
 // without.
 //
 // Delivery is at most once and live: a subscription begins at the moment of its
-// acknowledgement and ends with the connection. The package does no
-// authentication, TLS, compression, replay or publishing.
+// acknowledgement and ends with the connection. Publishing waits for Kafka's
+// acknowledgement without holding up the client's reader; its answers pass
+// through the queue like all else. The package does no authentication of
+// clients, TLS, compression or replay.
 //
-// Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller and the
-// partition watcher. The hub owns the clients' goroutines, two for each
-// (client.run reads, and waits for the writer that it starts), and Run waits
-// for the hub. The Kafka client's own goroutines end with its Close, which Run
-// calls. Locks are taken in the order hub, queue; neither is held during I/O.
+// Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
+// partition watcher and a goroutine for each conflated topic. The hub owns the
+// clients' goroutines, two for each (client.run reads, and waits for the writer
+// that it starts), and Run waits for the hub. The Kafka clients' own goroutines,
+// of which one answers what was published, end with their Close, which Run calls.
+// Locks are taken in the order publishing, hub, queue; the latter two are not
+// held during I/O, nor is the publisher's, under which no other is taken.
 package gateway

@@ -286,6 +286,11 @@ func TestConfigValidate(t *testing.T) {
 		{"topic", func(c *Config) { c.Topics = []string{"a/b", "x", "x"} }, "Topics[0]: \"a/b\" is not a topic name (1 to 249 of a-z A-Z 0-9 . _ -)\nTopics[2]: \"x\" is named twice"},
 		{"policy", func(c *Config) { c.SlowPolicy = "wait" }, `SlowPolicy: "wait" is unknown (write "disconnect" or "drop-oldest")`},
 		{"queue", func(c *Config) { c.QueueBytes = math.MinInt }, "QueueBytes: -9223372036854775808 is too small (at least 1024)"},
+		{"published topic", func(c *Config) { c.PublishTopics = []string{"x", ".", "x"} }, "PublishTopics[1]: \".\" is not a topic name (1 to 249 of a-z A-Z 0-9 . _ -)\nPublishTopics[2]: \"x\" is named twice"},
+		{"conflation", func(c *Config) {
+			c.Conflate = []Conflation{{"ticks", time.Second}, {"prices", time.Microsecond}, {"prices", time.Second}}
+		}, "Conflate[0]: topic \"ticks\" is not one of Topics\nConflate[1]: 1µs is too short an interval (at least 1ms)\nConflate[2]: topic \"prices\" is named twice"},
+		{"publishing", func(c *Config) { c.PublishLinger, c.MaxInFlightPerClient, c.PublishBufferBytes = -1, -1, 1 }, "PublishLinger: -1ns is not from 0 to 1s\nMaxInFlightPerClient: -1 is too small (at least 1)\nPublishBufferBytes: 1 is too small (at least 1048576)"},
 		{"duration", func(c *Config) { c.PingInterval = -1 }, "PingInterval: -1ns is not a positive duration"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -298,6 +303,18 @@ func TestConfigValidate(t *testing.T) {
 	}
 	if err := Run(t.Context(), Config{}, nil, nil); err == nil {
 		t.Error("Run without brokers: got nil; want an error")
+	}
+}
+
+func TestParseConflation(t *testing.T) {
+	if got, err := ParseConflation("prices.eu=1.5s"); err != nil || got != (Conflation{"prices.eu", 1500 * time.Millisecond}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, s := range []string{"", "prices", "prices=", "prices=5", "=x"} {
+		want := fmt.Sprintf("%q is not TOPIC=INTERVAL (write prices=250ms)", s)
+		if _, err := ParseConflation(s); err == nil || err.Error() != want {
+			t.Errorf("%q: got %v; want %s", s, err, want)
+		}
 	}
 }
 

@@ -46,6 +46,10 @@ func TestSlowClientIsToldWhy(t *testing.T) {
 		g.produce(0, &kgo.Record{Value: make([]byte, 64<<10)})
 	}
 	stuck.wantClose(CloseSlowClient)
+	// And before it that it would be.
+	if n := g.stats().SlowNotices; stuck.slow == 0 || int64(stuck.slow) > n {
+		t.Errorf("slow notices: got %d of %d; want one at least", stuck.slow, n)
+	}
 }
 
 // Each client's deliveries and the counts of its notices add up to what was

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -472,8 +474,8 @@ func TestPublishingGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	var answer readiness
-	for status := 0; !strings.Contains(answer.Reason, "topic orders, to publish to"); {
-		if status = g.get("/readyz", &answer); status != 503 {
+	for !strings.Contains(answer.Reason, "topic orders, to publish to") {
+		if status := g.get("/readyz", &answer); status != 503 {
 			t.Fatalf("readyz: got %d %+v; want 503", status, answer)
 		}
 	}
@@ -525,5 +527,39 @@ func TestPublishCost(t *testing.T) {
 	// The publication, its topic and id, the answer's frame and its message.
 	if got := testing.AllocsPerRun(100, settle); got > 5 {
 		t.Errorf("allocations for a publication: got %v; want at most 5", got)
+	}
+}
+
+// BenchmarkPublish is the whole way of a message from its text to the answer,
+// through the Kafka client to a fake Kafka in the same process.
+func BenchmarkPublish(b *testing.B) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "orders"), kfake.BlackholeProduce())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer cluster.Close()
+	h := newTestHub(b, SlowDisconnect)
+	h.cfg.Brokers, h.cfg.PublishTopics = cluster.ListenAddrs(), []string{"orders"}
+	if h.publisher, err = newPublisher(&h.cfg, &h.counters, slog.New(slog.DiscardHandler)); err != nil {
+		b.Fatal(err)
+	}
+	defer func() {
+		h.publisher.drain()
+		h.publisher.close()
+	}()
+	c := h.join(b, nil)
+	text := []byte(`{"type":"publish","id":123456,"channel":"orders/k3","value":"` + strings.Repeat("x", 300) + `"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		for h.counters.publishing.Load() >= 256 {
+			runtime.Gosched()
+		}
+		c.request(text)
+	}
+	for h.counters.publishing.Load() > 0 {
+		runtime.Gosched()
+	}
+	if s := h.counters.stats(""); s.PublishRefused+s.PublishUndetermined != 0 {
+		b.Errorf("stats: %+v", s)
 	}
 }

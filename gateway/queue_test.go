@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -319,5 +320,66 @@ func TestRingKeepsOrderAndGivesMemoryBack(t *testing.T) {
 	}
 	if r.release(); r.entries != nil {
 		t.Errorf("an empty ring keeps %d entries", len(r.entries))
+	}
+}
+
+// A client whose queue passes half its bound is told, ahead of what waits, once
+// until it has caught up, and at most once a second.
+func TestSlowNotice(t *testing.T) {
+	for _, policy := range []SlowPolicy{SlowDisconnect, SlowDropOldest} {
+		t.Run(string(policy), func(t *testing.T) {
+			q := newTestQueue(8192, policy)
+			m := q.members[0]
+			fill := func() {
+				for q.bytes < 5000 {
+					q.record(m, 0, 200)
+				}
+			}
+			catchUp := func() {
+				for q.bytes > 0 {
+					b := new(batch)
+					q.take(b)
+					q.release(b.bytes)
+				}
+			}
+			for _, step := range []struct {
+				what string
+				do   func()
+				want int64 // notices so far
+			}{
+				{"up to half", func() {
+					for q.bytes+205 < 4096 {
+						q.record(m, 0, 200)
+					}
+				}, 0},
+				{"more than half", fill, 1},
+				{"still more, and later", func() { q.now += int64(time.Hour); q.record(m, 0, 200) }, 1},
+				{"less than a quarter, and more than half at once", func() { q.now++; catchUp(); fill() }, 2},
+				{"the same within a second", func() { q.now++; catchUp(); fill() }, 2},
+				{"a second after the last notice", func() { q.now += int64(slowNoticeInterval); q.record(m, 0, 200) }, 3},
+			} {
+				if step.do(); q.counters.slowNotices.Load() != step.want {
+					t.Fatalf("%s: got %d notices; want %d", step.what, q.counters.slowNotices.Load(), step.want)
+				}
+			}
+			b := new(batch)
+			q.take(b)
+			var n received
+			if _, payloads := serverFrames(b.frames[0]); json.Unmarshal(payloads[0], &n) != nil || n.Kind != "slow" || n.LimitBytes != 8192 {
+				t.Errorf("first of the queue: got %q; want a slow notice", b.frames[0])
+			}
+			if q.closing || q.counters.dropped.Load() != 0 {
+				t.Errorf("closing %t, %d dropped", q.closing, q.counters.dropped.Load())
+			}
+		})
+	}
+}
+
+// A notice for which there is no room is not sent: it would close the client.
+func TestSlowNoticeNeedsRoom(t *testing.T) {
+	q := newTestQueue(1024, SlowDisconnect)
+	q.record(q.members[0], 0, 1015)
+	if q.closing || q.counters.slowNotices.Load() != 0 || q.bytes > q.bound {
+		t.Errorf("got closing %t, %d notices, %d bytes", q.closing, q.counters.slowNotices.Load(), q.bytes)
 	}
 }
