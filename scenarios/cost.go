@@ -56,13 +56,11 @@ func (p *Plan) Cost() Cost {
 	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
 	senders := p.Senders()
 	crowds := make([][]float64, len(senders)) // by sender and group: clients that receive a message
-	buffer := 0.0
 	for i, sender := range senders {
 		keys := p.KeyCount(sender.Topic)
 		for _, g := range p.Clients {
 			crowds[i] = append(crowds[i], g.followers(sender.Producer, keys)*g.presence())
 		}
-		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.meanBytes()
 	}
 	slices := p.slices(len(senders))
 	var messages, deliveries, produced, delivered float64
@@ -82,8 +80,17 @@ func (p *Plan) Cost() Cost {
 	c.Longest = c.Duration + p.Phases.ConnectDeadline + p.Phases.JoinDeadline + p.Phases.DrainDeadline
 	c.Duration += rampOf(p)
 	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
-	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), whole(buffer)
+	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), p.sendBufferBytes()
 	return c
+}
+
+// sendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
+func (p *Plan) sendBufferBytes() int64 {
+	buffer := 0.0
+	for _, sender := range p.Senders() {
+		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.meanBytes()
+	}
+	return whole(buffer)
 }
 
 // load is what a sender causes in a phase: messages, deliveries, and a bound of the deliveries a second.

@@ -524,8 +524,8 @@ const maxSendBuffer = 4 << 30
 // sendBuffer refuses a plan whose send buffers could outgrow the memory: the schedule is kept by buffering what a stalled
 // broker does not take.
 func (c checker) sendBuffer() {
-	need := c.p.Cost().SendBufferBytes
-	if need > maxSendBuffer && c.s.producers.state == given { // publishing clients have no such buffer
+	need := c.p.sendBufferBytes()
+	if need > maxSendBuffer && c.s.producers.state == given {
 		c.addf(c.s.producers.at, "the producers' buffers need %s to outlast their longest stall, and %s is the limit "+
 			"(a shorter stall, a lower rate or smaller values)", formatSize(need), formatSize(maxSendBuffer))
 	}

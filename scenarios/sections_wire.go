@@ -66,7 +66,7 @@ func decodeSASL(o *object) field[*SASL] {
 
 // decodeSecret takes {env: NAME} or {file: PATH}. A secret that is written out is refused, and not repeated.
 func decodeSecret(r *reporter, e entry, example string) Secret {
-	if e.value.kind != yaml.MappingNode && !(e.value.kind == yaml.ScalarNode && e.value.tag == "!!null") {
+	if e.value.kind == yaml.SequenceNode || e.value.kind == yaml.ScalarNode && e.value.tag != "!!null" {
 		writtenOut(r, e, example)
 		return Secret{}
 	}
