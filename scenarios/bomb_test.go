@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/metrics"
 	"strings"
@@ -48,9 +49,38 @@ func bombs() map[string]string {
 		"percent":          "a: 1\n" + full("%a\n"),
 		"unclosed quotes":  full("'"),
 		"many producers":   base[:strings.Index(base, "clients:")] + full("  - {name: a, topic: prices, rate: 1/s}\n"),
+		"variables":        "name: " + full("${A:-b}"),
+		"many variables":   "name: " + variables(100_000),
+		"dollars":          "name: " + full("$$"),
+		"variable aliases": "a: &a \"${A:-" + strings.Repeat("x", 100_000) + "}\"\nb: [" + strings.Repeat("*a,", 9000) + "x]\n",
+		"conflations":      strings.Replace(base, "gateway:\n", "gateway: {conflate: {"+numbered("t", ": 1s", 9000)+"}}\n", 1),
+		"headers":          strings.Replace(base, "rate: 1/s", "rate: 1/s, headers: {"+numbered("h", ": v", 9000)+"}", 1),
+		"bins":             strings.Replace(base, "rate: 1/s", "rate: 1/s, size: {histogram: ["+strings.Repeat("{size: 200B, weight: 1},", 4000)+"]}", 1),
+		"weights":          strings.Replace(base, "{topic: prices, keys: one}", "["+strings.Repeat("{topic: prices, weight: 1},", 4000)+"]", 1),
+		"phase clients":    strings.Replace(base, "duration: 20s", "duration: 20s, clients: {"+numbered("c", ": 1", 9000)+"}", 1),
+		"template":         strings.Replace(base, "rate: 1/s", "rate: 1/s, payload: {template: \""+strings.Repeat("{stam}", 150_000)+"\"}", 1),
+		"sources":          strings.Replace(base, "count: 500", "count: 500\n    source_addresses: ["+strings.Repeat("127.0.0.1,", 9000)+"]", 1),
+		"profile":          strings.Replace(base, "gateway:\n", "gateway: {profile: {control: ["+strings.Repeat("x,", 9000)+"], headers: {"+numbered("h", ": v", 9000)+"}}}\n", 1),
 		"open list":        "a: [\n" + full("x,\n"),
 		"open quotes":      full("a: \"b\n"),
 	}
+}
+
+func variables(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "${A%d:-}", i)
+	}
+	return b.String()
+}
+
+// numbered writes n keys with one value.
+func numbered(key, value string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s%d%s,", key, i, value)
+	}
+	return b.String()
 }
 
 func indents(n int) string {
@@ -91,7 +121,10 @@ func checkBomb(t *testing.T, data []byte) {
 	const maxBytes, maxTime = 64 << 20, 10 * time.Second
 	start := time.Now()
 	peak, err := peakOf(func() error {
-		_, err := Parse("bomb.yaml", data, Options{})
+		s, err := Parse("bomb.yaml", data, Options{})
+		if err == nil {
+			_, err = s.Resolve()
+		}
 		return err
 	})
 	if took := time.Since(start); took > maxTime {

@@ -55,15 +55,19 @@ func (p *Plan) Cost() Cost {
 	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p), ConnectionBytes: connectionBytes(p)}
 	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
 	senders := p.Senders()
-	buffer := 0.0
-	for _, sender := range senders {
-		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.meanBytes()
+	crowds := make([][]float64, len(senders)) // by sender and group: clients that receive a message
+	for i, sender := range senders {
+		keys := p.KeyCount(sender.Topic)
+		for _, g := range p.Clients {
+			crowds[i] = append(crowds[i], g.followers(sender.Producer, keys)*g.presence())
+		}
 	}
+	slices := p.slices(len(senders))
 	var messages, deliveries, produced, delivered float64
 	for _, phase := range phases {
 		peak := 0.0
-		for _, sender := range senders {
-			load := p.loadIn(phase, sender)
+		for i, sender := range senders {
+			load := p.loadIn(phase, sender, crowds[i], slices)
 			messages += load.sent
 			deliveries += load.delivered
 			produced += load.sent * sender.meanBytes()
@@ -76,52 +80,79 @@ func (p *Plan) Cost() Cost {
 	c.Longest = c.Duration + p.Phases.ConnectDeadline + p.Phases.JoinDeadline + p.Phases.DrainDeadline
 	c.Duration += rampOf(p)
 	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
-	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), whole(buffer)
+	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), p.sendBufferBytes()
 	return c
+}
+
+// sendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
+func (p *Plan) sendBufferBytes() int64 {
+	buffer := 0.0
+	for _, sender := range p.Senders() {
+		buffer += p.PeakRate(sender) * sender.Stall.Seconds() * sender.meanBytes()
+	}
+	return whole(buffer)
 }
 
 // load is what a sender causes in a phase: messages, deliveries, and a bound of the deliveries a second.
 type load struct{ sent, delivered, peak float64 }
 
-// loadIn integrates the rate times the clients that follow. A client with a think time is taken to be answered at once;
-// of groups that churn the share is there that stays on average.
-func (p *Plan) loadIn(phase MeasurePhase, s Sender) load {
+// loadIn integrates the rate times the clients that follow. A client with a think time is taken to be answered at once.
+func (p *Plan) loadIn(phase MeasurePhase, s Sender, crowd []float64, slices int) load {
 	rate := p.RateIn(phase, s)
 	if s.Think != nil {
 		rate = Hold(float64(s.Clients) / s.Think.Mean.Seconds())
 	}
 	l := load{sent: rate.Area(phase.Duration, phase.Duration)}
-	for _, g := range p.Clients {
-		followers := p.followers(g, s.Producer)
-		if g.Churn != nil {
-			followers *= g.Churn.Session.Seconds() / (g.Churn.Session + g.Churn.Away).Seconds()
-		}
+	highest := rate.Peak(phase.Duration)
+	for i, followers := range crowd {
+		g := p.Clients[i]
 		clients, moves := phase.Clients[g.Name]
-		if !moves {
+		switch {
+		case followers == 0:
+		case moves:
+			l.delivered += product(rate, clients, phase.Duration, slices) * followers / float64(g.Count)
+			l.peak += highest * clients.Peak(phase.Duration) * followers / float64(g.Count)
+		default:
 			l.delivered += l.sent * followers
-			l.peak += rate.Peak(phase.Duration) * followers
-			continue
+			l.peak += highest * followers
 		}
-		perClient := followers / float64(g.Count)
-		l.delivered += product(rate, clients, phase.Duration) * perClient
-		l.peak += rate.Peak(phase.Duration) * clients.Peak(phase.Duration) * perClient
 	}
 	return l
 }
 
+// slices is how finely products are integrated: coarser where a plan has very many, so that the estimate takes no time.
+func (p *Plan) slices(senders int) int {
+	const finest, budget = 1000, 10_000_000
+	products := 1
+	for _, m := range p.Phases.Measure {
+		products += len(m.Clients) * senders
+	}
+	return max(1, min(finest, budget/products))
+}
+
 // product is the integral of the product of two curves: of the first's exact area over slices, each times the second's
 // level at its middle.
-func product(a, b Curve, length time.Duration) float64 {
-	const slices = 1000
+func product(a, b Curve, length time.Duration, slices int) float64 {
+	if a.Kind == CurveSteps {
+		slices = max(1, slices*10/(10+a.Steps)) // whose area takes longer
+	}
 	sum, before := 0.0, 0.0
+	width := length.Seconds() / float64(slices)
+	at := func(slice float64) time.Duration { return time.Duration(slice * width * float64(time.Second)) }
 	for i := range slices {
-		end := length * time.Duration(i+1) / slices
-		middle := length * time.Duration(2*i+1) / (2 * slices)
-		area := a.Area(end, length)
-		sum += (area - before) * b.Level(middle, length)
+		area := a.Area(at(float64(i+1)), length)
+		sum += (area - before) * b.Level(at(float64(i)+0.5), length)
 		before = area
 	}
 	return sum
+}
+
+// presence is the share of a group's clients that is there on average.
+func (g ClientGroup) presence() float64 {
+	if g.Churn == nil {
+		return 1
+	}
+	return g.Churn.Session.Seconds() / (g.Churn.Session + g.Churn.Away).Seconds()
 }
 
 // whole rounds to an integer, the largest there is where it would not fit.
@@ -170,18 +201,9 @@ func (s Size) lognormalMean() float64 {
 	return low*phi(a) + between + high*phi(-b)
 }
 
-// fanOut is how many clients receive one message of the producer, on average, where all are connected.
-func (p *Plan) fanOut(producer Producer) float64 {
-	sum := 0.0
-	for _, g := range p.Clients {
-		sum += p.followers(g, producer)
-	}
-	return sum
-}
-
-// followers is how many clients of a group receive one message of the producer, on average.
-func (p *Plan) followers(g ClientGroup, producer Producer) float64 {
-	total := p.KeyCount(producer.Topic)
+// followers is how many clients of a group receive one message of the producer, on average; total is the number of the
+// topic's keys.
+func (g ClientGroup) followers(producer Producer, total int) float64 {
 	switch {
 	case g.Subscribe.Topic != producer.Topic:
 	case g.Subscribe.All:

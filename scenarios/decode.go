@@ -127,7 +127,8 @@ func (o *object) take(key string) (entry, bool) {
 // need reports required keys that are absent: those named, or all that the shape requires.
 func (o *object) need(names ...string) {
 	for _, k := range o.shape.keys {
-		if !slices.Contains(names, k.name) && !(k.required && len(names) == 0) {
+		wanted := slices.Contains(names, k.name) || k.required && len(names) == 0
+		if !wanted {
 			continue
 		}
 		if _, ok := o.entries[k.name]; !ok && o.ok && !o.misspelt(k.name) {

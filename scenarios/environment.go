@@ -15,6 +15,7 @@ import (
 // The limits of the environment.
 const (
 	maxEnvFileBytes    = 256 << 10
+	maxVariables       = 16      // in one value
 	maxSubstitutedText = 1 << 20 // all values with variables in them together
 )
 
@@ -231,6 +232,9 @@ func (e *environment) expand(text string) (value string, used []string, err erro
 			}
 			if !slices.Contains(used, from) {
 				used = append(used, from)
+			}
+			if len(used) > maxVariables {
+				return "", nil, fmt.Errorf("has more than %d variables in it, which no value needs", maxVariables)
 			}
 			e.spent += len(v)
 			b.WriteString(v)

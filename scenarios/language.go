@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+//go:generate go test . -run "TestSchema$|TestGuide$" -update
+
 // shape describes a mapping of the language. The decoder takes the keys, words, bounds and examples from it; the schema
 // and docs/SCENARIOS.md are written from it: it is the one description there is.
 type shape struct {

@@ -37,14 +37,17 @@ func TestClientKeys(t *testing.T) {
 	}
 }
 
-// TestFanOutMatchesTheClientsKeys holds the estimate's closed form to a count over all clients and keys.
-func TestFanOutMatchesTheClientsKeys(t *testing.T) {
+// TestFollowersMatchTheClientsKeys holds the estimate's closed form to a count over all clients and keys.
+func TestFollowersMatchTheClientsKeys(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		keys := rapid.IntRange(1, 40).Draw(t, "keys")
 		sub := Subscribe{Topic: "t", Keys: rapid.IntRange(1, keys).Draw(t, "followed")}
 		group := ClientGroup{Count: rapid.IntRange(1, 100).Draw(t, "clients"), Subscribe: sub}
-		producer := Producer{Topic: "t", Keys: Keys{Kind: rapid.SampledFrom([]KeyKind{KeysUniform, KeysZipf}).Draw(t, "kind"),
-			Count: keys, Skew: rapid.Float64Range(0.1, 3).Draw(t, "skew")}}
+		producer := Producer{Topic: "t", Keys: Keys{Kind: rapid.SampledFrom([]KeyKind{KeysUniform, KeysZipf, KeysHotSet}).Draw(t, "kind"),
+			Count: keys, Skew: rapid.Float64Range(0.1, 3).Draw(t, "skew"), Hot: 1, HotShare: rapid.Float64Range(0.1, 1).Draw(t, "share")}}
+		if producer.Keys.Kind == KeysHotSet {
+			producer.Keys.Count++ // not all are hot
+		}
 		p := &Plan{Producers: []Producer{producer}, Clients: []ClientGroup{group}}
 		want := 0.0
 		for client := range group.Count {
@@ -52,21 +55,98 @@ func TestFanOutMatchesTheClientsKeys(t *testing.T) {
 				want += shareOfKey(producer.Keys, k)
 			}
 		}
-		if got := p.fanOut(producer); math.Abs(got-want) > 1e-9*max(1, want) {
+		if got := group.followers(producer, p.KeyCount("t")); math.Abs(got-want) > 1e-9*max(1, want) {
 			t.Errorf("got %v; want %v", got, want)
 		}
 	})
 }
 
 func shareOfKey(k Keys, id int) float64 {
-	if k.Kind == KeysUniform {
+	switch {
+	case k.Kind == KeysUniform:
 		return 1 / float64(k.Count)
+	case k.Kind == KeysHotSet && id < k.Hot:
+		return k.HotShare / float64(k.Hot)
+	case k.Kind == KeysHotSet:
+		return (1 - k.HotShare) / float64(k.Count-k.Hot)
 	}
 	sum := 0.0
 	for i := 1; i <= k.Count; i++ {
 		sum += math.Pow(float64(i), -k.Skew)
 	}
 	return math.Pow(float64(id+1), -k.Skew) / sum
+}
+
+// TestSizeMean holds the closed forms to a sum over the distribution.
+func TestSizeMean(t *testing.T) {
+	for name, c := range map[string]struct {
+		size Size
+		want float64
+	}{
+		"fixed":     {Size{Kind: SizeFixed, Min: 200, Max: 200}, 200},
+		"uniform":   {Size{Kind: SizeUniform, Min: 100, Max: 300}, 200},
+		"histogram": {Size{Kind: SizeHistogram, Bins: []SizeBin{{200, 70}, {1000, 30}}}, 440},
+		"lognormal": {Size{Kind: SizeLognormal, Median: 400, Sigma: 0.8, Min: 128, Max: 1000}, sampledMean(400, 0.8, 128, 1000)},
+		"narrow":    {Size{Kind: SizeLognormal, Median: 400, Sigma: 0.01, Min: 128, Max: 1000}, sampledMean(400, 0.01, 128, 1000)},
+	} {
+		if got := c.size.mean(); math.Abs(got-c.want) > 1e-3*c.want {
+			t.Errorf("%s: got %v; want %v", name, got, c.want)
+		}
+	}
+}
+
+// sampledMean is the mean of a lognormal distribution set to its bounds, by its quantiles.
+func sampledMean(median, sigma, low, high float64) float64 {
+	const n = 200_000
+	sum := 0.0
+	for i := range n {
+		z := math.Sqrt2 * math.Erfinv(2*(float64(i)+0.5)/n-1)
+		sum += min(max(median*math.Exp(sigma*z), low), high)
+	}
+	return sum / n
+}
+
+// TestCostOfCurves: a rate that grows while the clients leave, whose product has a closed form.
+func TestCostOfCurves(t *testing.T) {
+	p := planOf(t, `
+version: 1
+name: curves
+kafka: {topics: [{name: prices}]}
+producers: [{name: feed, topic: prices, rate: {ramp: {from: 0/s, to: 100/s}}, size: 200B}]
+clients:
+  - {name: leaving, count: 100, subscribe: {topic: prices}}
+  - {name: churning, count: 30, subscribe: {topic: prices}, churn: {session: 20s, away: 10s}}
+phases: {warm-up: 0s, measure: [{name: a, duration: 10s, clients: {leaving: {ramp: {from: 100, to: 0}}}}]}
+`)
+	c := p.Cost()
+	// ∫ 10t · (100 − 10t) dt from 0 to 10 is 16,666.7; of the 30 that churn 20 are there: 500 messages · 20.
+	if want := 16_666.7 + 10_000; c.Messages != 500 || math.Abs(float64(c.Deliveries)-want) > 1 {
+		t.Errorf("got %d messages, %d deliveries; want 500, %.0f", c.Messages, c.Deliveries, want)
+	}
+	if want := 100.0 * (100 + 20); c.PeakDeliveries != want {
+		t.Errorf("got %v deliveries a second at most; want %v", c.PeakDeliveries, want)
+	}
+	if want := int64(130 * (clientEndBytes + gatewayEndBytes)); c.ConnectionBytes != want {
+		t.Errorf("got %d bytes of connections; want %d", c.ConnectionBytes, want)
+	}
+}
+
+func TestApportion(t *testing.T) {
+	for _, c := range []struct {
+		n       int
+		weights []float64
+		want    []int
+	}{
+		{10, []float64{1}, []int{10}},
+		{10, []float64{1, 1, 1}, []int{4, 3, 3}},
+		{300, []float64{2, 1, 0.5}, []int{171, 86, 43}},
+		{7, []float64{70, 20, 10}, []int{5, 1, 1}},
+		{1, []float64{1, 3}, []int{0, 1}},
+	} {
+		if got := apportion(c.n, c.weights); !slices.Equal(got, c.want) {
+			t.Errorf("%d by %v: got %v; want %v", c.n, c.weights, got, c.want)
+		}
+	}
 }
 
 func TestHarmonic(t *testing.T) {

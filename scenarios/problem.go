@@ -169,11 +169,16 @@ func (r *reporter) excerpt(line int) string {
 	if line > len(r.lines) {
 		return ""
 	}
-	text := r.lines[line-1]
+	text := strings.TrimLeft(r.lines[line-1], " \t")
+	left := len(r.lines[line-1]) - len(text)
+	text = text[:min(len(text), 4*120)] // more is not shown
 	if column, ok := r.hidden[line]; ok {
-		text = string([]rune(text)[:min(max(column-1, 0), len([]rune(text)))]) + redacted
-	} else if at := secretName.FindStringIndex(text); r.blind && at != nil {
-		text = text[:at[1]] + redacted
+		runes := []rune(text)
+		text = string(runes[:min(max(column-1-left, 0), len(runes))]) + redacted
+	} else if r.blind {
+		if at := secretName.FindStringIndex(text); at != nil {
+			text = text[:at[1]] + redacted
+		}
 	}
 	return shorten(strings.TrimSpace(text), 120)
 }

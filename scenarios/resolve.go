@@ -59,16 +59,26 @@ const (
 func (c checker) tooLong() bool {
 	const most = 256
 	s, long := c.s, false
-	for _, l := range []struct {
+	type counted struct {
 		at     place
 		length int
-	}{
+	}
+	subscriptions := 0
+	for _, g := range s.clients.items {
+		subscriptions += max(len(g.subscribe), 1)
+	}
+	lists := []counted{
 		{s.kafka.topics.at, len(s.kafka.topics.items)},
 		{s.producers.at, len(s.producers.items)},
-		{s.clients.at, len(s.clients.items)},
+		{s.clients.at, subscriptions},
 		{s.phases.measure.at, len(s.phases.measure.items)},
 		{s.thresholds.at, len(s.thresholds.items)},
-	} {
+		{s.gateway.at.under("conflate"), len(s.gateway.conflate)},
+	}
+	for _, m := range s.phases.measure.items {
+		lists = append(lists, counted{m.at, max(len(m.rates), len(m.clients))})
+	}
+	for _, l := range lists {
 		if l.length > most {
 			c.addf(l.at, "%d are too many (at most %d)", l.length, most)
 			long = true
@@ -514,8 +524,8 @@ const maxSendBuffer = 4 << 30
 // sendBuffer refuses a plan whose send buffers could outgrow the memory: the schedule is kept by buffering what a stalled
 // broker does not take.
 func (c checker) sendBuffer() {
-	need := c.p.Cost().SendBufferBytes
-	if need > maxSendBuffer && c.s.producers.state == given { // publishing clients have no such buffer
+	need := c.p.sendBufferBytes()
+	if need > maxSendBuffer && c.s.producers.state == given {
 		c.addf(c.s.producers.at, "the producers' buffers need %s to outlast their longest stall, and %s is the limit "+
 			"(a shorter stall, a lower rate or smaller values)", formatSize(need), formatSize(maxSendBuffer))
 	}

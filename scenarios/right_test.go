@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,10 +29,12 @@ func TestRightScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			cost := p.Cost()
+			cost.PeakDeliveries = math.Round(cost.PeakDeliveries) // the last bits are the processor's
 			got, err := json.MarshalIndent(struct {
 				Plan *Plan `json:"plan"`
 				Cost Cost  `json:"cost"`
-			}{p, p.Cost()}, "", "  ")
+			}{p, cost}, "", "  ")
 			if err != nil {
 				t.Fatal(err)
 			}

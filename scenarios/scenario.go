@@ -167,28 +167,29 @@ type thresholdItem struct {
 
 // The bounds of single values. They protect the machine, or catch what can only be a slip.
 const (
-	maxClients     = 18_000 // see the message in checkClients
-	maxRate        = 1e6
-	minRate        = 1.0 / 3600 * 0.999
-	maxConnectRate = 10_000
-	maxDuration    = 24 * time.Hour
-	maxStall       = 10 * time.Minute
-	maxLinger      = time.Minute
-	maxValueBytes  = 8 << 20
-	minValueBytes  = 128 // the stamp takes up to 96
-	maxQueueBytes  = 1 << 30
-	maxRetention   = 1 << 40
-	maxKeys        = 1_000_000
-	maxSkew        = 10
-	maxSigma       = 5
-	maxWeight      = 1_000_000
-	maxSteps       = 1000
-	maxBins        = 256
-	maxSources     = 250
-	maxWeighted    = 32
-	maxHeaders     = 32
-	maxHeaderName  = 128
-	maxHeaderValue = 4 << 10
+	maxClients      = 18_000 // see the message in checkClients
+	maxRate         = 1e6
+	minRate         = 1.0 / 3600 * 0.999
+	maxConnectRate  = 10_000
+	maxDuration     = 24 * time.Hour
+	maxStall        = 10 * time.Minute
+	maxLinger       = time.Minute
+	maxValueBytes   = 8 << 20
+	minValueBytes   = 128 // the stamp takes up to 96
+	maxQueueBytes   = 1 << 30
+	maxRetention    = 1 << 40
+	maxKeys         = 1_000_000
+	maxSkew         = 10
+	maxSigma        = 5
+	maxWeight       = 1_000_000
+	maxSteps        = 1000
+	maxBins         = 256
+	maxSources      = 250
+	maxWeighted     = 32
+	maxHeaders      = 32
+	maxProfileItems = 64
+	maxHeaderName   = 128
+	maxHeaderValue  = 4 << 10
 
 	maxCompressibility = 0.95
 	maxBrokers         = 16

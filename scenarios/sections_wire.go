@@ -66,7 +66,7 @@ func decodeSASL(o *object) field[*SASL] {
 
 // decodeSecret takes {env: NAME} or {file: PATH}. A secret that is written out is refused, and not repeated.
 func decodeSecret(r *reporter, e entry, example string) Secret {
-	if e.value.kind != yaml.MappingNode && !(e.value.kind == yaml.ScalarNode && e.value.tag == "!!null") {
+	if e.value.kind == yaml.SequenceNode || e.value.kind == yaml.ScalarNode && e.value.tag != "!!null" {
 		writtenOut(r, e, example)
 		return Secret{}
 	}
@@ -216,7 +216,11 @@ func profileOf(r *reporter, n *node, at place, name string) *WireProfile {
 
 // decodeTexts takes a list of texts.
 func decodeTexts(o *object, key string, check func(string) error) []string {
-	items, _ := o.list(key)
+	items, f := o.list(key)
+	if len(items) > maxProfileItems {
+		o.r.addf(f.at, "%d are too many (at most %d)", len(items), maxProfileItems)
+		return nil
+	}
 	var out []string
 	for _, i := range items {
 		text := parseScalar(o.r, i.value, i.at, o.of(key).item.want, func(n *node) (string, error) { return textOf(n, check) })
@@ -231,6 +235,10 @@ func decodeQuery(o *object) []Pair {
 		return nil
 	}
 	query := openObject(o.r, e.value, e.at, queryShape)
+	if len(query.order) > maxProfileItems {
+		o.r.addf(e.at, "%d are too many (at most %d)", len(query.order), maxProfileItems)
+		return nil
+	}
 	var out []Pair
 	for _, name := range query.order {
 		out = append(out, Pair{Name: name, Value: query.text(name, sendable(channelPlaceholders)).value})
@@ -253,6 +261,10 @@ func decodeHandshake(o *object) []HandshakeHeader {
 		return nil
 	}
 	headers := openObject(o.r, e.value, e.at, handshakeShape)
+	if len(headers.order) > maxProfileItems {
+		o.r.addf(e.at, "%d are too many (at most %d)", len(headers.order), maxProfileItems)
+		return nil
+	}
 	var out []HandshakeHeader
 	for _, name := range headers.order {
 		h := headers.entries[name]
