@@ -37,9 +37,10 @@ type Options struct {
 	// GOMAXPROCS should exceed the processors by the number of producers: a thread that wakes needs a free P at once, and
 	// the system's scheduler settles who runs.
 	Workers int
-	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
+	// KafkaOpts is what every Kafka client gets besides: TLS, SASL, for tests a network of their own.
 	KafkaOpts []kgo.Opt
-	NetDial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	// NetDial reaches the target by another way than the network, for tests; nil is the network.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (o Options) workers() int {

@@ -1,6 +1,10 @@
 package testbed
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/weirbench/weir/scenarios"
+)
 
 // Options is how children are started and watched.
 type Options struct {
@@ -15,6 +19,8 @@ type Options struct {
 	Dir string
 	// AllowTargets lists hosts, as the target's URL spells them, that may be measured although they are not loopback.
 	AllowTargets []string
+	// Security is how the reference gateway reaches the brokers; nil is plain text without authentication.
+	Security *scenarios.KafkaSecurity
 }
 
 // log is Log with a nil check.
