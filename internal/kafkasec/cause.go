@@ -35,7 +35,7 @@ func (s Settings) saslCause(err error) string {
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed) && s.SASL == nil:
 		return "the listener wants SASL: set kafka.sasl"
-	case errors.Is(err, kerr.SaslAuthenticationFailed):
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, errHungUp):
 		return fmt.Sprintf("the cluster refused user %q by %s, with the password from %s: mend the password, or create the user there for this mechanism",
 			who.Username, who.Mechanism, who.PasswordFrom)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
@@ -99,7 +99,7 @@ func (s Settings) mismatchCause(err error) string {
 	}
 	if !closed(err) {
 		if s.TLS != nil && timedOut(err) {
-			return "it takes connections but doesn't answer, or a firewall drops them: is that a Kafka listener with TLS?"
+			return "it takes connections but doesn't answer, or a firewall drops them: is that a Kafka listener with TLS? If it has none, drop kafka.tls"
 		}
 		return ""
 	}
@@ -108,9 +108,8 @@ func (s Settings) mismatchCause(err error) string {
 		return "something closes the connection: is it a Kafka listener without TLS and SASL? If it has them, set kafka.tls or kafka.sasl"
 	case s.TLS == nil:
 		return "something closes the connection: is it a Kafka listener without TLS? If it has TLS, set kafka.tls"
-	case s.SASL == nil && s.TLS.CertFile == "":
-		return "something closes the connection: is it a Kafka listener with TLS, and does it want no kafka.sasl and no client certificate? " +
-			"If it has no TLS, drop kafka.tls"
+	case s.SASL == nil:
+		return "something closes the connection: is it a Kafka listener with TLS? If it has none, drop kafka.tls; if it wants SASL, set kafka.sasl"
 	}
 	return "something closes the connection: is it a Kafka listener with TLS? If it has none, drop kafka.tls"
 }

@@ -3,6 +3,7 @@ package kafkasec
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,10 @@ const (
 	authenticateKey = 36       // SaslAuthenticate, as the protocol numbers it
 	maxAnswerBytes  = 64 << 10 // of an answer to it
 )
+
+// errHungUp is what some brokers and proxies do instead of refusing a password. It is a connection's end, too, which the
+// client tries again a few times.
+var errHungUp = errors.New("the broker closed the connection instead of answering the SASL authentication")
 
 // discreet makes connections on which a broker's answer to an authentication comes without the broker's own words. With
 // PLAIN the broker has the password, and some login modules quote what they were given: the client would put that into
@@ -65,7 +70,10 @@ func (c *discreetConn) Read(p []byte) (int, error) {
 // readAnswer reads one answer to a SaslAuthenticate request and returns it, size included, without its error message.
 func readAnswer(r io.Reader, version int16) ([]byte, error) {
 	var size [4]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
+	if n, err := io.ReadFull(r, size[:]); err != nil {
+		if n == 0 && closed(err) {
+			err = fmt.Errorf("%w: %w", errHungUp, err)
+		}
 		return nil, err
 	}
 	n := binary.BigEndian.Uint32(size[:])
