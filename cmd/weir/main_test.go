@@ -10,7 +10,7 @@ import (
 // TestMain makes the test binary answer as weir when it is started under that name, as the scripts, the lifetime tests
 // and weir's own children do.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"weir": main})
+	testscript.Main(m, map[string]func(){"weir": main, "weirplan": runPlan})
 }
 
 func TestScripts(t *testing.T) {

@@ -85,7 +85,14 @@ func startWeir(t *testing.T, args ...string) *weir {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startCommand(t, path, nil, args...)
+}
+
+// startCommand starts a program with variables beside the test's own.
+func startCommand(t *testing.T, path string, env []string, args ...string) *weir {
+	t.Helper()
 	w := &weir{t: t, cmd: exec.Command(path, args...)}
+	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	w.cmd.WaitDelay = 30 * time.Second
