@@ -202,8 +202,12 @@ func (d *dialErrors) OnBrokerConnect(b kgo.BrokerMetadata, _ time.Duration, _ ne
 	d.last[net.JoinHostPort(b.Host, fmt.Sprint(b.Port))] = err
 }
 
-// reason is why one of the addresses could not be dialled, or err where dialling was not the trouble.
+// reason is why one of the addresses could not be dialled, or err where dialling was not the trouble: a broker that
+// answered with an error, and refused a password for one, says more than another seed that is down.
 func (d *dialErrors) reason(err error, addrs ...string) error {
+	if _, answered := errors.AsType[*kerr.Error](err); answered {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for addr, e := range d.last {

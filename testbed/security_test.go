@@ -48,6 +48,16 @@ func startSecured(t *testing.T) *secured {
 	}, file}
 }
 
+// refuse makes the cluster turn everybody away, and quote a password at it.
+func (c *secured) refuse() {
+	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, kmsg.StringPtr("bad password "+canary)
+		return resp, nil, true
+	})
+}
+
 func TestSecuredKafka(t *testing.T) {
 	t.Parallel()
 	c := startSecured(t)
@@ -97,14 +107,11 @@ func TestSecuredKafkaRefused(t *testing.T) {
 		}, []string{"/password", "no such file"}},
 		{"no CA", func(_ *testing.T, c *secured) { c.plan.Security.TLS.CAFile = c.password }, []string{"/password", "no PEM certificate"}},
 		{"system's CAs", func(_ *testing.T, c *secured) { c.plan.Security.TLS.CAFile = "" }, []string{"reach kafka at 127.0.0.1:", "kafka.tls.ca"}},
-		{"password refused", func(_ *testing.T, c *secured) {
-			c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
-				c.KeepControl()
-				resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
-				resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, kmsg.StringPtr("bad password "+canary)
-				return resp, nil, true
-			})
-		}, []string{"SASL_AUTHENTICATION_FAILED", `user "u" by SCRAM-SHA-512`, "/password"}},
+		{"password refused", func(_ *testing.T, c *secured) { c.refuse() }, []string{"SASL_AUTHENTICATION_FAILED", `user "u" by SCRAM-SHA-512`, "/password"}},
+		{"password refused, other seeds down", func(t *testing.T, c *secured) {
+			c.refuse()
+			c.plan.Seeds = append(c.plan.Seeds[:1:1], closedPort(t), closedPort(t), closedPort(t))
+		}, []string{"SASL_AUTHENTICATION_FAILED", `user "u" by SCRAM-SHA-512`}},
 		{"plain text", func(_ *testing.T, c *secured) { c.plan.Security.TLS = nil }, []string{"set kafka.tls"}},
 		{"nothing set", func(_ *testing.T, c *secured) { c.plan.Security = nil }, []string{"without TLS and SASL"}},
 		{"another provider", func(_ *testing.T, c *secured) { c.plan.Provider = scenarios.ProviderEmbedded }, []string{"external", "drop kafka.tls"}},

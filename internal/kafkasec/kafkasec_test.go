@@ -75,7 +75,7 @@ func ask(t *testing.T, s kafkasec.Settings, seeds []string, log *bytes.Buffer) e
 	if log == nil {
 		log = &bytes.Buffer{}
 	}
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(seeds...), kgo.RequestRetries(2),
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(seeds...), kgo.RequestRetries(1),
 		kgo.WithLogger(kgo.BasicLogger(log, kgo.LogLevelDebug, nil)),
 		kgo.RetryBackoffFn(func(int) time.Duration { return time.Millisecond }))...)
 	if err != nil {
