@@ -37,10 +37,9 @@ type Options struct {
 	// GOMAXPROCS should exceed the processors by the number of producers: a thread that wakes needs a free P at once, and
 	// the system's scheduler settles who runs.
 	Workers int
-	// KafkaOpts is what every Kafka client gets besides: TLS, SASL, for tests a network of their own.
+	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
-	// NetDial reaches the target by another way than the network, for tests; nil is the network.
-	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	NetDial   func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (o Options) workers() int {
