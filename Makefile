@@ -26,7 +26,7 @@ test-docker: ## the tests on real Kafka in Docker; fails where there is no Docke
 	WEIR_REQUIRE_DOCKER=1 $(GO) test $(RACE) -count=1 -p 1 -timeout 15m -run Docker ./testbed ./cmd/weir
 
 .PHONY: test-external
-test-external: ## the tests on a running cluster: WEIR_KAFKA_SEEDS=host:port,…
+test-external: ## the tests on a running cluster: WEIR_KAFKA_SEEDS=host:port,…; on a secured broker, too: WEIR_KAFKA_DIR=…
 	@test -n "$$WEIR_KAFKA_SEEDS" || { echo "set WEIR_KAFKA_SEEDS to the cluster's addresses"; exit 1; }
 	$(GO) test $(RACE) -count=1 -timeout 10m -run RealExternal ./cmd/weir
 

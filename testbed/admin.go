@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/weirbench/weir/internal/kafkasec"
 )
 
 const (
@@ -33,6 +34,8 @@ type admin struct {
 	cl    *kgo.Client
 	adm   *kadm.Client
 	dials *dialErrors
+	// security explains failures; the client's options already follow it.
+	security kafkasec.Settings
 }
 
 // clusterState is what one metadata answer says.
@@ -51,21 +54,26 @@ func (c clusterState) address(id int32) string {
 	return "?"
 }
 
-func newAdmin(seeds []string) (*admin, error) {
+func newAdmin(seeds []string, security kafkasec.Settings) (*admin, error) {
+	security.DialTimeout = dialTimeout
+	secured, err := security.Options()
+	if err != nil {
+		return nil, err
+	}
 	dials := &dialErrors{last: map[string]error{}}
-	cl, err := kgo.NewClient(
+	cl, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(seeds...),
 		kgo.ClientID("weir-testbed"),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RequestTimeoutOverhead(answerTimeout), // the end of a request's context doesn't end the wait for a first answer
-		kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.MetadataMinAge(100 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
 		kgo.WithHooks(dials),
-	)
+	}, secured...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read seeds %s: %w", strings.Join(seeds, ", "), err)
 	}
-	return &admin{seeds: seeds, cl: cl, adm: kadm.NewClient(cl), dials: dials}, nil
+	return &admin{seeds: seeds, cl: cl, adm: kadm.NewClient(cl), dials: dials, security: security}, nil
 }
 
 func (a *admin) close() { a.cl.Close() }
@@ -101,8 +109,11 @@ func (a *admin) reachEach(ctx context.Context, c clusterState) (string, error) {
 		resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, a.cl.Broker(int(b.NodeID)))
 		if err != nil {
 			addr := c.address(b.NodeID)
-			return "", fmt.Errorf("reach broker %d at %s, as the cluster advertises it: %w (mend advertised.listeners, or make that address reachable from here)",
-				b.NodeID, addr, a.dials.reason(err, addr))
+			reason, mend := a.dials.reason(err, addr), "mend advertised.listeners, or make that address reachable from here"
+			if cause := a.security.Cause(reason); cause != "" {
+				mend = cause
+			}
+			return "", fmt.Errorf("reach broker %d at %s, as the cluster advertises it: %w (%s)", b.NodeID, addr, reason, mend)
 		}
 		version = strings.TrimPrefix(kversion.FromApiVersionsResponse(resp).VersionGuess(), "v")
 	}
@@ -147,21 +158,23 @@ func (a *admin) metadata(ctx context.Context, r kmsg.Requestor, topics ...string
 
 func (a *admin) unreachable(reason error, after time.Duration) error {
 	return fmt.Errorf("reach kafka at %s, tried for %.1fs: %w (%s)",
-		strings.Join(a.seeds, ", "), after.Seconds(), reason, likelyCause(reason))
+		strings.Join(a.seeds, ", "), after.Seconds(), reason, likelyCause(reason, a.security))
 }
 
 // likelyCause guesses from the way a connection failed.
-func likelyCause(err error) string {
+func likelyCause(err error, security kafkasec.Settings) string {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens there: start the broker or mend kafka.seeds"
 	case errors.As(err, &dns):
 		return "the name doesn't resolve: mend kafka.seeds"
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "SASL"):
-		return "something closes the connection: is it a plaintext Kafka listener, without TLS and SASL?"
-	case isTimeout(err):
-		return "it takes connections but doesn't answer, or a firewall drops them: is that a Kafka listener?"
+	}
+	if cause := security.Cause(err); cause != "" {
+		return cause
+	}
+	if isTimeout(err) {
+		return "it takes connections but doesn't answer, or a firewall drops them: is that a Kafka listener without TLS?"
 	}
 	return "is that a Kafka listener? mend kafka.seeds"
 }
@@ -189,8 +202,12 @@ func (d *dialErrors) OnBrokerConnect(b kgo.BrokerMetadata, _ time.Duration, _ ne
 	d.last[net.JoinHostPort(b.Host, fmt.Sprint(b.Port))] = err
 }
 
-// reason is why one of the addresses could not be dialled, or err where dialling was not the trouble.
+// reason is why one of the addresses could not be dialled, or err where dialling was not the trouble: a broker that
+// answered with an error, and refused a password for one, says more than another seed that is down.
 func (d *dialErrors) reason(err error, addrs ...string) error {
+	if _, answered := errors.AsType[*kerr.Error](err); answered {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for addr, e := range d.last {

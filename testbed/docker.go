@@ -17,6 +17,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weirbench/weir/internal/kafkasec"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -168,7 +169,7 @@ func (d *dockerCluster) awaitCluster(ctx context.Context) error {
 	for _, b := range d.brokers {
 		seeds = append(seeds, b.address())
 	}
-	a, err := newAdmin(seeds)
+	a, err := newAdmin(seeds, kafkasec.Settings{})
 	if err != nil {
 		return err
 	}

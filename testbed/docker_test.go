@@ -12,6 +12,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"github.com/weirbench/weir/internal/kafkasec"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -157,7 +158,7 @@ func killOne(t *testing.T, k *Kafka, topic string) {
 	wantText(t, k.Kill(7), "there are 3")
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
-	a, err := newAdmin(k.Seeds[1:])
+	a, err := newAdmin(k.Seeds[1:], kafkasec.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

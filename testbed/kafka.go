@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirbench/weir/internal/kafkasec"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -25,7 +28,11 @@ type Kafka struct {
 	// Description says what the brokers are: "embedded kfake, 3 brokers".
 	Description string
 
+	// ClientOpts is what a client needs beside the seeds: TLS and SASL. Empty for brokers that weir started.
+	ClientOpts []kgo.Opt
+
 	provider scenarios.KafkaProvider
+	security kafkasec.Settings
 	child    *process       // embedded only
 	docker   *dockerCluster // docker only
 	never    chan struct{}  // Done of an external cluster
@@ -38,6 +45,9 @@ type Kafka struct {
 // when they answer. ctx bounds the start alone; what runs afterwards is ended by Stop. On an error nothing is left
 // running.
 func StartKafka(ctx context.Context, plan scenarios.KafkaPlan, o Options) (*Kafka, error) {
+	if plan.Security != nil && plan.Provider != scenarios.ProviderExternal {
+		return nil, fmt.Errorf("start kafka: TLS and SASL are for an external cluster, not for provider %s (drop kafka.tls and kafka.sasl)", plan.Provider)
+	}
 	switch plan.Provider {
 	case scenarios.ProviderEmbedded:
 		return startEmbedded(ctx, plan, o)
@@ -74,12 +84,20 @@ func startEmbedded(ctx context.Context, plan scenarios.KafkaPlan, o Options) (*K
 	}, nil
 }
 
-// useExternal checks that the cluster answers and that each of its brokers can be reached where it says that it is.
+// useExternal checks that the cluster answers, lets this user in, and that each of its brokers can be reached where it says that it is.
 func useExternal(ctx context.Context, plan scenarios.KafkaPlan) (*Kafka, error) {
 	if len(plan.Seeds) == 0 {
 		return nil, errors.New("use external kafka: no seeds (set kafka.seeds to host:port addresses)")
 	}
-	a, err := newAdmin(plan.Seeds)
+	security, err := SecuritySettings(plan.Security)
+	if err != nil {
+		return nil, fmt.Errorf("use external kafka: %w", err)
+	}
+	opts, err := security.Options()
+	if err != nil {
+		return nil, fmt.Errorf("use external kafka: %w", err)
+	}
+	a, err := newAdmin(plan.Seeds, security)
 	if err != nil {
 		return nil, fmt.Errorf("use external kafka: %w", err)
 	}
@@ -94,10 +112,16 @@ func useExternal(ctx context.Context, plan scenarios.KafkaPlan) (*Kafka, error) 
 	if err != nil {
 		return nil, fmt.Errorf("use external kafka: %w", err)
 	}
+	description := fmt.Sprintf("external Kafka %s, %s", version, count(len(c.brokers), "broker"))
+	if plan.Security != nil {
+		description += ", " + security.String()
+	}
 	return &Kafka{
 		Seeds:       plan.Seeds,
-		Description: fmt.Sprintf("external Kafka %s, %s", version, count(len(c.brokers), "broker")),
+		Description: description,
+		ClientOpts:  opts,
 		provider:    plan.Provider,
+		security:    security,
 		never:       make(chan struct{}),
 	}, nil
 }

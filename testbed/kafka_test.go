@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirbench/weir/internal/kafkasec"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -112,7 +113,7 @@ func TestEmbeddedKafka(t *testing.T) {
 
 func testAdmin(t *testing.T, k *Kafka) *kadm.Client {
 	t.Helper()
-	a, err := newAdmin(k.Seeds)
+	a, err := newAdmin(k.Seeds, kafkasec.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package testbed
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/weirbench/weir/scenarios"
+)
 
 // Options is how children are started and watched.
 type Options struct {
@@ -17,6 +21,8 @@ type Options struct {
 	AllowTargets []string
 	// Publish lists the topics that clients publish to, by their names in Kafka.
 	Publish []string
+	// Security is how the reference gateway reaches the brokers; nil is plain text without authentication.
+	Security *scenarios.KafkaSecurity
 }
 
 // log is Log with a nil check.

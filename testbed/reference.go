@@ -43,7 +43,7 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	child, err := startProcess(ctx, processSpec{
 		name:       "gateway",
 		executable: o.Executable,
-		args:       gatewayArgs(plan, listen, seeds, topics, o.Publish, instance),
+		args:       append(gatewayArgs(plan, listen, seeds, topics, o.Publish, instance), securityArgs(o.Security)...),
 		logPath:    o.logPath("gateway"),
 		log:        o.Log,
 	}, plan.ReadyIn, &ready)

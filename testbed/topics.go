@@ -26,7 +26,7 @@ const (
 //
 // Retention is set where the plan has it. The embedded Kafka gets retention by size alone.
 func (k *Kafka) EnsureTopics(ctx context.Context, topics []scenarios.Topic, name func(string) string) error {
-	a, err := newAdmin(k.Seeds)
+	a, err := newAdmin(k.Seeds, k.security)
 	if err != nil {
 		return fmt.Errorf("create topics: %w", err)
 	}
@@ -276,7 +276,7 @@ func (k *Kafka) DeleteTopics(ctx context.Context, names ...string) error {
 	if len(doomed) == 0 {
 		return nil
 	}
-	a, err := newAdmin(k.Seeds)
+	a, err := newAdmin(k.Seeds, k.security)
 	if err != nil {
 		return fmt.Errorf("delete topics: %w", err)
 	}

@@ -17,6 +17,7 @@ func gatewayCommand() *cobra.Command {
 	var cfg gateway.Config
 	var policy string
 	var conflate []string
+	var security kafkaFlags
 	var child, verbose bool
 	cmd := &cobra.Command{
 		Use:   "gateway",
@@ -38,6 +39,13 @@ The first interrupt drains: clients get what waits for them and are closed with 
 			if err := cfg.WithDefaults().Validate(); err != nil {
 				return usage(err)
 			}
+			secured, err := security.settings()
+			if err != nil {
+				return usage(err)
+			}
+			if cfg.KafkaOpts, err = secured.Options(); err != nil {
+				return fmt.Errorf("reach Kafka: %w", err)
+			}
 			level := slog.LevelWarn
 			if verbose {
 				level = slog.LevelInfo
@@ -50,7 +58,7 @@ The first interrupt drains: clients get what waits for them and are closed with 
 				defer cancel()
 				ctx = childCtx
 			}
-			err := gateway.Run(ctx, cfg, log, func(addr string) {
+			err = gateway.Run(ctx, cfg, log, func(addr string) {
 				if !child {
 					fmt.Fprintf(cmd.ErrOrStderr(), "weir gateway: ready at ws://%s/ws\n", addr)
 					return
@@ -61,7 +69,7 @@ The first interrupt drains: clients get what waits for them and are closed with 
 			if errors.Is(err, runner.ErrInterrupted) {
 				return nil
 			}
-			return err
+			return explain(err, secured)
 		},
 	}
 	f := cmd.Flags()
@@ -77,6 +85,7 @@ The first interrupt drains: clients get what waits for them and are closed with 
 	f.StringVar(&policy, "slow-clients", string(gateway.SlowDisconnect), "what happens when a queue is full: disconnect or drop-oldest")
 	f.DurationVar(&cfg.DrainTimeout, "drain-timeout", 0, "how long queues are written out at shutdown (default 10s)")
 	f.StringVar(&cfg.InstanceID, "instance-id", "", "name of this instance, echoed by /readyz and to clients")
+	security.define(cmd)
 	f.BoolVar(&verbose, "verbose", false, "log what happens and not only what goes wrong")
 	f.BoolVar(&child, "child", false, "write a ready line to standard output and end when standard input ends")
 	if err := f.MarkHidden("child"); err != nil {

@@ -91,8 +91,15 @@ func startWeirIn(t *testing.T, dir string, args ...string) *weir {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startCommand(t, dir, path, nil, args...)
+}
+
+// startCommand starts a program in a directory, with variables beside the test's own.
+func startCommand(t *testing.T, dir, path string, env []string, args ...string) *weir {
+	t.Helper()
 	w := &weir{t: t, cmd: exec.Command(path, args...)}
 	w.cmd.Dir = dir
+	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	w.cmd.WaitDelay = 30 * time.Second

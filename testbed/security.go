@@ -1,0 +1,66 @@
+package testbed
+
+import (
+	"fmt"
+
+	"github.com/weirbench/weir/internal/kafkasec"
+	"github.com/weirbench/weir/scenarios"
+)
+
+// SecuritySettings reads the password of a plan's security and returns what a client is made from; nil is plain text
+// without authentication. The error names the variable or the file.
+func SecuritySettings(plan *scenarios.KafkaSecurity) (kafkasec.Settings, error) {
+	var s kafkasec.Settings
+	if plan == nil {
+		return s, nil
+	}
+	if t := plan.TLS; t != nil {
+		s.TLS = &kafkasec.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
+	}
+	if a := plan.SASL; a != nil {
+		password, err := a.Password.Read()
+		if err != nil {
+			return s, fmt.Errorf("find the password of the Kafka user %q: %w", a.Username, err)
+		}
+		s.SASL = &kafkasec.SASL{
+			Mechanism: a.Mechanism, Username: a.Username,
+			Password: kafkasec.Password(password), PasswordFrom: passwordFrom(a.Password),
+		}
+	}
+	return s, nil
+}
+
+func passwordFrom(secret scenarios.Secret) string {
+	if secret.Env != "" {
+		return "the environment variable " + secret.Env
+	}
+	return "the file " + secret.File
+}
+
+// securityArgs tells the gateway's process how to reach the brokers. They hold names alone: the child inherits the
+// environment and reads the files itself.
+func securityArgs(plan *scenarios.KafkaSecurity) []string {
+	if plan == nil {
+		return nil
+	}
+	var args []string
+	add := func(flag, value string) {
+		if value != "" {
+			args = append(args, "--kafka-"+flag+"="+value) // one word, so that a value may begin with a dash
+		}
+	}
+	if t := plan.TLS; t != nil {
+		args = append(args, "--kafka-tls")
+		add("tls-ca", t.CAFile)
+		add("tls-cert", t.CertFile)
+		add("tls-key", t.KeyFile)
+		add("tls-server-name", t.ServerName)
+	}
+	if s := plan.SASL; s != nil {
+		add("sasl-mechanism", s.Mechanism)
+		add("sasl-username", s.Username)
+		add("sasl-password-env", s.Password.Env)
+		add("sasl-password-file", s.Password.File)
+	}
+	return args
+}
