@@ -32,7 +32,7 @@ or flags.`,
   weir doctor scenario.yaml
   weir doctor quickstart --set kafka.provider=docker`,
 		Args: arguments(0, 1, "SCENARIO"),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: f.run,
 	}
 	f.scenario.add(cmd)
 	cmd.Flags().StringVar(&f.out, "out", runner.RunsDir, "the `DIR` that results are to go to")

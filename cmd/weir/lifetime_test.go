@@ -358,3 +358,30 @@ func TestUnwritableDirectory(t *testing.T) {
 		t.Errorf("got %v, %q; want an error before anything starts", err, out)
 	}
 }
+
+// TestReaderThatGoesAway: `weir run … 2>&1 | head -1` costs neither the run nor its verdict.
+func TestReaderThatGoesAway(t *testing.T) {
+	runMeasured(t, report.ExitPassed, func() *weir {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Close()
+		defer writer.Close()
+		dir := t.TempDir()
+		file := filepath.Join(dir, "scenario.yaml")
+		if err := os.WriteFile(file, []byte(strings.Replace(small, "duration: 5s", "duration: 1s", 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		path, err := exec.LookPath("weir")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &weir{t: t, dir: filepath.Join(dir, "run"), cmd: exec.Command(path, "run", file, "--out", filepath.Join(dir, "run"))}
+		w.cmd.Stdout, w.cmd.Stderr = writer, writer
+		if err := w.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return w
+	})
+}

@@ -18,6 +18,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
+			env.Values[scriptTest{}] = env.T()
 			library, err := os.ReadFile("../../scenarios/quickstart.yaml")
 			if err != nil {
 				return err

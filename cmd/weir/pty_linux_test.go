@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
 )
 
 // openTerminal opens a pseudo-terminal of that size: pty(7).
@@ -46,6 +47,7 @@ func openTerminal(t *testing.T, columns, rows int) (ours, theirs *os.File) {
 type onTerminal struct {
 	*weir
 	shown *syncBuffer
+	tty   *os.File      // a hold on weir's end, until release
 	done  chan struct{} // closed when the terminal has given all
 }
 
@@ -70,7 +72,7 @@ func startOnTerminal(t *testing.T, scenario string, env []string, args ...string
 	if err := w.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	theirs.Close()
+	w.tty = theirs
 	go func() {
 		defer close(w.done)
 		buffer := make([]byte, 4096)
@@ -98,6 +100,7 @@ func startOnTerminal(t *testing.T, scenario string, env []string, args ...string
 func (w *onTerminal) wait() (exit int, screen *emulator) {
 	w.t.Helper()
 	exit = w.weir.wait()
+	w.tty.Close()
 	select {
 	case <-w.done:
 	case <-time.After(30 * time.Second):
@@ -125,6 +128,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		last = startOnTerminal(t, brief, nil)
 		return last.weir
 	})
+	last.tty.Close()
 	<-last.done
 	screen := newEmulator(80)
 	_, _ = screen.Write([]byte(last.shown.String()))
@@ -194,6 +198,7 @@ func TestInterruptOnATerminal(t *testing.T) {
 		t.Errorf("exit code: got %d; want %d", exit, report.ExitInterrupted)
 	}
 	screen = newEmulator(80)
+	w.tty.Close()
 	<-w.done
 	_, _ = screen.Write([]byte(w.shown.String()))
 	if screen.hidden || screen.column != 0 {
@@ -212,4 +217,55 @@ func TestLostTerminal(t *testing.T) {
 		t.Errorf("exit code: got %d; want %d", exit, report.ExitInterrupted)
 	}
 	w.checkClean()
+}
+
+// TestStoppedTerminal: one that takes nothing (control-S) holds up no run, and two interrupts end it all the same.
+func TestStoppedTerminal(t *testing.T) {
+	const off, on = 0, 1 // TCOOFF and TCOON, tcflow(3)
+	w := startOnTerminal(t, brief, nil)
+	if err := unix.IoctlSetInt(int(w.tty.Fd()), unix.TCXONC, off); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 60*time.Second, "the report is written", func() bool {
+		s, err := readSummary(w.dir)
+		return err == nil && s.Status == results.StatusComplete
+	})
+	if err := unix.IoctlSetInt(int(w.tty.Fd()), unix.TCXONC, on); err != nil {
+		t.Fatal(err)
+	}
+	if _, screen := w.wait(); !strings.Contains(screen.String(), "thresholds") {
+		t.Errorf("the terminal does not show the summary:\n%s", screen)
+	}
+	w.checkClean()
+
+	w = startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1), nil)
+	w.measuring()
+	if err := unix.IoctlSetInt(int(w.tty.Fd()), unix.TCXONC, off); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = w.cmd.Wait() // its code is looked at below
+	}()
+	interrupts := time.NewTicker(100 * time.Millisecond)
+	defer interrupts.Stop()
+	limit := time.After(60 * time.Second)
+	for {
+		select {
+		case <-interrupts.C:
+			_ = w.cmd.Process.Signal(os.Interrupt) // it may have ended
+			continue
+		case <-limit:
+			t.Error("two interrupts do not end weir on a terminal that takes nothing")
+			_ = w.cmd.Process.Kill()
+			<-exited
+		case <-exited:
+		}
+		break
+	}
+	w.waited = true
+	if got := w.cmd.ProcessState.ExitCode(); got != report.ExitInterrupted {
+		t.Errorf("exit code: got %d; want %d", got, report.ExitInterrupted)
+	}
 }

@@ -37,8 +37,8 @@ func runCommand() *cobra.Command {
 
 The result is a run directory with summary.json, report.html, report.md and the log that they are
 made from. Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4
-delivery broke the target's contract, 5 invalid (the generator or the clock can't support a verdict),
-130 interrupted.`,
+delivery broke the target's contract, 5 invalid (the generator or the clock can't support a
+verdict), 130 interrupted.`,
 		Example: `  weir run quickstart
   weir run quickstart --set producers.feed.rate=2000/s --set phases.measure.steady.duration=60s
   weir run scenario.yaml --out results/today --json --quiet`,
