@@ -138,7 +138,7 @@ func (c *chart) addLimits(limits []scenarios.Threshold) {
 			continue
 		}
 		_, stat := t.Subject()
-		l := line{Label: clean("limit of " + stat), Unit: t.Unit, Color: "bad", Dash: true, Values: make([]*float64, len(c.XS))}
+		l := line{Label: clean(stat + " limit " + formatBound(t.Value, t.Unit)), Unit: t.Unit, Color: "bad", Dash: true, Values: make([]*float64, len(c.XS))}
 		for i := range l.Values {
 			l.Values[i] = number(t.Value)
 		}

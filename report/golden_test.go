@@ -91,8 +91,10 @@ func TestFixedNames(t *testing.T) {
 	}
 	figures := []string{"count", "min_ns", "mean_ns", "p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"}
 	paths := []string{"schema_version", "status", "verdict", "health.state", "health.reasons", "latency.e2e.expected_count",
-		"latency.e2e_expected.p50_ns", "latency.e2e_expected.p999_ns", "audit.corruption_checked"}
-	for _, stage := range []string{"e2e", "e2e_uncorrected", "kafka", "gateway", "ack", "send_lag", "receive_lag", "gateway_in", "gateway_out", "spread", "connect"} {
+		"latency.e2e_expected.p50_ns", "latency.e2e_expected.p999_ns", "latency.e2e_slow_expected.p99_ns", "audit.corruption_checked",
+		"audit.conflated", "resources.gateway.cpu_cores_mean", "resources.gateway.cpu_cores_max", "resources.kafka.rss_bytes_mean",
+		"resources.generator.rss_bytes_max", "resources.machine_busy_mean", "resources.gateway_cpu_us_per_delivery"}
+	for _, stage := range []string{"e2e", "e2e_uncorrected", "e2e_slow", "round_trip", "kafka", "gateway", "ack", "send_lag", "receive_lag", "gateway_in", "gateway_out", "spread", "connect"} {
 		for _, figure := range figures {
 			paths = append(paths, "latency."+stage+"."+figure)
 		}

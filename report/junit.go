@@ -115,10 +115,10 @@ func reasonOf(kind string, texts ...string) *junitReason {
 func junitVerdict(s *Summary) junitCase {
 	c := junitCase{Name: "verdict", Class: "run"}
 	reasons := append([]string(nil), s.Reasons...)
-	switch {
-	case s.Exit == ExitPassed:
+	switch s.Exit {
+	case ExitPassed:
 		c.Out = strings.Join(cleanEach(reasons), "\n")
-	case s.Exit == ExitThresholdFailed || s.Exit == ExitContractBroken:
+	case ExitThresholdFailed, ExitContractBroken:
 		c.Failure = reasonOf(string(s.Verdict), reasons...)
 	default:
 		c.Error = reasonOf(verdictWord(s.Verdict), reasons...)

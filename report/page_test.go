@@ -30,6 +30,31 @@ func stalled(stage results.Stage) *fixture {
 	return f
 }
 
+// page renders the fixture with a timeline of its own, or where that is nil with that of its intervals, without a
+// directory.
+func (f *fixture) page(t *testing.T, line *timeline) string {
+	t.Helper()
+	if line == nil {
+		all := func(yield func(*results.Interval, error) bool) {
+			for _, in := range f.intervals {
+				if !yield(in, nil) {
+					return
+				}
+			}
+		}
+		var err error
+		if line, err = makeTimeline(f.plan, len(f.intervals), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	run := &results.Run{Dir: "runs/prices", Plan: f.plan, Environment: f.env, Events: f.events, Audit: f.audit, Health: f.health, End: f.end}
+	if err := writeHTML(&out, run, f.summarise(t), line); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
 // dataOf is what the page's script gets.
 func dataOf(t *testing.T, page string) pageData {
 	t.Helper()
@@ -55,7 +80,7 @@ func TestPageTellsAStall(t *testing.T) {
 		{results.StageKafka, "Kafka&#39;s side was late: the observer beside the clients read up to"},
 		{results.StageSendLag, "the generator itself sent up to"},
 	} {
-		page := renderHTML(t, stalled(test.stage))
+		page := stalled(test.stage).page(t, nil)
 		if !strings.Contains(page, `<li class="bad">`) || !strings.Contains(page, test.want) {
 			t.Errorf("time lost in %q: the page does not say %q", test.stage, test.want)
 		}
@@ -64,7 +89,7 @@ func TestPageTellsAStall(t *testing.T) {
 			t.Errorf("shaded: %+v; want one stretch up to 10 s that begins about 2 s before its deliveries", late)
 		}
 	}
-	if page := renderHTML(t, passing()); len(dataOf(t, page).Late) != 0 || !strings.Contains(page, "No stall, no disconnect, no other event") {
+	if page := passing().page(t, nil); len(dataOf(t, page).Late) != 0 || !strings.Contains(page, "No stall, no disconnect, no other event") {
 		t.Error("a run in which nothing happened tells of something")
 	}
 }
@@ -76,7 +101,7 @@ func TestPageTellsEvents(t *testing.T) {
 		f.events = append(f.events, results.Event{AtNS: startedAt + 6e9 + int64(i), Kind: results.EventDisconnect, Text: "client thrown out"})
 	}
 	f.events = append(f.events, results.Event{AtNS: startedAt + 9e9, Kind: results.EventTarget, Text: "the gateway died"})
-	page := renderHTML(t, f)
+	page := f.page(t, nil)
 	if events := dataOf(t, page).Events; len(events) != 2 || events[0].Bad || !events[1].Bad {
 		t.Errorf("marks: %+v; want one for the disconnects and one for the death", events)
 	}
@@ -89,8 +114,7 @@ func TestPageTellsEvents(t *testing.T) {
 // Every delivery is in the heatmap once, and its table has the same.
 func TestHeatmapHoldsEveryDelivery(t *testing.T) {
 	f := passing()
-	r := f.write(t)
-	line, err := readTimeline(r)
+	line, err := readTimeline(f.write(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,13 +185,21 @@ func TestFarFrom(t *testing.T) {
 func TestPageOfAnHour(t *testing.T) {
 	t.Parallel()
 	f := passing()
+	var few [6][]results.Series
+	for i := range few {
+		for _, s := range f.intervals[2+i].Series {
+			if s.Stage == results.StageE2E && s.Group == "desks" || s.Stage == results.StageSendLag {
+				few[i] = append(few[i], s)
+			}
+		}
+	}
 	hour := func(yield func(*results.Interval, error) bool) {
 		for i := range 3600 {
 			in := *f.intervals[2+i%6]
 			in.Index, in.StartAt, in.EndAt = i, startedAt+int64(i)*int64(time.Second), startedAt+int64(i+1)*int64(time.Second)
 			in.Series = nil
 			if i%12 == 0 { // one of a point's intervals has the histograms, which are most of the time
-				in.Series = f.intervals[2+i/12%6].Series
+				in.Series = few[i/12%6]
 			}
 			if !yield(&in, nil) {
 				return
@@ -181,12 +213,7 @@ func TestPageOfAnHour(t *testing.T) {
 	for i := range 5000 {
 		f.events = append(f.events, results.Event{AtNS: startedAt + int64(i)*700*ms, Kind: results.EventDisconnect, Phase: "steady", Text: "client viewers/17: close 1008 slow consumer"})
 	}
-	var out bytes.Buffer
-	run := &results.Run{Plan: f.plan, Environment: f.env, Events: f.events, Audit: f.audit, Health: f.health, End: f.end}
-	if err := writeHTML(&out, run, f.summarise(t), line); err != nil {
-		t.Fatal(err)
-	}
-	page := out.String()
+	page := f.page(t, line)
 	t.Logf("%d bytes", len(page))
 	if n := len(page); n > 1_500_000 {
 		t.Errorf("the page has %d bytes; want at most 1,500,000", n)
@@ -201,42 +228,46 @@ func TestPageOfAnHour(t *testing.T) {
 	}
 }
 
-// By keyboard a chart tells its values, one point after the other; the script's own handlers are called.
+// By keyboard a chart tells its values, one point after the other; the script's own handlers are called. The window is a
+// phone's, as narrow as the browser makes one, and nothing but tables in their own frames is wider.
 func TestChartsByKeyboard(t *testing.T) {
 	t.Parallel()
-	page := renderHTML(t, stalled(""))
-	const press = `document.addEventListener("DOMContentLoaded", function () {});
-["latency-time", "latency-heat"].forEach(function (id) {
+	page := stalled("").page(t, nil)
+	const press = `["latency-time", "latency-heat"].forEach(function (id) {
   var box = document.getElementById(id);
   ["Home", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight"].forEach(function (key) {
     box.dispatchEvent(new KeyboardEvent("keydown", { key: key, cancelable: true }));
   });
+  document.body.dataset.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   document.body.dataset[id.replace("-", "")] = box.tabIndex + " " + box.querySelector(".said").textContent;
 });`
 	// The page's own policy would keep the test's script out, as TestHTMLOfAHostileRun shows; so here it goes.
 	page = policyMeta.ReplaceAllString(page, "")
-	dom, console := browse(t, strings.Replace(page, "</body>", "<script>"+press+"</script></body>", 1))
-	for _, want := range []string{`data-latencytime="0 10 s, p50 `, `max 2.38 s`, `data-latencyheat="0 8 s to 10 s: 3,000 deliveries, most of them took `} {
+	dom, console := runChromium(t, strings.Replace(page, "</body>", "<script>"+press+"</script></body>", 1), "--window-size=500,1500", "--dump-dom")
+	for _, want := range []string{`data-overflow="0"`, `data-latencytime="0 10 s, p50 `, `max 2.38 s`, `data-latencyheat="0 8 s to 10 s: 3,000 deliveries, most of them took `} {
 		if !strings.Contains(dom, want) {
 			t.Errorf("the document has no %q; the console says %q; %s", want, console, regexp.MustCompile(`<body[^>]*>`).FindString(dom))
 		}
 	}
 }
 
-// Pictures for people, at the widths of a desk and a phone, light, dark: WEIR_SCREENSHOTS names a directory that keeps
-// them. That they are not blank is all that a test can say.
+// Pictures for people: one, and with WEIR_SCREENSHOTS, which names a directory that keeps them, the dark page and the
+// phone's too. That they are not blank is all that a test can say.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
 	dir := os.Getenv("WEIR_SCREENSHOTS")
-	if dir == "" {
-		dir = t.TempDir()
-	}
-	stall := renderHTML(t, stalled(""))
-	for name, flags := range map[string][]string{
+	pictures := map[string][]string{
 		"desk":  {"--window-size=1280,1400"},
 		"dark":  {"--window-size=1280,1400", "--blink-settings=preferredColorScheme=0"},
 		"phone": {"--window-size=500,1800"},
-	} {
+	}
+	if dir == "" {
+		dir = t.TempDir()
+		delete(pictures, "dark")
+		delete(pictures, "phone")
+	}
+	stall := stalled("").page(t, nil)
+	for name, flags := range pictures {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(dir, name+".png")

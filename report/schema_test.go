@@ -321,6 +321,31 @@ func TestGoldenSummariesFitTheSchema(t *testing.T) {
 	}
 }
 
+// Runs that are not golden fit as well: the fields that are not always there are.
+func TestSummariesFitTheSchema(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*fixture){
+		"slow": slowDesks, "killed": killed, "erring": erring, "aborted": aborted, "conflated": conflated,
+		"publishing": func(f *fixture) { publishing(f.plan, nil) },
+		"empty":      func(f *fixture) { killed(f); f.env, f.intervals, f.events = nil, nil, nil },
+		"filtered": func(f *fixture) {
+			f.plan.Thresholds[0].Filters = map[string]string{"phase": "steady"}
+			f.plan.Thresholds[0].Abort = true
+			f.plan.Thresholds[0].Value = 1
+		},
+	} {
+		f := passing()
+		change(f)
+		var out bytes.Buffer
+		if err := JSON(&out, f.summarise(t)); err != nil {
+			t.Fatal(err)
+		}
+		if faults := schemaFaults(t, out.Bytes()); len(faults) > 0 {
+			t.Errorf("%s: %s", name, strings.Join(faults, "\n"))
+		}
+	}
+}
+
 // The control: what does not fit is found.
 func TestSchemaFindsFaults(t *testing.T) {
 	t.Parallel()
