@@ -135,10 +135,40 @@ func (r *reporter) hide(at place) {
 	case at.set != "":
 		r.hiddenIn[at.set] = true
 	case at.line > 0:
-		if before, ok := r.hidden[at.line]; !ok || at.column < before {
-			r.hidden[at.line] = at.column
-		}
+		r.hideFrom(at.line, at.column)
+		r.hideQuoted(at)
 	}
+}
+
+func (r *reporter) hideFrom(line, column int) {
+	if before, ok := r.hidden[line]; !ok || column < before {
+		r.hidden[line] = column
+	}
+}
+
+// hideQuoted hides the further lines of a quoted value.
+func (r *reporter) hideQuoted(at place) {
+	first := []rune(r.line(at.line))
+	if at.column > len(first) || first[at.column-1] != '"' && first[at.column-1] != '\'' {
+		return
+	}
+	mark := string(first[at.column-1])
+	rest := string(first[at.column:])
+	for line := at.line + 1; !strings.Contains(rest, mark) && line <= len(r.lines); line++ {
+		r.hideFrom(line, 1)
+		rest = r.line(line)
+	}
+}
+
+// line returns a line of the source, "" where there is none.
+func (r *reporter) line(n int) string {
+	if r.lines == nil {
+		r.lines = strings.Split(r.source.text, "\n")
+	}
+	if n < 1 || n > len(r.lines) {
+		return ""
+	}
+	return r.lines[n-1]
 }
 
 // written returns the problem as it is shown.
@@ -160,17 +190,9 @@ const redacted = "***"
 
 // excerpt returns a line of the source, trimmed and shortened, without what must not be shown.
 func (r *reporter) excerpt(line int) string {
-	if line < 1 {
-		return ""
-	}
-	if r.lines == nil {
-		r.lines = strings.Split(r.source.text, "\n")
-	}
-	if line > len(r.lines) {
-		return ""
-	}
-	text := strings.TrimLeft(r.lines[line-1], " \t")
-	left := len(r.lines[line-1]) - len(text)
+	whole := r.line(line)
+	text := strings.TrimLeft(whole, " \t")
+	left := len(whole) - len(text)
 	text = text[:min(len(text), 4*120)] // more is not shown
 	if column, ok := r.hidden[line]; ok {
 		runes := []rune(text)

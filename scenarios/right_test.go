@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,13 @@ func TestRightScenarios(t *testing.T) {
 			}{p, cost}, "", "  ")
 			if err != nil {
 				t.Fatal(err)
+			}
+			data, err = json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again := new(Plan); json.Unmarshal(data, again) != nil || !reflect.DeepEqual(again, p) {
+				t.Errorf("got %+v back from JSON; want %+v", again, p)
 			}
 			compareGolden(t, strings.TrimSuffix(file, ".yaml")+".golden", string(got)+"\n")
 		})

@@ -192,7 +192,7 @@ func profileOf(r *reporter, n *node, at place, name string) *WireProfile {
 		Subprotocol: o.text("subprotocol", checkNotEmpty).value,
 		Channel:     o.text("channel", sendable([]string{"topic"})).or(bare.Channel),
 		KeyChannel:  o.text("key_channel", sendable([]string{"topic", "key"})).or(bare.KeyChannel),
-		Greet:       decodeTexts(o, "greet", sendable([]string{"client"})),
+		Greet:       decodeTexts(o, "greet", sendable([]string{"client", "topic", "channels"})),
 		Subscribe:   subscribe.value,
 		Binary:      o.boolean("binary").value,
 		Separator:   o.text("separator", checkNotEmpty).value,
