@@ -282,8 +282,10 @@ func TestKilledWeirLeavesNothing(t *testing.T) {
 
 	again := startWeir(t, "report", w.dir)
 	again.dir = w.dir
-	if got, want := again.wait(), report.ExitError; got != want {
-		t.Errorf("report of a killed run: exit code %d; want %d", got, want)
+	// A partial run is an error, or invalid where this machine did not keep the schedule up to the kill.
+	got := again.wait()
+	if s := again.summary(); got != report.ExitError && !(got == report.ExitInvalid && onlySendLag(s)) {
+		t.Errorf("report of a killed run: exit code %d, reasons %q; want %d", got, s.Reasons, report.ExitError)
 	}
 	if s := again.summary(); s.Status != results.StatusPartial || s.Latency.E2E.Count == 0 {
 		t.Errorf("got status %s with %d deliveries; want a partial run with some", s.Status, s.Latency.E2E.Count)
