@@ -89,8 +89,22 @@ func TestPageTellsAStall(t *testing.T) {
 			t.Errorf("shaded: %+v; want one stretch up to 10 s that begins about 2 s before its deliveries", late)
 		}
 	}
-	if page := passing().page(t, nil); len(dataOf(t, page).Late) != 0 || !strings.Contains(page, "No stall, no disconnect, no other event") {
+	if page := passing().page(t, nil); len(dataOf(t, page).Late) != 0 || !strings.Contains(page, "No stretch much slower than the rest, no disconnect, no other event") {
 		t.Error("a run in which nothing happened tells of something")
+	}
+}
+
+// What Kafka's side was late with may reach the clients an interval later; it stays Kafka's.
+func TestStretchLooksUpstream(t *testing.T) {
+	f := stalled("")
+	before := f.intervals[3]
+	for i := range before.Series {
+		if s := &before.Series[i]; s.Stage == results.StageKafka {
+			*s = seriesOf(results.StageKafka, s.Label, append(manyOf(999, ms), 1900*ms)...)
+		}
+	}
+	if page := f.page(t, nil); !strings.Contains(page, "Kafka&#39;s side was late: the observer beside the clients read up to 1.90 s") {
+		t.Error("the page does not charge Kafka's side")
 	}
 }
 

@@ -28,17 +28,29 @@ func lateStretches(t *timeline) []stretch {
 		if m.e2e.max < lateTimes*usual || m.e2e.max-usual < lateBy {
 			continue
 		}
-		s := stretch{startAt: max(m.startAt+(m.endAt-m.startAt)/2-m.e2e.max, t.moments[0].startAt), endAt: m.endAt, late: m.e2e.max,
-			kafka: m.kafka.max, sendLag: m.sendLag.max}
+		s := stretch{startAt: max(m.startAt+(m.endAt-m.startAt)/2-m.e2e.max, t.moments[0].startAt), endAt: m.endAt, late: m.e2e.max}
 		if n := len(list); n > 0 && s.startAt <= list[n-1].endAt {
 			before := &list[n-1]
 			before.startAt, before.endAt = min(before.startAt, s.startAt), s.endAt
-			before.late, before.kafka, before.sendLag = max(before.late, s.late), max(before.kafka, s.kafka), max(before.sendLag, s.sendLag)
+			before.late = max(before.late, s.late)
 			continue
 		}
 		list = append(list, s)
 	}
+	for i := range list {
+		list[i].lookUpstream(t)
+	}
 	return list
+}
+
+// lookUpstream takes in how late the observer and the generator were in all of the stretch: what they were late with
+// arrived at the clients after that, maybe in a later moment.
+func (s *stretch) lookUpstream(t *timeline) {
+	for i := range t.moments {
+		if m := &t.moments[i]; m.endAt > s.startAt && m.startAt < s.endAt {
+			s.kafka, s.sendLag = max(s.kafka, m.kafka.max), max(s.sendLag, m.sendLag.max)
+		}
+	}
 }
 
 // usualMax is the median over the moments of their slowest delivery.
