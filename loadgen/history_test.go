@@ -362,8 +362,8 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 			id = int(rec.Key)
 		}
 		r.reported[id] += max(n, 0)
-		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"t/%s","partition":%d,"count":%d}`,
-			scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
+		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"%s/%s","partition":%d,"count":%d}`,
+			h.plan.Clients[r.group].Subscribe.Topic, scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
 	}
 	if rec.Kind != KindData {
 		if !h.chance(10, "marker dropped") {

@@ -55,7 +55,6 @@ type producer struct {
 const (
 	paceSent = iota
 	paceLate
-	paceExpected
 )
 
 const (
@@ -92,7 +91,7 @@ func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, 
 		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
 		ledger: newLedger(shape.partitions, len(shape.fanKey)), fill: newPayload(topo.plan, index),
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
-			[]string{results.CountSent, results.CountLate, results.CountExpected}}, pool),
+			[]string{results.CountSent, results.CountLate}}, pool),
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
 			[]string{results.CountAcked, results.CountRefused, results.CountUndetermined, results.CountOverflow}}, pool),
 	}
@@ -254,7 +253,6 @@ func (p *producer) send(i uint64, phase int, dueAt int64) {
 	p.paceMu.Lock()
 	p.paced.record(phase, 0, sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
-	p.paced.count(phase, paceExpected, p.shape.fanOut(key))
 	if sentAt-dueAt > int64(lateAfter) {
 		p.paced.count(phase, paceLate, 1)
 	}
