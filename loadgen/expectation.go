@@ -10,7 +10,8 @@ import (
 // stream's messages once for every client whose subscription is in force. It reads the positions that the pacing
 // goroutine publishes and never holds that up.
 type expectation struct {
-	ledger *ledger
+	ledger   *ledger
+	position func(byKey bool, id int) uint64 // the ledger's
 
 	mu     sync.Mutex
 	parts  []followers
@@ -27,7 +28,7 @@ type followers struct {
 
 func newExpectation(shape *producerShape, l *ledger, phases int) *expectation {
 	return &expectation{
-		ledger: l, parts: make([]followers, shape.partitions), keys: make([]followers, len(shape.fanKey)), counts: make([]int64, phases),
+		ledger: l, position: l.position, parts: make([]followers, shape.partitions), keys: make([]followers, len(shape.fanKey)), counts: make([]int64, phases),
 	}
 }
 
@@ -41,7 +42,7 @@ func (e *expectation) stream(byKey bool, id int) *followers {
 // settle counts what was sent to the stream since it was last settled and returns how far that is.
 func (e *expectation) settle(byKey bool, id int) (position uint64) {
 	f := e.stream(byKey, id)
-	position = e.ledger.position(byKey, id)
+	position = e.position(byKey, id)
 	if f.joined > 0 && f.counted < position {
 		e.count(byKey, id, span{f.counted, position}, int64(f.joined))
 	}

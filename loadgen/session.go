@@ -176,7 +176,7 @@ func (s *swarm) noteBack(c *client, stream int) {
 		c.back = make([]uint64, len(c.trackers))
 	}
 	e, byKey, id := s.expectation(c, stream)
-	c.back[stream] = e.ledger.position(byKey, id)
+	c.back[stream] = e.position(byKey, id)
 }
 
 // thrownOut books that the target ended a session. A client that does not come back waits for nothing any more.
