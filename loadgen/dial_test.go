@@ -238,7 +238,7 @@ func TestSlowReadersPushBack(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.session(life, s.clients[0], conn, early) }()
-	if n := <-written; n > 256<<10 {
+	if n := <-written; n > 64<<10 { // some 160 KB with the system's own receive buffer
 		t.Errorf("the target could write %d bytes to a client that reads nothing; want its buffers to bound them", n)
 	}
 	end()
