@@ -39,7 +39,7 @@ func TestPartsOfAFrame(t *testing.T) {
 		var parts [][]byte
 		seq := uint64(0)
 		for range rapid.IntRange(1, 8).Draw(t, "parts") {
-			part := ""
+			var part string
 			switch rapid.IntRange(0, 6).Draw(t, "part") {
 			case 0:
 				part, pings = "{}", pings+1
