@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 
@@ -166,14 +167,15 @@ func (a *auditor) auditClient(c *client) {
 	group := &a.topo.groups[c.group]
 	account := clientAccount{shed: maps.Clone(c.shed)}
 	for stream := range c.trackers {
-		t := &c.trackers[stream]
-		if t.flag&(flagExpected|flagJoined) != flagExpected|flagJoined {
-			continue
-		}
 		producer, id := group.streamID(c.index, stream)
 		key := streamKey{producer, !group.plan.Subscribe.All, id}
-		for phase := range a.topo.phases {
-			a.auditStream(c, t, key, phase, &account)
+		if c.past != nil {
+			for i := range c.past[stream] {
+				a.auditStint(c, &c.past[stream][i], key, &account)
+			}
+		}
+		if t := &c.trackers[stream]; t.flag&(flagExpected|flagJoined) == flagExpected|flagJoined {
+			a.auditStint(c, &stint{tracker: *t, end: stillThere}, key, &account)
 		}
 	}
 	if account.expected > 0 {
@@ -188,10 +190,21 @@ type clientAccount struct {
 	shed              map[int]int64 // by partition or key, as the target's notices name them
 }
 
-// auditStream accounts for one phase of one stream of a client.
-func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, account *clientAccount) {
+// stillThere is the end of a stint that lasted to the end of the run.
+const stillThere = math.MaxUint64
+
+func (a *auditor) auditStint(c *client, s *stint, key streamKey, account *clientAccount) {
+	for phase := range a.topo.phases {
+		a.auditStream(c, s, key, phase, account)
+	}
+}
+
+// auditStream accounts for one phase of one stream of a client, from when its subscription came into force until it left
+// by plan, or to the end. What was on its way when it left is undetermined.
+func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, account *clientAccount) {
+	t := &stay.tracker
 	r := a.producers[key.producer].ledger.phaseRange(phase, key.byKey, key.id)
-	r.from = max(r.from, t.base)
+	r.from, r.to = max(r.from, t.base), min(r.to, stay.end)
 	if r.from >= r.to {
 		return
 	}
@@ -220,6 +233,16 @@ func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, a
 	missing := undetermined
 	gaps.missing(t, r.to, func(s span, tail bool) {
 		s.from = max(s.from, r.from)
+		if tail && stay.end != stillThere {
+			onWay := span{max(s.from, stay.back), s.to}
+			if onWay.from < onWay.to {
+				n := int64(onWay.size()) - int64(len(between(excluded, onWay)))
+				missing += n
+				row.Undetermined += n
+				s.to = onWay.from
+			}
+			tail = false // what is left was sent while the target had thrown the client out
+		}
 		if s.from >= s.to {
 			return
 		}
@@ -257,9 +280,13 @@ func (a *auditor) closeClient(c *client, account clientAccount) {
 	if c.stats.count > 0 {
 		ca.MeanNS = c.stats.sum / c.stats.count
 	}
-	a.audit.ClientsTotal++
-	if ca.WithinShare >= withinShare {
-		a.audit.ClientsWithin++
+	if !a.swarm.groups[c.group].slow {
+		a.audit.ClientsTotal++
+		if ca.WithinShare >= withinShare {
+			a.audit.ClientsWithin++
+		}
+	} else if account.missing == 0 { // it is late on purpose
+		return
 	}
 	a.audit.Worst = append(a.audit.Worst, ca)
 	if len(a.audit.Worst) > 64*worstClients {

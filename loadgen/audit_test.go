@@ -305,53 +305,6 @@ func TestClockSteps(t *testing.T) {
 	}
 }
 
-func TestProfiles(t *testing.T) {
-	if _, err := profileOf("no-such"); err == nil || !strings.Contains(err.Error(), `"no-such"`) || !strings.Contains(err.Error(), "reference") {
-		t.Errorf("got %v; want an error that names the profile and those there are", err)
-	}
-	reference, err := profileOf("reference")
-	if err != nil {
-		t.Fatal(err)
-	}
-	greeting, err := reference.greeting([]string{"prices", `a"b/k7`})
-	if want := `{"type":"subscribe","id":1,"channels":["prices","a\"b/k7"]}`; err != nil || string(greeting) != want {
-		t.Errorf("got %s, %v; want %s", greeting, err, want)
-	}
-	bare, err := profileOf("bare")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if greeting, err := bare.greeting([]string{"prices"}); greeting != nil || err != nil {
-		t.Errorf("bare: got %s, %v; want no greeting", greeting, err)
-	}
-	for text, want := range map[string]meaning{
-		`{"type":"hello","protocol":1}`:            meansControl,
-		`{"type":"subscribed","id":1}`:             meansControl,
-		`{"type":"error","id":1,"code":"x"}`:       meansRefusal,
-		`{"type":"notice","kind":"dropped"}`:       meansNotice,
-		`{"type":"message","topic":"t"}` + "\nabc": meansForeign,
-		``: meansForeign,
-	} {
-		if got := reference.meaning([]byte(text)); got != want {
-			t.Errorf("%s: got %d; want %d", text, got, want)
-		}
-		if got := bare.meaning([]byte(text)); got != meansForeign {
-			t.Errorf("%s: got %d from the bare profile; want %d", text, got, meansForeign)
-		}
-	}
-	for text, want := range map[string]int64{
-		`{"received_at_ns":1234,"x":1}`: 1234, `{"received_at_ns":1234`: 1234, `{"received_at_ns":"12"}`: 0, `{}`: 0,
-		`{"received_at_ns":99999999999999999999}`: 0, `"received_at_ns":`: 0,
-	} {
-		if got := gatewayStamp([]byte(text), reference.receivedAt); got != want {
-			t.Errorf("%s: got %d; want %d", text, got, want)
-		}
-	}
-	if got := gatewayStamp([]byte("abc"), ""); got != 0 {
-		t.Errorf("got %d from a target that gives no stamps; want 0", got)
-	}
-}
-
 func TestOutcomes(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -449,8 +402,9 @@ func TestDialKeepsWhatFollowsTheAnswer(t *testing.T) {
 			})
 		})
 		defer wg.Wait()
-		d := newDialer(func(context.Context, string, string) (net.Conn, error) { return client, nil })
-		conn, early, err := d.dial(context.Background(), "ws://test/ws")
+		wire := scenarios.BareProfile()
+		d := newDialer(Options{NetDial: func(context.Context, string, string) (net.Conn, error) { return client, nil }}, &profile{wire: &wire})
+		conn, early, err := d.dial(context.Background(), call{url: "ws://test/ws"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,6 +23,10 @@ type collector struct {
 	totals  map[countKey]int64
 	unseen  int64
 	gc      gcWatch
+	// followers is how many clients a sampled message is for, as far as they don't read slowly on purpose; varies tells
+	// that it changes as clients come and go.
+	followers func(*sample) int64
+	varies    bool
 }
 
 type spreadKey struct {
@@ -37,8 +41,14 @@ const maxSpreads = 1 << 16
 const awaitRounds = 15
 
 func newCollector(e *Engine, pool *recorderPool) *collector {
+	varying := false
+	for g := range e.topo.groups {
+		varying = varying || varies(e.topo.plan, g)
+	}
 	return &collector{
-		engine: e, lastAt: time.Now().UnixNano(),
+		followers: func(o *sample) int64 { return e.swarm.expectations[o.producer].prompt(o.partition, o.key) },
+		varies:    varying,
+		engine:    e, lastAt: time.Now().UnixNano(),
 		late:    newMeter(meterLayout{e.topo.clientCells(), []results.Stage{results.StageGateway}, nil}, pool),
 		spread:  newMeter(meterLayout{e.topo.producerCells(), []results.Stage{results.StageSpread}, nil}, pool),
 		spreads: map[spreadKey]*sample{}, totals: map[countKey]int64{},
@@ -51,6 +61,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 	iv := &results.Interval{Index: c.index, StartAt: c.lastAt, EndAt: now, Phase: c.engine.phaseName(), Gauges: map[string]float64{}}
 	c.index, c.lastAt = c.index+1, now
 	t := newTally()
+	var spread []sample
 	for _, w := range c.engine.swarm.workers {
 		r := w.handOver()
 		if err := t.add(r.reading); err != nil {
@@ -60,9 +71,11 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		c.waiting = append(c.waiting, r.waiting[:room]...)
 		c.unseen += int64(len(r.waiting) - room)
 		c.unseen += r.unseen
-		c.mergeSpreads(r.spread)
+		spread = append(spread, r.spread...)
 		c.engine.remark(results.EventDisconnect, r.remarks)
 	}
+	c.mergeSpreads(spread)
+	c.engine.swarm.expected(t.addCount)
 	for _, p := range c.engine.producers {
 		for _, r := range p.handOver() {
 			if err := t.add(r); err != nil {
@@ -124,7 +137,20 @@ func (c *collector) mergeSpreads(samples []sample) {
 		default:
 			continue
 		}
-		if o.clients >= c.engine.topo.producers[o.producer].fanOut(o.key) {
+		if o.clients >= c.followers(o) {
+			c.closeSpread(key, o)
+		}
+	}
+	if c.varies {
+		c.ageSpreads()
+	}
+}
+
+// ageSpreads closes the samples that have waited for as long as deliveries wait for the observer: clients that were there
+// when the message was sent may have left without it.
+func (c *collector) ageSpreads() {
+	for key, o := range c.spreads {
+		if o.rounds++; o.rounds >= awaitRounds {
 			c.closeSpread(key, o)
 		}
 	}

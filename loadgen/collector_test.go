@@ -16,6 +16,7 @@ func TestSpreadReachesToTheLastFollower(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCollector(&Engine{topo: topo}, newRecorderPool())
+	c.followers = func(*sample) int64 { return 2 }
 	at := func(seq uint64, from, to time.Duration, clients int64) sample {
 		return sample{key: NoKey, seq: seq, first: int64(from), last: int64(to), clients: clients}
 	}

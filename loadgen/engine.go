@@ -40,6 +40,9 @@ type Options struct {
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
 	NetDial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	// AllowTargets lists hosts that may be loaded although they are not loopback: as the target's URL spells them, then
+	// whatever they resolve to at a dial, or addresses. Each dial checks the address that it connects to.
+	AllowTargets []string
 }
 
 func (o Options) workers() int {
@@ -226,7 +229,7 @@ func (e *Engine) Load(ctx context.Context) error {
 	start := newEpoch()
 	start.at, start.unix = start.at.Add(loadDelay), start.unix+int64(loadDelay)
 	e.signals.loadAt = start
-	e.swarm.loadUnix.Store(start.unix)
+	e.swarm.loading(start)
 	close(e.signals.start)
 	for i, phase := range e.topo.phases {
 		if err := e.sleepUntil(ctx, start.at.Add(phase.Start)); err != nil {
@@ -287,6 +290,7 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	if stopped(e.signals.start) {
 		audit = closeAudit(&auditor{topo: e.topo, swarm: e.swarm, producers: e.producers, reference: ref, totals: e.collector.totals})
 		audit.Defects = append(audit.Defects, defects...)
+		audit.NeverJoined, audit.NeverJoinedCount = e.swarm.unjoinedAtEnd(20)
 	} else {
 		names, count := e.swarm.neverJoined(20)
 		audit = &results.Audit{NeverJoined: names, NeverJoinedCount: count, CorruptionChecked: true}

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -33,12 +34,15 @@ type history struct {
 	rows      map[results.Label]*results.Classes // the account
 	foreign   int64
 	shedBy    map[shedKey]int64
+	clocks    []int                   // by producer: how many of its messages have been sent
+	live      map[results.Label]int64 // what is expected while the run goes, refused sends included
 }
 
 // historyRecord is one record of a producer's part of a partition.
 type historyRecord struct {
 	Stamp
 	phase int
+	sent  int // messages that the producer had sent by then, itself included
 }
 
 // fate is what became of a send.
@@ -75,11 +79,26 @@ type historyReader struct {
 	absent   int // records to come that it misses, since it is thrown out
 	gone     bool
 	reported map[int]int64 // by partition or key
+	varies   bool          // it leaves and comes back by plan
+	away     int           // records to come that it misses, since it left
+	closing  bool          // final markers have come: nobody leaves any more
+	past     []historyStint
+	given    []historyRecord // data
+}
+
+// historyStint is a stream that a client left.
+type historyStint struct {
+	historyStream
+	at     int // stream
+	end    uint64
+	thrown bool
 }
 
 type historyStream struct {
 	joined, rejoin, final bool
 	base, finalSeq        uint64
+	floor                 uint64 // the end of the stint before
+	back                  uint64 // how far it was sent when the client came back after being thrown out
 	seen                  map[uint64]bool
 	highest               int64
 }
@@ -127,6 +146,12 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 			Name: fmt.Sprintf("g%d", i), Count: rapid.IntRange(1, 2).Draw(t, "clients"), ConnectRate: 1,
 			Reconnect: rapid.Bool().Draw(t, "reconnect"),
 		}
+		if rapid.IntRange(0, 3).Draw(t, "name of another") == 0 {
+			g.Name = "g0"
+		}
+		if rapid.Bool().Draw(t, "comes and goes") {
+			g.Churn = &scenarios.Churn{Session: time.Second, Away: time.Second}
+		}
 		g.Subscribe.Topic = fmt.Sprintf("t%d", rapid.IntRange(0, topics-1).Draw(t, "topic"))
 		keys := p.KeyCount(g.Subscribe.Topic)
 		if g.Subscribe.All = keys == 0 || rapid.Bool().Draw(t, "all"); !g.Subscribe.All {
@@ -147,7 +172,7 @@ func oneRecorder() *recorderPool {
 func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	h := &history{
 		t: t, clean: clean, pool: pool, plan: drawPlan(t), rows: map[results.Label]*results.Classes{}, shedBy: map[shedKey]int64{},
-		complete: clean || rapid.Bool().Draw(t, "complete reference"),
+		live: map[results.Label]int64{}, complete: clean || rapid.Bool().Draw(t, "complete reference"),
 	}
 	partitions := map[string]int{}
 	for _, topic := range h.plan.Kafka.Topics {
@@ -178,9 +203,13 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	}
 	h.swarm.loadUnix.Store(0)
 	h.swarm.phase.Store(0)
+	h.clocks = make([]int, len(h.producers))
+	for i, e := range h.swarm.expectations {
+		e.position = func(byKey bool, id int) uint64 { return h.position(i, byKey, id) }
+	}
 	for _, c := range h.swarm.clients {
 		h.swarm.begin(c)
-		h.readers = append(h.readers, &historyReader{reported: map[int]int64{}, client: c, streams: map[int]*historyStream{}})
+		h.readers = append(h.readers, &historyReader{reported: map[int]int64{}, client: c, streams: map[int]*historyStream{}, varies: h.plan.Clients[c.group].Churn != nil})
 	}
 	return h
 }
@@ -242,7 +271,7 @@ func (h *history) book(producer int, m historyMessage, due int64) {
 		l.answer(m.send, sendAcked)
 	}
 	for range copies {
-		h.logs[producer][m.partition] = append(h.logs[producer][m.partition], historyRecord{h.stamp(producer, KindData, m.send, due), m.phase})
+		h.logs[producer][m.partition] = append(h.logs[producer][m.partition], historyRecord{h.stamp(producer, KindData, m.send, due), m.phase, len(h.sent[producer])})
 	}
 }
 
@@ -258,7 +287,7 @@ func (h *history) markAll(producer int, kind Kind) {
 	p := h.producers[producer]
 	mark := func(key, partition uint32) {
 		s := p.ledger.at(key, partition)
-		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1})
+		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1, len(h.sent[producer])})
 	}
 	for k := range p.shape.fanKey {
 		mark(uint32(k), p.shape.choose.keyPartition[k])
@@ -291,30 +320,96 @@ func (h *history) read(producer int) {
 	}
 }
 
-// deliver plays the logs to every client, in order within each and interleaved anyhow between them.
+// position is how far a stream has been sent.
+func (h *history) position(producer int, byKey bool, id int) (n uint64) {
+	for _, m := range h.sent[producer][:h.clocks[producer]] {
+		if !byKey && int(m.partition) == id || byKey && m.key != NoKey && int(m.key) == id {
+			n++
+		}
+	}
+	return n
+}
+
+// deliver plays the logs to every client, in order within each and interleaved anyhow between them and the clients.
 func (h *history) deliver() {
+	logs := make([][][]historyRecord, len(h.readers))
+	var open []int
+	for i, r := range h.readers {
+		logs[i] = h.logsFor(r)
+		if len(logs[i]) > 0 {
+			open = append(open, i)
+		}
+	}
+	for len(open) > 0 {
+		at := rapid.IntRange(0, len(open)-1).Draw(h.t, "reader")
+		i := open[at]
+		k := rapid.IntRange(0, len(logs[i])-1).Draw(h.t, "log")
+		h.step(h.readers[i], logs[i][k][0])
+		if logs[i][k] = logs[i][k][1:]; len(logs[i][k]) == 0 {
+			logs[i] = slices.Delete(logs[i], k, k+1)
+		}
+		if len(logs[i]) == 0 {
+			open = slices.Delete(open, at, at+1)
+		}
+	}
 	for _, r := range h.readers {
-		var logs [][]historyRecord
-		for p := range h.logs {
-			for _, log := range h.logs[p] {
-				if rapid.IntRange(0, 5).Draw(h.t, "late") == 0 {
-					final := slices.IndexFunc(log, func(rec historyRecord) bool { return rec.Kind == KindFinal })
-					log = log[rapid.IntRange(0, max(final, 0)).Draw(h.t, "from"):]
-				}
-				if log = h.followed(r, log); len(log) > 0 {
-					logs = append(logs, log)
-				}
-			}
-		}
-		for len(logs) > 0 {
-			i := rapid.IntRange(0, len(logs)-1).Draw(h.t, "log")
-			h.step(r, logs[i][0])
-			if logs[i] = logs[i][1:]; len(logs[i]) == 0 {
-				logs = slices.Delete(logs, i, i+1)
-			}
-		}
 		for _, late := range r.held {
 			h.give(r, late)
+		}
+	}
+	for i := range h.clocks {
+		h.clocks[i] = len(h.sent[i])
+	}
+}
+
+// logsFor is what of the logs the client may get to see.
+func (h *history) logsFor(r *historyReader) (logs [][]historyRecord) {
+	for p := range h.logs {
+		for _, log := range h.logs[p] {
+			if rapid.IntRange(0, 5).Draw(h.t, "late") == 0 {
+				final := slices.IndexFunc(log, func(rec historyRecord) bool { return rec.Kind == KindFinal })
+				log = log[rapid.IntRange(0, max(final, 0)).Draw(h.t, "from"):]
+			}
+			if log = h.followed(r, log); len(log) > 0 {
+				logs = append(logs, log)
+			}
+		}
+	}
+	return logs
+}
+
+// leave has the client go by plan, whatever it is doing. Some messages are on their way.
+func (h *history) leave(r *historyReader) {
+	for p := range h.clocks {
+		h.clocks[p] = min(h.clocks[p]+rapid.IntRange(0, 3).Draw(h.t, "on their way"), len(h.sent[p]))
+	}
+	group := &h.topo.groups[r.group]
+	for at, s := range r.streams {
+		if !s.joined {
+			continue
+		}
+		producer, id := group.streamID(r.index, at)
+		past := historyStint{*s, at, h.position(producer, !group.plan.Subscribe.All, id), r.thrown}
+		r.past = append(r.past, past)
+		r.streams[at] = &historyStream{seen: map[uint64]bool{}, highest: -1, floor: past.end}
+	}
+	h.swarm.left(r.client)
+	r.held, r.gone, r.absent = nil, false, 0
+	r.away = rapid.IntRange(1, 8).Draw(h.t, "away")
+}
+
+// comeBack ends an absence by plan. A gateway may send again what it sent in the session before.
+func (h *history) comeBack(r *historyReader) {
+	r.away = 0
+	h.swarm.arrive(r.client)
+	h.swarm.begin(r.client)
+	h.replay(r)
+}
+
+func (h *history) replay(r *historyReader) {
+	if n := len(r.given); n > 0 && h.chance(30, "replay") {
+		for _, rec := range r.given[rapid.IntRange(max(0, n-3), n-1).Draw(h.t, "from"):] {
+			h.give(r, rec)
 		}
 	}
 }
@@ -330,14 +425,30 @@ func (h *history) followed(r *historyReader, log []historyRecord) []historyRecor
 
 // step gives the client its next record, or does something else to it.
 func (h *history) step(r *historyReader, rec historyRecord) {
+	h.clocks[rec.Producer] = max(h.clocks[rec.Producer], rec.sent)
+	if r.away > 0 {
+		if r.away--; r.away > 0 && (rec.Kind != KindFinal || h.chance(50, "away at the end")) {
+			return
+		}
+		if h.comeBack(r); rec.Kind != KindFinal {
+			return
+		}
+	}
+	if r.closing = r.closing || rec.Kind == KindFinal; r.varies && !r.closing && rapid.IntRange(0, 15).Draw(h.t, "leaves") == 0 {
+		h.leave(r)
+		return
+	}
 	switch {
 	case r.gone:
 		return
 	case r.absent > 0:
 		if r.absent--; r.absent == 0 {
 			h.swarm.begin(r.client)
-			for _, s := range r.streams {
-				s.rejoin = s.rejoin || s.joined
+			for at, s := range r.streams {
+				if s.rejoin = s.rejoin || s.joined; s.joined {
+					producer, id := h.topo.groups[r.group].streamID(r.index, at)
+					s.back = h.position(producer, !h.topo.groups[r.group].plan.Subscribe.All, id)
+				}
 			}
 		}
 		return
@@ -363,8 +474,8 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 			id = int(rec.Key)
 		}
 		r.reported[id] += max(n, 0)
-		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"t/%s","partition":%d,"count":%d}`,
-			scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
+		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"%s/%s","partition":%d,"count":%d}`,
+			h.plan.Clients[r.group].Subscribe.Topic, scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
 	}
 	if rec.Kind != KindData {
 		if !h.chance(10, "marker dropped") {
@@ -415,7 +526,7 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 	_, seq := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
 	if rec.Kind != KindData {
 		if s.rejoin = false; !s.joined {
-			s.joined, s.base = true, seq
+			s.joined, s.base = true, max(seq, s.floor)
 		}
 		if rec.Kind == KindFinal && !s.final {
 			s.final, s.finalSeq = true, seq
@@ -423,6 +534,7 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		r.worker.takeMessage(r.client, value, 0, true)
 		return
 	}
+	r.given = append(r.given, rec)
 	row := h.row(r, int(rec.Producer), rec.phase)
 	corrupt := h.chance(3, "corrupt")
 	if corrupt {
@@ -475,26 +587,34 @@ func (h *history) stray(r *historyReader) {
 // account fills in what is expected, delivered and missing.
 func (h *history) account() {
 	for _, r := range h.readers {
-		group := &h.topo.groups[r.group]
+		for _, past := range r.past {
+			h.accountStint(r, &past)
+		}
 		for at, s := range r.streams {
-			if !s.joined {
-				continue
-			}
-			producer, id := group.streamID(r.index, at)
-			for _, m := range h.sent[producer] {
-				seq, mine := m.partSeq, int(m.partition) == id
-				if !group.plan.Subscribe.All {
-					seq, mine = m.keySeq, m.key != NoKey && int(m.key) == id
-				}
-				if mine && seq >= s.base {
-					h.accountFor(r, s, m, shedKey{r, id}, producer, seq)
-				}
+			if s.joined {
+				h.accountStint(r, &historyStint{*s, at, math.MaxUint64, r.thrown})
 			}
 		}
 	}
 }
 
-func (h *history) accountFor(r *historyReader, s *historyStream, m historyMessage, shed shedKey, producer int, seq uint64) {
+// accountStint accounts for what the client was to receive of a stream from its join on until it left, or to the end.
+func (h *history) accountStint(r *historyReader, s *historyStint) {
+	group := &h.topo.groups[r.group]
+	producer, id := group.streamID(r.index, s.at)
+	for _, m := range h.sent[producer] {
+		seq, mine := m.partSeq, int(m.partition) == id
+		if !group.plan.Subscribe.All {
+			seq, mine = m.keySeq, m.key != NoKey && int(m.key) == id
+		}
+		if mine && seq >= s.base && seq < s.end {
+			h.live[results.Label{Phase: h.topo.phases[m.phase].Name, Producer: h.plan.Producers[producer].Name}]++
+			h.accountFor(r, s, m, shedKey{r, id}, producer, seq)
+		}
+	}
+}
+
+func (h *history) accountFor(r *historyReader, s *historyStint, m historyMessage, shed shedKey, producer int, seq uint64) {
 	row := h.row(r, producer, m.phase)
 	arrived := s.seen[seq]
 	unsettled := m.fate >= fateUnsettledWritten || !h.producers[producer].acks
@@ -511,9 +631,14 @@ func (h *history) accountFor(r *historyReader, s *historyStream, m historyMessag
 		return
 	case unsettled && !inView:
 		row.Undetermined++
-	case int64(seq) < s.highest || s.final && seq < s.finalSeq || r.thrown:
+	case int64(seq) < s.highest || s.final && seq < s.finalSeq || s.thrown:
 		row.Lost++
 		h.shedBy[shed]++
+	case s.end < math.MaxUint64 && seq < s.back: // sent while the target had it thrown out
+		row.Lost++
+		h.shedBy[shed]++
+	case s.end < math.MaxUint64:
+		row.Undetermined++
 	default:
 		row.Unseen++
 		h.shedBy[shed]++
@@ -572,6 +697,11 @@ func (h *history) check(audit *results.Audit) {
 	}
 	h.checkReference(audit)
 	h.checkWaiting()
+	live := map[results.Label]int64{}
+	h.swarm.expected(func(_ string, label results.Label, n int64) { live[label] += n })
+	if !maps.Equal(live, h.live) {
+		h.t.Fatalf("while the run went %v were expected; want %v", live, h.live)
+	}
 }
 
 // checkWaiting: a stream is waited for until it is closed and whole, or its client gone, and no longer.
@@ -586,10 +716,10 @@ func (h *history) checkWaiting() {
 			if s == nil {
 				s = &historyStream{}
 			}
-			add(&wantOpen, !r.gone && !s.whole())
-			add(&wantUnjoined, !s.joined)
-			add(&wantJoins, !s.joined || s.rejoin)
-			add(&wantFinals, !s.final)
+			add(&wantOpen, r.away == 0 && !r.gone && !s.whole())
+			add(&wantUnjoined, r.away == 0 && !s.joined)
+			add(&wantJoins, r.away == 0 && (!s.joined || s.rejoin))
+			add(&wantFinals, r.away == 0 && !s.final)
 		}
 	}
 	open, unjoined = h.swarm.open.Load(), h.swarm.unjoined.Load()
@@ -672,7 +802,8 @@ func histories(t *testing.T, n int, clean bool) {
 // checkClean: nothing was planted, so nothing may be found.
 func (h *history) checkClean() {
 	for label, c := range h.rows {
-		if want := (results.Classes{Expected: c.Expected, Delivered: c.Expected}); *c != want {
+		// What is on its way when a client leaves is undetermined, and early where the client is back before it arrives.
+		if want := (results.Classes{Expected: c.Expected, Delivered: c.Expected - c.Undetermined, Undetermined: c.Undetermined, Early: c.Early}); *c != want {
 			h.t.Fatalf("%v: got %+v; want %+v", label, *c, want)
 		}
 	}

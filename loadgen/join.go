@@ -35,6 +35,9 @@ func (s *swarm) neverJoined(most int) (names []string, count int) {
 		c.worker.mu.Lock()
 		missing := ""
 		for i := range c.trackers {
+			if !c.present {
+				break
+			}
 			if c.trackers[i].flag&(flagExpected|flagJoined) == flagExpected {
 				missing = s.streamName(c, i)
 				break
@@ -53,8 +56,11 @@ func (s *swarm) neverJoined(most int) (names []string, count int) {
 }
 
 func (s *swarm) clientName(c *client) string {
-	return fmt.Sprintf("%s/%d", s.topo.groups[c.group].plan.Name, c.index)
+	return fmt.Sprintf("%s/%d", s.topo.groups[c.group].plan.Name, s.number(c))
 }
+
+// number is the client's among all of its group's name.
+func (s *swarm) number(c *client) int { return s.groups[c.group].first + c.index }
 
 func (s *swarm) streamName(c *client, stream int) string {
 	group := &s.topo.groups[c.group]
@@ -68,12 +74,15 @@ func (s *swarm) streamName(c *client, stream int) string {
 // joinError says who never joined and what came instead.
 func (s *swarm) joinError() error {
 	names, count := s.neverJoined(3)
-	e := &JoinError{Missing: count, Clients: len(s.clients), First: names}
+	e := &JoinError{Missing: count, First: names}
 	remarks := map[string]int64{}
 	for _, c := range s.clients {
 		c.worker.mu.Lock()
-		if !c.fed {
-			e.Silent++
+		if c.present && len(c.trackers) > 0 {
+			e.Clients++
+			if !c.fed {
+				e.Silent++
+			}
 		}
 		c.worker.mu.Unlock()
 	}
@@ -92,7 +101,7 @@ func (s *swarm) joinError() error {
 // JoinError means that clients saw no marker on streams that they subscribed to before the join deadline.
 type JoinError struct {
 	Missing int      // clients with a stream that never joined
-	Clients int      // all clients
+	Clients int      // clients that follow anything and are there before the load
 	First   []string // some of them, with the stream
 	Silent  int      // clients that nothing but control frames came to
 	Foreign int64    // frames without a stamp

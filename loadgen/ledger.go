@@ -3,14 +3,16 @@ package loadgen
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // ledger is what one producer knows of its sends: how many went to each stream, where each phase began, and which were
-// not acknowledged. What stands above the mutex belongs to the pacing goroutine until it has ended.
+// not acknowledged. What stands above the mutex belongs to the pacing goroutine until it has ended; others see of it
+// what position and begun tell.
 type ledger struct {
-	partSeq []uint64 // next, by partition
-	keySeq  []uint64 // next, by key
-	marks   []ledgerMark
+	partSeq []uint64     // next, by partition; stored atomically
+	keySeq  []uint64     // next, by key; stored atomically
+	marks   []ledgerMark // appended to under the mutex
 
 	sent int64
 
@@ -22,6 +24,13 @@ type ledger struct {
 
 // ledgerMark is the state of the sequence numbers at the beginning of a load phase.
 type ledgerMark struct{ partSeq, keySeq []uint64 }
+
+func (m *ledgerMark) of(byKey bool, id int) uint64 {
+	if byKey {
+		return m.keySeq[id]
+	}
+	return m.partSeq[id]
+}
 
 // send identifies one message in its streams.
 type send struct {
@@ -38,17 +47,36 @@ func newLedger(partitions, keys int) *ledger {
 // enter marks the beginning of phase, and of those before it that had no message.
 func (l *ledger) enter(phase int) {
 	for len(l.marks) <= phase {
-		l.marks = append(l.marks, ledgerMark{slices.Clone(l.partSeq), slices.Clone(l.keySeq)})
+		mark := ledgerMark{slices.Clone(l.partSeq), slices.Clone(l.keySeq)}
+		l.mu.Lock()
+		l.marks = append(l.marks, mark)
+		l.mu.Unlock()
 	}
+}
+
+// position is the number that the stream's next message will have. Any goroutine may ask: what it has received of the
+// stream lies below.
+func (l *ledger) position(byKey bool, id int) uint64 {
+	if byKey {
+		return atomic.LoadUint64(&l.keySeq[id])
+	}
+	return atomic.LoadUint64(&l.partSeq[id])
+}
+
+// begun returns the marks of the phases that have begun: of all messages below a position that was asked for before.
+func (l *ledger) begun() []ledgerMark {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.marks
 }
 
 // take returns the sequence numbers of the next message and advances them.
 func (l *ledger) take(key, partition uint32) send {
 	s := send{partSeq: l.partSeq[partition], partition: partition, key: key}
-	l.partSeq[partition]++
+	atomic.StoreUint64(&l.partSeq[partition], s.partSeq+1)
 	if key != NoKey {
 		s.keySeq = l.keySeq[key]
-		l.keySeq[key]++
+		atomic.StoreUint64(&l.keySeq[key], s.keySeq+1)
 	}
 	return s
 }

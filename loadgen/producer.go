@@ -56,7 +56,6 @@ type producer struct {
 const (
 	paceSent = iota
 	paceLate
-	paceExpected
 )
 
 const (
@@ -100,7 +99,7 @@ func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, 
 		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
 		ledger: newLedger(shape.partitions, len(shape.fanKey)), values: values, heads: heads,
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
-			[]string{results.CountSent, results.CountLate, results.CountExpected}}, pool),
+			[]string{results.CountSent, results.CountLate}}, pool),
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
 			[]string{results.CountAcked, results.CountRefused, results.CountUndetermined, results.CountOverflow}}, pool),
 	}
@@ -264,7 +263,6 @@ func (p *producer) send(i uint64, phase int, due time.Duration, dueAt int64) {
 	p.paceMu.Lock()
 	p.paced.record(phase, 0, m.sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
-	p.paced.count(phase, paceExpected, p.shape.fanOut(m.send.key))
 	if m.sentAt-dueAt > int64(lateAfter) {
 		p.paced.count(phase, paceLate, 1)
 	}

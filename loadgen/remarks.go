@@ -15,11 +15,13 @@ const otherRemarks = "further remarks, too many to keep apart"
 
 // remarks counts things that happen rarely, by their text. The zero value is empty; its owner guards it.
 type remarks struct {
+	hide *scrubber
 	all  map[string]int64
 	news map[string]int64 // since the last take
 }
 
 func (r *remarks) add(text string) {
+	text = r.hide.scrub(text)
 	if r.all == nil {
 		r.all, r.news = map[string]int64{}, map[string]int64{}
 	}

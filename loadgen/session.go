@@ -9,16 +9,17 @@ import (
 	"time"
 )
 
-// live is one client's goroutine: session after session until life ends.
-func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
+// stay keeps a client connected, session after session, until ctx ends. It returns before where the target has thrown out
+// a client that does not come back.
+func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}) {
 	backoff := newDraw(s.topo.plan.Seed, c.group<<24|c.index, purposeBackoff)
 	failures := uint64(0)
 	for attempt := uint64(0); ; attempt++ {
-		conn, early, err := s.dialOne(life, c, gate)
+		conn, early, err := s.dialOne(ctx, c, gate)
 		if err == nil {
 			failures = 0
-			err = s.session(life, c, conn, early)
-			if life.Err() != nil {
+			err = s.session(ctx, c, conn, early)
+			if ctx.Err() != nil {
 				return
 			}
 			s.thrownOut(c, err)
@@ -28,7 +29,7 @@ func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 		} else {
 			failures++
 		}
-		if !pause(life, backoffFor(failures, backoff.unit(attempt))) {
+		if !pause(ctx, backoffFor(failures, backoff.unit(attempt))) {
 			return
 		}
 	}
@@ -40,20 +41,20 @@ func backoffFor(failures uint64, unit float64) time.Duration {
 	return full/2 + time.Duration(unit*float64(full/2))
 }
 
-func (s *swarm) dialOne(life context.Context, c *client, gate chan struct{}) (net.Conn, []byte, error) {
+func (s *swarm) dialOne(ctx context.Context, c *client, gate chan struct{}) (net.Conn, []byte, error) {
 	select {
 	case gate <- struct{}{}:
-	case <-life.Done():
-		return nil, nil, life.Err()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
 	defer func() { <-gate }()
 	begin := time.Now()
-	conn, early, err := s.dialer.dial(life, s.url)
+	conn, early, err := s.dialer.dial(ctx, s.callOf(c))
 	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
-	if err != nil && life.Err() != nil {
-		return nil, nil, life.Err() // the run ended, the dial did not fail
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, ctx.Err() // the stay ended, the dial did not fail
 	}
 	if err != nil {
 		c.worker.meter.count(cell, countConnectFail, 1)
@@ -67,30 +68,63 @@ func (s *swarm) dialOne(life context.Context, c *client, gate chan struct{}) (ne
 	return conn, early, nil
 }
 
-// session subscribes and reads until the connection or life ends. It returns why it ended.
-func (s *swarm) session(life context.Context, c *client, conn net.Conn, early []byte) error {
+// closeGrace is how long a client that leaves by plan waits for the target's close frame.
+const closeGrace = time.Second
+
+// closeFrame says that the client goes in order: 1000.
+var closeFrame = appendClientFrame(nil, opClose, []byte{0x03, 0xe8})
+
+// hangUp sends a close frame, if the socket takes it at once, and closes the connection.
+func hangUp(conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	_, _ = conn.Write(closeFrame)
+	_ = conn.Close()
+}
+
+// sayGoodbye sends a close frame and leaves the connection open for the target's own.
+func sayGoodbye(conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(closeGrace))
+	_, _ = conn.Write(closeFrame)
+	_ = conn.SetReadDeadline(time.Now().Add(closeGrace))
+}
+
+// session subscribes and reads until the connection or ctx ends. It returns why it ended.
+func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []byte) error {
 	defer conn.Close()
 	s.begin(c)
 	defer s.linked.Add(-1)
-	// A read does not see life end; a closed connection ends it.
-	defer context.AfterFunc(life, func() {
-		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = conn.Write(appendClientFrame(nil, opClose, []byte{0x03, 0xe8}))
-		_ = conn.Close()
-	})()
-	greeting, err := s.profile.greeting(s.channels(c.group, c.index))
-	if err != nil {
-		return err
-	}
-	if greeting != nil {
-		if _, err := conn.Write(appendClientFrame(nil, opText, greeting)); err != nil {
+	// A read does not see ctx end; a closed connection ends it.
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		if errors.Is(context.Cause(ctx), errLeft) {
+			sayGoodbye(conn)
+		} else {
+			hangUp(conn)
+		}
+	})
+	slow := s.topo.groups[c.group].plan.Slow
+	defer func() {
+		if stop() {
+			return
+		}
+		<-said
+		if slow != nil { // closing a connection with unread bytes resets it, and the target would not see the close frame
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	}()
+	if greeting := s.greeting(c); len(greeting) > 0 {
+		if _, err := conn.Write(greeting); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
 		}
 	}
 	w := c.worker
 	handle := func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
-		if s.closing.Load() {
-			return net.ErrClosed
+		if ctx.Err() != nil {
+			if !errors.Is(context.Cause(ctx), errLeft) {
+				return net.ErrClosed // a read that goes on for ever ends too
+			}
+			reply = io.Discard // nothing follows a close frame
 		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
@@ -102,6 +136,9 @@ func (s *swarm) session(life context.Context, c *client, conn net.Conn, early []
 			return err
 		}
 	}
+	if slow != nil {
+		return receiveSlowly(ctx, conn, slow, &w.mu, handle)
+	}
 	return receive(conn, &w.mu, &w.space, handle)
 }
 
@@ -112,7 +149,7 @@ func (s *swarm) begin(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
 	c.sessions++
-	c.thrown = false
+	c.thrown, c.linked = false, true
 	c.frames = frameReader{}
 	if c.sessions == 1 {
 		s.everUp.Add(1)
@@ -120,11 +157,26 @@ func (s *swarm) begin(c *client) {
 	}
 	for i := range c.trackers {
 		t := &c.trackers[i]
-		if t.flag&(flagExpected|flagJoined|flagRejoin) == flagExpected|flagJoined {
+		if t.flag&(flagExpected|flagJoined) != flagExpected|flagJoined {
+			continue
+		}
+		if s.groups[c.group].varies {
+			s.noteBack(c, i)
+		}
+		if t.flag&flagRejoin == 0 {
 			t.flag |= flagRejoin
 			s.waits(c, i, 1, func(p *producer) *pending { return p.join })
 		}
 	}
+}
+
+// noteBack remembers how far a stream was sent while the target had the client thrown out.
+func (s *swarm) noteBack(c *client, stream int) {
+	if c.back == nil {
+		c.back = make([]uint64, len(c.trackers))
+	}
+	e, byKey, id := s.expectation(c, stream)
+	c.back[stream] = e.position(byKey, id)
 }
 
 // thrownOut books that the target ended a session. A client that does not come back waits for nothing any more.
@@ -132,7 +184,7 @@ func (s *swarm) thrownOut(c *client, why error) {
 	w := c.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.thrown = true
+	c.thrown, c.linked = true, false
 	w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countThrownOut, 1)
 	if errors.Is(why, io.EOF) {
 		why = fmt.Errorf("%w without a close frame", errClosed)

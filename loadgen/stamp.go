@@ -194,3 +194,12 @@ func (s *Stamp) ValueIntact(frame []byte, at int) (intact bool, end int) {
 	}
 	return true, stop
 }
+
+// reach is where the value that the stamp at frame[at:] belongs to ends by what the stamp says, whether its bytes are
+// intact or not; next where the frame does not reach that far.
+func (s *Stamp) reach(at, next, frame int) int {
+	if stop := at - int(s.Offset) + int(s.ValueSize); stop > next && stop <= frame {
+		return stop
+	}
+	return next
+}

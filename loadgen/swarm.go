@@ -12,15 +12,17 @@ import (
 
 // swarm is all WebSocket clients of a run, shared out over workers.
 type swarm struct {
-	topo      *topology
-	profile   profile
-	dialer    *dialer
-	url       string
-	topicName func(string) string
-	workers   []*worker
-	clients   []*client
-	seen      [][]*sightings
-	producers []*producer
+	topo         *topology
+	profile      *profile
+	dialer       *dialer
+	url          string
+	topicName    func(string) string
+	workers      []*worker
+	groups       []group // as the plan's
+	clients      []*client
+	seen         [][]*sightings
+	producers    []*producer
+	expectations []*expectation // by producer
 	// sampleMask chooses, by producer, the messages whose fan-out spread is measured.
 	sampleMask []uint64
 
@@ -30,6 +32,12 @@ type swarm struct {
 	unjoined atomic.Int64 // client streams that wait for their first join marker
 	linked   atomic.Int64 // connected clients
 	everUp   atomic.Int64 // clients that were connected at least once
+	early    int          // clients that are there before the load
+
+	begun    chan struct{} // closed when the load begins at loadAt
+	loadAt   time.Time
+	overOnce sync.Once
+	over     chan struct{} // closed when the load is over
 
 	failOnce sync.Once
 	failed   chan struct{}
@@ -38,8 +46,7 @@ type swarm struct {
 	dialMu   sync.Mutex
 	dialErrs remarks
 
-	closing atomic.Bool // life has ended: a read that goes on for ever ends too
-	wg      sync.WaitGroup
+	wg sync.WaitGroup
 }
 
 // client is one WebSocket client. Its worker's mutex guards all but the first three fields, which never change.
@@ -55,19 +62,33 @@ type client struct {
 	sessions int
 	fed      bool // anything but control frames came from the target
 	thrown   bool // the target closed the newest session and there is no other
+	present  bool // by the plan
+	linked   bool // connected
+	cameAt   time.Time
+	past     [][]stint // by stream: what it had when it left; nil where it never did
+	back     []uint64  // by stream: how far it was sent when the client came back after being thrown out
+	// neverJoined names a stream that no marker came on in time.
+	neverJoined string
 }
 
 // spreadRate is about how many messages a second are sampled for the fan-out spread, by producer.
 const spreadRate = 200
 
 func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sightings, pool *recorderPool) (*swarm, error) {
-	prof, err := profileOf(topo.plan.Gateway.Profile.Name)
+	prof, err := compileProfile(topo.plan)
 	if err != nil {
 		return nil, err
 	}
+	hide, err := prof.readSecrets()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSources(topo.plan); err != nil {
+		return nil, err
+	}
 	s := &swarm{
-		topo: topo, profile: prof, dialer: newDialer(o.NetDial), url: o.URL, topicName: o.TopicName, seen: seen, producers: producers,
-		failed: make(chan struct{}),
+		topo: topo, profile: prof, dialer: newDialer(o, prof), url: o.URL, topicName: o.TopicName, seen: seen, producers: producers,
+		failed: make(chan struct{}), begun: make(chan struct{}), over: make(chan struct{}), dialErrs: remarks{hide: hide},
 	}
 	s.phase.Store(-1)
 	s.loadUnix.Store(1 << 62)
@@ -77,20 +98,27 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 			mask = mask<<1 | 1
 		}
 		s.sampleMask = append(s.sampleMask, mask)
+		s.expectations = append(s.expectations, newExpectation(&topo.producers[i], producers[i].ledger, len(topo.phases)))
 	}
 	layout := meterLayout{topo.clientCells(), clientStages, clientCounters}
 	for range o.workers() {
 		s.workers = append(s.workers, &worker{
 			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: topo.plan.Audit.Gaps / o.workers()},
+			remarks: remarks{hide: hide},
 		})
 	}
+	s.groups = make([]group, len(topo.groups))
+	numbers := map[string]int{}
 	for g := range topo.groups {
+		plan := &topo.groups[g].plan
+		s.groups[g].first, s.groups[g].varies, s.groups[g].slow = numbers[plan.Name], varies(topo.plan, g), plan.Slow != nil
+		numbers[plan.Name] += plan.Count
 		s.populate(g)
 	}
 	return s, nil
 }
 
-// populate makes the clients of a group and registers what they wait for.
+// populate makes the clients of a group. Those that are there before the load arrive.
 func (s *swarm) populate(g int) {
 	group := &s.topo.groups[g]
 	slab := make([]tracker, group.plan.Count*group.perClient)
@@ -98,22 +126,16 @@ func (s *swarm) populate(g int) {
 		c := &client{group: g, index: i, worker: s.workers[len(s.clients)%len(s.workers)]}
 		c.trackers, slab = slab[:group.perClient:group.perClient], slab[group.perClient:]
 		for stream := range c.trackers {
-			if !s.topo.expects(group, i, stream) {
-				continue
+			if s.topo.expects(group, i, stream) {
+				c.trackers[stream].flag = flagExpected
 			}
-			c.trackers[stream].flag = flagExpected
-			s.waits(c, stream, 1, func(p *producer) *pending { return p.join })
-			s.waits(c, stream, 1, func(p *producer) *pending { return p.final })
-			s.open.Add(1)
-			s.unjoined.Add(1)
 		}
 		s.clients = append(s.clients, c)
+		if turn, ok := newPresence(s.topo.plan, s.topo.phases, g, i).next(); ok && turn.from == 0 {
+			s.arrive(c)
+			s.early++
+		}
 	}
-}
-
-func (s *swarm) channels(g, client int) []string {
-	group := &s.topo.groups[g]
-	return s.topo.channels(group, client, s.topicName(group.plan.Subscribe.Topic))
 }
 
 // waits changes how many wait for markers on the client's stream.
@@ -128,6 +150,8 @@ func (s *swarm) joined(c *client, stream int, first bool) {
 	s.waits(c, stream, -1, func(p *producer) *pending { return p.join })
 	if first {
 		s.unjoined.Add(-1)
+		e, byKey, id := s.expectation(c, stream)
+		e.join(byKey, id, c.trackers[stream].base, !s.groups[c.group].slow)
 	}
 }
 
@@ -147,14 +171,17 @@ func (s *swarm) fail(err error) {
 // maxDials bounds the dials under way.
 const maxDials = 256
 
-// connect starts all clients at their groups' connect rates and waits until each has been connected once, or ctx ends.
-// The clients live until life ends; wg tells when the last of them has gone.
+// connect starts all clients, at their groups' connect rates those that are there before the load, and waits until each of
+// these has been connected once, or ctx ends. The clients live until life ends; wg tells when the last of them has gone.
 func (s *swarm) connect(ctx, life context.Context) error {
-	context.AfterFunc(life, func() { s.closing.Store(true) })
 	gate := make(chan struct{}, maxDials)
 	groups := make([][]*client, len(s.topo.groups))
 	for _, c := range s.clients {
-		groups[c.group] = append(groups[c.group], c)
+		if c.present {
+			groups[c.group] = append(groups[c.group], c)
+		} else {
+			s.wg.Go(func() { s.live(life, c, gate) })
+		}
 	}
 	start := time.Now()
 	for g, clients := range groups {
@@ -170,7 +197,7 @@ func (s *swarm) connect(ctx, life context.Context) error {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for int(s.everUp.Load()) < len(s.clients) {
+	for int(s.everUp.Load()) < s.early {
 		select {
 		case <-ctx.Done():
 			return s.connectError(ctx)
@@ -202,7 +229,7 @@ func (s *swarm) connectError(ctx context.Context) error {
 	if up == 0 && why == "" {
 		why = fmt.Sprintf("; no answer to the WebSocket handshake from %s so far: is this the gateway?", s.url)
 	}
-	return fmt.Errorf("connect the clients: %d of %d were connected when the deadline passed%s", up, len(s.clients), why)
+	return fmt.Errorf("connect the clients: %d of %d were connected when the deadline passed%s", up, s.early, why)
 }
 
 // dialCauses lists why dials failed, the most frequent first.
@@ -225,6 +252,7 @@ func causes(counts map[string]int64) string {
 // drain waits until every stream is closed without gaps, or ctx ends; then for stragglers: a doubled last message comes
 // after the marker that closed its stream.
 func (s *swarm) drain(ctx context.Context) {
+	s.draining()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for s.open.Load() > 0 {

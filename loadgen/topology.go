@@ -109,15 +109,6 @@ func (t *topology) groupShape(g scenarios.ClientGroup, partitions int) groupShap
 	return shape
 }
 
-// fanOut is the number of deliveries that one message should cause.
-func (s *producerShape) fanOut(key uint32) int64 {
-	n := int64(s.fanPart)
-	if key != NoKey {
-		n += int64(s.fanKey[key])
-	}
-	return n
-}
-
 // streamOf returns which of the client's streams a message belongs to and its sequence number there, or −1 where the
 // client does not follow it.
 func (g *groupShape) streamOf(client int, s *Stamp) (stream int, seq uint64) {
@@ -171,18 +162,6 @@ func (t *topology) expects(g *groupShape, client, stream int) bool {
 		return p.used[id]
 	}
 	return id < len(p.fanKey)
-}
-
-// channels are the names that a client subscribes to.
-func (t *topology) channels(g *groupShape, client int, topic string) []string {
-	if g.plan.Subscribe.All {
-		return []string{topic}
-	}
-	var names []string
-	for _, k := range scenarios.ClientKeys(g.plan.Subscribe, client, g.keys) {
-		names = append(names, topic+"/"+scenarios.KeyName(k))
-	}
-	return names
 }
 
 // phaseAt returns the load phase in which an instant lies, since the load's start; −1 before it. What is due at the very

@@ -11,9 +11,9 @@ import (
 // and the content alone. It is immutable and safe for concurrent use.
 type values struct {
 	random   randomText
-	template *template // nil for other payloads
-	lines    *lineFile // nil for other payloads
-	largest  int       // bytes that no value exceeds
+	template *valueTemplate // nil for other payloads
+	lines    *lineFile      // nil for other payloads
+	largest  int            // bytes that no value exceeds
 }
 
 // content is what a message's value depends on.

@@ -25,6 +25,7 @@ type worker struct {
 	remarks  remarks // what else happened: refusals, reasons of closed connections
 	foreigns int64   // frames without a stamp, in all
 	stamp    Stamp
+	pings    int // of the profile's, in the frame that is taken apart
 }
 
 // awaited is a delivery that waits for the observer's read of the same message.
@@ -43,6 +44,7 @@ type sample struct {
 	first, last              int64
 	clients                  int64
 	phase                    int
+	rounds                   int // intervals that it has waited
 }
 
 // The stages of a client's meter, in the order of clientStages.
@@ -54,11 +56,13 @@ const (
 	stageGatewayOut
 	stageReceiveLag
 	stageConnect
+	stageSlow
 )
 
 var clientStages = []results.Stage{
 	results.StageE2E, results.StageE2EUncorrected, results.StageGateway, results.StageGatewayIn,
 	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect,
+	results.StageE2ESlow,
 }
 
 // The counters of a client's meter, in the order of clientCounters.
@@ -77,12 +81,14 @@ const (
 	countConnectFail
 	countThrownOut
 	countReportedShed
+	countLeft
 )
 
 var clientCounters = []string{
 	results.CountDelivered, results.CountDuplicate, results.CountReordered, results.CountCorrupt, results.CountStray,
 	results.CountEarly, results.CountForeign, results.CountBytes, results.CountReads, results.CountCoalesced,
 	results.CountConnected, results.CountConnectFail, results.CountThrownOut, results.CountReportedShed,
+	results.CountLeft,
 }
 
 // cell returns the meter's cell of a phase (−1 before the load), a group and a producer (−1 for none).
@@ -135,20 +141,40 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 	switch f.opcode {
 	case opText, opBinary:
 		w.takeMessage(c, f.payload, arrivedAt, last)
+		return w.answerPings(c, reply)
 	case opPing:
 		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
-		if _, err := reply.Write(c.out); err != nil {
-			w.remarks.add(fmt.Sprintf("a ping could not be answered: %v", err)) // a broken connection shows at the next read
-			if errors.Is(err, io.ErrShortWrite) {
-				return err // nothing can follow half a frame
-			}
-		}
+		return w.pong(reply, c.out)
 	case opClose:
 		c.out = appendClientFrame(c.out[:0], opClose, f.payload)
 		_, _ = reply.Write(c.out) // the connection ends either way
 		return closeReason(f.payload)
 	}
 	return nil
+}
+
+// pong answers a ping.
+func (w *worker) pong(reply io.Writer, frame []byte) error {
+	if _, err := reply.Write(frame); err != nil {
+		w.remarks.add(fmt.Sprintf("a ping could not be answered: %v", err)) // a broken connection shows at the next read
+		if errors.Is(err, io.ErrShortWrite) {
+			return err // nothing can follow half a frame
+		}
+	}
+	return nil
+}
+
+// answerPings answers the messages of the last frame that are the profile's ping.
+func (w *worker) answerPings(c *client, reply io.Writer) error {
+	if w.pings == 0 {
+		return nil
+	}
+	c.out = c.out[:0]
+	for range min(w.pings, maxPongs) {
+		c.out = append(c.out, w.swarm.profile.pong...)
+	}
+	w.pings = 0
+	return w.pong(reply, c.out)
 }
 
 // closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
@@ -163,7 +189,7 @@ func closeReason(payload []byte) error {
 // takeMessage takes one whole message, which may carry several stamped values, or none.
 func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bool) {
 	s := &w.stamp
-	from := 0
+	from, taken := 0, 0 // where the next stamp may begin, and what has been accounted to a value
 	for {
 		at, err := s.FindStamp(payload, from)
 		if at < 0 {
@@ -176,15 +202,16 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 		}
 		c.fed = true
 		intact, end := s.ValueIntact(payload, at)
+		head := w.takeGap(c, payload[taken:max(taken, at-int(s.Offset))], taken == 0)
 		if s.Kind == KindData {
-			w.takeData(c, s, payload[from:at], intact, arrivedAt, last)
+			w.takeData(c, s, head, intact, arrivedAt, last)
 		} else {
 			w.takeMarker(c, s)
 		}
-		from = end
+		from, taken = end, s.reach(at, end, len(payload))
 	}
-	if from == 0 {
-		w.takeControl(c, payload)
+	if from == 0 || w.swarm.profile.separator != nil {
+		w.takeTail(c, payload[taken:], taken == 0)
 	}
 }
 
@@ -205,10 +232,17 @@ func (w *worker) takeControl(c *client, payload []byte) {
 	case meansForeign:
 		w.foreign(c)
 	case meansRefusal:
-		w.remarks.add(fmt.Sprintf("the target refused a request: %.200s", payload))
+		w.remarks.add("the target refused a request: " + w.quote(payload))
 	case meansNotice:
 		w.takeNotice(c, payload)
+	case meansPing:
+		w.pings++
 	}
+}
+
+// quote is the beginning of a target's message, without secrets: they are taken out before it is cut.
+func (w *worker) quote(payload []byte) string {
+	return fmt.Sprintf("%.200s", w.remarks.hide.scrub(string(payload[:min(len(payload), 4096)])))
 }
 
 // takeNotice books what the target says it dropped for this client, by the partition or key of the channel it names: it
@@ -216,12 +250,12 @@ func (w *worker) takeControl(c *client, payload []byte) {
 func (w *worker) takeNotice(c *client, payload []byte) {
 	n, err := parseNotice(payload)
 	if err != nil || n.Kind != "dropped" || n.Count < 1 || n.Count > maxSeq {
-		w.remarks.add(fmt.Sprintf("the target told a client: %.200s", payload))
+		w.remarks.add("the target told a client: " + w.quote(payload))
 		return
 	}
 	id := n.Partition
 	if group := &w.swarm.topo.groups[c.group]; !group.plan.Subscribe.All {
-		id = keyOf(n.Channel)
+		id = w.swarm.keyOf(c, n.Channel)
 	}
 	if c.shed == nil {
 		c.shed = map[int]int64{}
@@ -244,7 +278,7 @@ func (w *worker) takeMarker(c *client, s *Stamp) {
 	}
 	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
 		first := t.flag&flagJoined == 0
-		t.join(seq)
+		t.join(max(seq, c.pastEnd(stream)))
 		w.swarm.joined(c, stream, first)
 	}
 	if s.Kind == KindFinal && t.flag&flagFinal == 0 {
@@ -301,7 +335,7 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	if !intact {
 		w.meter.count(cell, countCorrupt, 1)
 	}
-	if !last {
+	if !last && !w.swarm.groups[c.group].slow { // a slow client's read time is the program's
 		w.meter.count(cell, countCoalesced, 1)
 	}
 	w.measure(c, s, head, cell, phase, arrivedAt)
@@ -310,6 +344,13 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 // measure records the latencies of a first arrival.
 func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arrivedAt int64) {
 	corrected := arrivedAt - s.DueAt
+	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
+		c.stats.add(corrected, int64(w.swarm.topo.plan.Objective))
+	}
+	if w.swarm.groups[c.group].slow { // on purpose: what it measures is told of no other group
+		w.meter.record(cell, stageSlow, corrected)
+		return
+	}
 	w.meter.record(cell, stageE2E, corrected)
 	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt)
 	if at := gatewayStamp(head, w.swarm.profile.receivedAt); at != 0 {
@@ -322,9 +363,6 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 		w.meter.record(cell, stageGateway, arrivedAt-seen)
 	} else {
 		w.await(awaited{s.Producer, s.Partition, s.PartSeq, arrivedAt, cell, 0})
-	}
-	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
-		c.stats.add(corrected, int64(w.swarm.topo.plan.Objective))
 	}
 	w.sample(s, phase, arrivedAt)
 }
@@ -356,7 +394,7 @@ func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
 			return
 		}
 	}
-	w.spread = append(w.spread, sample{s.Producer, s.Partition, s.Key, s.PartSeq, arrivedAt, arrivedAt, 1, phase})
+	w.spread = append(w.spread, sample{s.Producer, s.Partition, s.Key, s.PartSeq, arrivedAt, arrivedAt, 1, phase, 0})
 }
 
 // workerReading is what a worker held at a hand-over.

@@ -76,15 +76,15 @@ const maxDigits = 20
 
 // template makes values from a text with placeholders. {due_ms} is counted from the load's beginning: with the same seed
 // a message's text is the same in each run.
-type template struct {
+type valueTemplate struct {
 	parts            []textPart
 	fixed            int // bytes of the literals and the stamp
 	seqs, keys, dues int // how often each stands in it
 	padded           bool
 }
 
-func newTemplate(from scenarios.Producer) (*template, error) {
-	t := &template{parts: parseText(strings.ReplaceAll(from.Payload.Template, "{producer}", from.Name), valuePlaceholders)}
+func newTemplate(from scenarios.Producer) (*valueTemplate, error) {
+	t := &valueTemplate{parts: parseText(strings.ReplaceAll(from.Payload.Template, "{producer}", from.Name), valuePlaceholders)}
 	t.seqs, t.keys, t.dues = count(t.parts, seqHere), count(t.parts, keyHere), count(t.parts, dueHere)
 	t.padded = count(t.parts, padHere) > 0
 	t.fixed = StampSize
@@ -101,7 +101,7 @@ func newTemplate(from scenarios.Producer) (*template, error) {
 }
 
 // checkMarks refuses a text in which a start mark could stand that is not the stamp's: nobody would find the stamp.
-func (t *template) checkMarks() error {
+func (t *valueTemplate) checkMarks() error {
 	for i, part := range t.parts {
 		if strings.Contains(part.text, startMark) {
 			return fmt.Errorf("the template has %s, with which stamps begin (write another text)", startMark)
@@ -117,7 +117,7 @@ func (t *template) checkMarks() error {
 }
 
 // furthest returns the furthest that the stamp stands, and the longest that a value is.
-func (t *template) furthest(from scenarios.Producer) (stampAt, size int) {
+func (t *valueTemplate) furthest(from scenarios.Producer) (stampAt, size int) {
 	key := 0
 	if from.Keys.Kind != scenarios.KeysNone {
 		key = len(scenarios.KeyName(from.Keys.Count))
@@ -145,7 +145,7 @@ func (t *template) furthest(from scenarios.Producer) (stampAt, size int) {
 }
 
 // compose writes the value; see [values.compose].
-func (t *template) compose(buf []byte, c *content, random *randomText) (value []byte, stampAt int) {
+func (t *valueTemplate) compose(buf []byte, c *content, random *randomText) (value []byte, stampAt int) {
 	var seqDigits, dueDigits [maxDigits]byte
 	seq := strconv.AppendUint(seqDigits[:0], c.seq, 10)
 	due := strconv.AppendInt(dueDigits[:0], int64(c.due/time.Millisecond), 10)

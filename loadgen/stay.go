@@ -1,0 +1,257 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+)
+
+// group is what the swarm knows of one of the plan's groups beside its streams.
+type group struct {
+	first  int  // number of its first client: groups of one name number theirs one after the other
+	varies bool // clients come and go by the plan
+	slow   bool // clients read slowly on purpose
+
+	mu   sync.Mutex
+	next time.Time // when the next client that comes during the load may connect
+}
+
+// slot returns when a client that comes now may connect, so that the group's connect rate is kept.
+func (g *group) slot(rate float64) time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := time.Now()
+	if g.next.After(at) {
+		at = g.next
+	}
+	g.next = at.Add(time.Duration(float64(time.Second) / rate))
+	return at
+}
+
+// stint is what a client had of one stream when it left by plan: of the numbers from the tracker's base on, those below
+// end were sent by then.
+type stint struct {
+	tracker
+	end uint64
+	// back is up to where nothing but the target's throwing the client out explains what is missing at the tail.
+	back uint64
+}
+
+// errLeft ends a stay as the plan says.
+var errLeft = errors.New("the client left as the scenario says")
+
+// live is one client's goroutine: stay after stay as the plan says, until life ends. A client that is there before the
+// load has arrived already.
+func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
+	turns := newPresence(s.topo.plan, s.topo.phases, c.group, c.index)
+	for first := true; ; first = false {
+		turn, ok := turns.next()
+		if !ok {
+			return
+		}
+		if !first || turn.from > 0 {
+			if !s.until(life, turn.from) || !s.awaitSlot(life, c) {
+				return
+			}
+			s.arrive(c)
+		}
+		if turn.to == forever {
+			s.stay(life, c, gate)
+			return
+		}
+		if !s.stayUntil(life, c, gate, turn.to) {
+			return
+		}
+	}
+}
+
+// stayUntil keeps the client connected until a time since the load's beginning and reports whether it left then, rather
+// than because life ended.
+func (s *swarm) stayUntil(life context.Context, c *client, gate chan struct{}, at time.Duration) bool {
+	stay, leave := context.WithCancelCause(life)
+	defer leave(nil)
+	s.wg.Go(func() {
+		if s.until(stay, at) {
+			leave(errLeft)
+		}
+	})
+	s.stay(stay, c, gate)
+	<-stay.Done()
+	if !errors.Is(context.Cause(stay), errLeft) {
+		return false
+	}
+	s.left(c)
+	return true
+}
+
+// until waits until a time since the load's beginning and reports false if ctx ended before, or the load.
+func (s *swarm) until(ctx context.Context, at time.Duration) bool {
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return false
+	case <-s.over:
+		return false
+	}
+	return s.wait(ctx, s.loadAt.Add(at))
+}
+
+func (s *swarm) awaitSlot(ctx context.Context, c *client) bool {
+	return s.wait(ctx, s.groups[c.group].slot(s.topo.groups[c.group].plan.ConnectRate))
+}
+
+// wait reports false if ctx ended before the instant, or the load.
+func (s *swarm) wait(ctx context.Context, at time.Time) bool {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.over:
+		return false
+	case <-timer.C:
+		return !stopped(s.over)
+	}
+}
+
+// loading tells the clients when the load begins.
+func (s *swarm) loading(start epoch) {
+	s.loadAt = start.at
+	s.loadUnix.Store(start.unix)
+	close(s.begun)
+}
+
+// draining keeps all clients where they are: nobody comes or goes by the plan from now on. Idempotent.
+func (s *swarm) draining() { s.overOnce.Do(func() { close(s.over) }) }
+
+// arrive has the client wait for markers on its streams.
+func (s *swarm) arrive(c *client) {
+	c.worker.mu.Lock()
+	defer c.worker.mu.Unlock()
+	c.present, c.thrown, c.cameAt = true, false, time.Now()
+	for stream := range c.trackers {
+		if c.trackers[stream].flag&flagExpected == 0 {
+			continue
+		}
+		s.waits(c, stream, 1, func(p *producer) *pending { return p.join })
+		s.waits(c, stream, 1, func(p *producer) *pending { return p.final })
+		s.open.Add(1)
+		s.unjoined.Add(1)
+	}
+}
+
+// left closes the account of a client that left by plan. Its connection is closed, so that all it was given lies below
+// the positions that are read now.
+func (s *swarm) left(c *client) {
+	w := c.worker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.linked {
+		w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countLeft, 1)
+	}
+	c.noteUnjoined(s.topo.plan.Phases.JoinDeadline)
+	for stream := range c.trackers {
+		if c.trackers[stream].flag&flagExpected != 0 {
+			s.leaveStream(c, stream)
+		}
+	}
+	c.present, c.linked, c.back = false, false, nil
+	if w.gaps.err != nil {
+		s.fail(w.gaps.err)
+	}
+}
+
+// leaveStream puts what the client had of a stream aside and forgets what it waited for.
+func (s *swarm) leaveStream(c *client, stream int) {
+	t := &c.trackers[stream]
+	if t.flag&flagFinal == 0 {
+		s.waits(c, stream, -1, func(p *producer) *pending { return p.final })
+	}
+	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
+		s.waits(c, stream, -1, func(p *producer) *pending { return p.join })
+	}
+	if t.flag&flagSettled == 0 {
+		s.open.Add(-1)
+	}
+	if t.flag&flagJoined == 0 {
+		s.unjoined.Add(-1)
+	} else {
+		e, byKey, id := s.expectation(c, stream)
+		end := max(e.leave(byKey, id, !s.groups[c.group].slow), t.next)
+		past := stint{tracker: *t, end: end}
+		switch {
+		case c.thrown:
+			past.back = math.MaxUint64
+		case c.back != nil:
+			past.back = c.back[stream]
+		}
+		c.keep(stream, past)
+	}
+	*t = tracker{flag: flagExpected}
+}
+
+// keep remembers a stint of a stream. Each counts like a gap against the audit's bound.
+func (c *client) keep(stream int, past stint) {
+	if past.base == past.end {
+		return
+	}
+	gaps := &c.worker.gaps
+	if gaps.count >= gaps.limit {
+		gaps.err = errGaps
+		return
+	}
+	gaps.count++
+	if c.past == nil {
+		c.past = make([][]stint, len(c.trackers))
+	}
+	c.past[stream] = append(c.past[stream], past)
+}
+
+// pastEnd is where the client's newest stint of the stream ended: what lies below is accounted for.
+func (c *client) pastEnd(stream int) uint64 {
+	if c.past == nil || len(c.past[stream]) == 0 {
+		return 0
+	}
+	past := c.past[stream]
+	return past[len(past)-1].end
+}
+
+// noteUnjoined remembers a client that waited for a marker for longer than the deadline.
+func (c *client) noteUnjoined(deadline time.Duration) {
+	if !c.present || c.neverJoined != "" || time.Since(c.cameAt) < deadline {
+		return
+	}
+	for stream := range c.trackers {
+		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected {
+			c.neverJoined = c.worker.swarm.streamName(c, stream)
+			return
+		}
+	}
+}
+
+// unjoinedAtEnd lists at most so many of the clients that came, stayed and never saw a marker on one of their streams, and
+// counts all.
+func (s *swarm) unjoinedAtEnd(most int) (names []string, count int) {
+	for _, c := range s.clients {
+		c.worker.mu.Lock()
+		c.noteUnjoined(s.topo.plan.Phases.JoinDeadline)
+		missing := c.neverJoined
+		c.worker.mu.Unlock()
+		if missing == "" {
+			continue
+		}
+		if count++; len(names) < most {
+			names = append(names, s.clientName(c)+" ("+missing+")")
+		}
+	}
+	return names, count
+}
+
+// expectation returns who counts what is expected of a client's stream, and the stream's name there.
+func (s *swarm) expectation(c *client, stream int) (e *expectation, byKey bool, id int) {
+	g := &s.topo.groups[c.group]
+	producer, id := g.streamID(c.index, stream)
+	return s.expectations[producer], !g.plan.Subscribe.All, id
+}
