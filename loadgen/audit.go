@@ -15,13 +15,6 @@ type exclusion struct {
 	refused bool // proved not written; otherwise its fate was never settled, or the topic shows that it is not there
 }
 
-// streamKey names a stream (producer, key) or (producer, partition).
-type streamKey struct {
-	producer int
-	byKey    bool
-	id       int
-}
-
 // auditor closes the account: it sets what each client was to receive against what arrived.
 type auditor struct {
 	topo      *topology
@@ -29,6 +22,7 @@ type auditor struct {
 	producers []*producer
 	reference reference
 	totals    map[countKey]int64 // the clients' counters of the whole run
+	slowest   []int64            // by sender, the longest that the observer waited for a message, ns
 
 	excluded map[streamKey][]exclusion // sorted by sequence number
 	rows     map[results.Label]*results.AuditRow
@@ -98,10 +92,10 @@ func (a *auditor) auditTopic(index int, p *producer) {
 	defer l.mu.Unlock()
 	view := &a.reference.view.producers[index]
 	t := results.TopicAudit{
-		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)),
+		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)) + l.unnumbered,
 		InTopic: view.inTopic, Doubled: view.doubled, Reordered: view.reordered, Source: a.reference.source, Incomplete: a.reference.why,
 	}
-	absent := int64(0)
+	absent := l.unnumbered
 	for _, s := range l.refused {
 		if !a.reference.view.has(index, s) {
 			absent++
@@ -169,8 +163,7 @@ func (a *auditor) auditClient(c *client) {
 		if t.flag&(flagExpected|flagJoined) != flagExpected|flagJoined {
 			continue
 		}
-		producer, id := group.streamID(c.index, stream)
-		key := streamKey{producer, !group.plan.Subscribe.All, id}
+		key, _ := group.streamID(c.index, stream)
 		for phase := range a.topo.phases {
 			a.auditStream(c, t, key, phase, &account)
 		}
@@ -187,6 +180,36 @@ type clientAccount struct {
 	shed              map[int]int64 // by partition or key, as the target's notices name them
 }
 
+// excuse uses up reports of shed messages for at most n of them, and returns how many it found.
+func (a *clientAccount) excuse(id int, n int64) (shed int64) {
+	if id != everywhere {
+		shed = min(n, a.shed[id])
+		if shed > 0 {
+			a.shed[id] -= shed
+		}
+		return shed
+	}
+	for _, partition := range slices.Sorted(maps.Keys(a.shed)) {
+		shed += a.excuse(partition, n-shed)
+	}
+	return shed
+}
+
+// noticeID is what the target's notices name where they tell of a stream's messages: a key where the client follows keys,
+// else the partition that they are in.
+func (a *auditor) noticeID(group *groupShape, key streamKey) int {
+	p := &a.topo.producers[key.producer]
+	switch {
+	case group.plan.Subscribe.All && key.byKey:
+		return int(p.choose.keyPartition[key.id])
+	case group.plan.Subscribe.All && p.publishes():
+		return int(a.reference.view.producers[key.producer].found[key.id])
+	case p.publishes():
+		return int(p.clientKey(uint32(key.id)))
+	}
+	return key.id
+}
+
 // auditStream accounts for one phase of one stream of a client.
 func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, account *clientAccount) {
 	r := a.producers[key.producer].ledger.phaseRange(phase, key.byKey, key.id)
@@ -195,7 +218,9 @@ func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, a
 		return
 	}
 	gaps := &c.worker.gaps
-	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: a.topo.groups[c.group].plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
+	group := &a.topo.groups[c.group]
+	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: group.plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
+	conflated, excusedBy := a.topo.producers[key.producer].conflation > 0, a.noticeID(group, key)
 	expected, undetermined := int64(r.size()), int64(0)
 	excluded := a.excluded[key]
 	for _, x := range between(excluded, r) {
@@ -216,18 +241,20 @@ func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, a
 	}
 	row.Expected += expected
 	row.Undetermined += undetermined
-	missing := undetermined
+	missing, skipped := undetermined, int64(0)
 	gaps.missing(t, r.to, func(s span, tail bool) {
 		s.from = max(s.from, r.from)
 		if s.from >= s.to {
 			return
 		}
-		n := int64(s.size()) - int64(len(between(excluded, s)))
-		missing += n
-		shed := min(n, account.shed[key.id])
-		if shed > 0 {
-			account.shed[key.id] -= shed
+		if conflated && !tail {
+			from := a.conflatedFrom(t, gaps, key, s)
+			skipped += countIn(excluded, span{from, s.to})
+			s.to = from
 		}
+		n := countIn(excluded, s)
+		missing += n
+		shed := account.excuse(excusedBy, n)
 		row.Shed += shed
 		if tail && !c.thrown {
 			row.Unseen += n - shed
@@ -235,10 +262,16 @@ func (a *auditor) auditStream(c *client, t *tracker, key streamKey, phase int, a
 			row.Lost += n - shed
 		}
 	})
+	row.Shed += skipped
 	if a.topo.phases[phase].Measured {
-		account.expected += expected
+		account.expected += expected - skipped
 		account.missing += missing
 	}
+}
+
+// countIn is how many messages of a span are not excluded.
+func countIn(excluded []exclusion, s span) int64 {
+	return int64(s.size()) - int64(len(between(excluded, s)))
 }
 
 // withinShare is the share of a client's expected deliveries that must lie within the objective for the client to count

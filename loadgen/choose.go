@@ -21,7 +21,7 @@ type chooser struct {
 }
 
 func newChooser(p *scenarios.Plan, producer, partitions int) *chooser {
-	prod := p.Producers[producer]
+	prod := p.Senders()[producer]
 	c := &chooser{
 		kind: prod.Keys.Kind, partitions: uint64(partitions), size: prod.Size,
 		keyDraw: newDraw(p.Seed, producer, purposeKey), sizeDraw: newDraw(p.Seed, producer, purposeSize),
@@ -143,7 +143,7 @@ const payloadBlock = 64 << 10
 
 func newPayload(p *scenarios.Plan, producer int) payload {
 	d := newDraw(p.Seed, producer, purposePayload)
-	block := make([]byte, payloadBlock+p.Producers[producer].Size.Max)
+	block := make([]byte, payloadBlock+p.Senders()[producer].Size.Max)
 	for i := range block {
 		block[i] = digits[d.at(uint64(i))&63]
 	}

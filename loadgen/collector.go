@@ -159,7 +159,7 @@ func (c *collector) gauges(iv *results.Interval) {
 	iv.Gauges[results.GaugeClockOffset] = float64(drift)
 	missing := int64(0)
 	for key, n := range c.totals {
-		if !e.measured(key.label.Phase) {
+		if !e.measured(key.label.Phase) || e.topo.isConflated(key.label.Producer) {
 			continue
 		}
 		switch key.name {

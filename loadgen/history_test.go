@@ -33,6 +33,10 @@ type history struct {
 	rows      map[results.Label]*results.Classes // the account
 	foreign   int64
 	shedBy    map[shedKey]int64
+	skipped   int64   // shed since a newer value came
+	slowest   []int64 // by sender
+	unnumber  []int64 // by sender, refused before they had a number
+	steps     int     // left until the streams' ends are known
 }
 
 // historyRecord is one record of a producer's part of a partition.
@@ -79,6 +83,7 @@ type historyReader struct {
 
 type historyStream struct {
 	joined, rejoin, final bool
+	complete              bool // a conflated one
 	base, finalSeq        uint64
 	seen                  map[uint64]bool
 	highest               int64
@@ -133,7 +138,41 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 		}
 		p.Clients = append(p.Clients, g)
 	}
+	drawPublishers(t, p, topics)
+	for _, topic := range p.Kafka.Topics {
+		var writers []scenarios.Sender
+		for _, s := range p.Senders() {
+			if s.Topic == topic.Name {
+				writers = append(writers, s)
+			}
+		}
+		if len(writers) == 1 && writers[0].Group < 0 && writers[0].Keys.Kind != scenarios.KeysNone && rapid.Bool().Draw(t, "conflated") {
+			p.Gateway.Conflate = append(p.Gateway.Conflate, scenarios.Conflation{
+				Topic: topic.Name, Interval: time.Duration(rapid.IntRange(1, 200).Draw(t, "conflation, ms")) * time.Millisecond,
+			})
+		}
+	}
 	return p
+}
+
+// drawPublishers lets some of the groups publish, and adds one that does nothing else.
+func drawPublishers(t *rapid.T, p *scenarios.Plan, topics int) {
+	if rapid.Bool().Draw(t, "a group that follows nothing") {
+		p.Clients = append(p.Clients, scenarios.ClientGroup{Name: "silent", Count: 2, ConnectRate: 1})
+	}
+	for i := range p.Clients {
+		if !rapid.Bool().Draw(t, "publishes") {
+			continue
+		}
+		p.Clients[i].Count = rapid.IntRange(1, 5).Draw(t, "publishers")
+		topic := rapid.IntRange(0, topics-1).Draw(t, "publishes to")
+		p.Clients[i].Publish = &scenarios.Publish{
+			Name: fmt.Sprintf("up%d", i), Topic: fmt.Sprintf("t%d", topic), Keys: rapid.IntRange(0, 4).Draw(t, "publishers' keys"),
+			Rate:     scenarios.Hold(rapid.Float64Range(1, 10).Draw(t, "publishing rate")),
+			Arrivals: rapid.SampledFrom([]scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson}).Draw(t, "arrivals"),
+			Size:     scenarios.Size{Kind: scenarios.SizeFixed, Min: 90, Max: 90},
+		}
+	}
 }
 
 // oneRecorder is a pool that gives the same recorder again and again: histories look at counts alone, and a recorder a
@@ -160,11 +199,18 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	var seen [][]*sightings
 	for i := range h.topo.producers {
 		shape := &h.topo.producers[i]
-		h.producers = append(h.producers, &producer{
+		p := &producer{
 			index: i, shape: shape, run: h.topo.run, acks: shape.plan.Acks != "none",
 			join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
-			ledger: newLedger(shape.partitions, len(shape.fanKey)),
-		})
+			ledger: newLedgerOf(shape),
+		}
+		if shape.publishes() {
+			if p, err = newPublisher(h.topo, i, h.pool); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.producers = append(h.producers, p)
+		h.slowest = append(h.slowest, int64(rapid.IntRange(0, 100).Draw(t, "slowest, ms"))*int64(time.Millisecond))
 		parts := make([]*sightings, shape.partitions)
 		for k := range parts {
 			parts[k] = newSightings(2)
@@ -192,18 +238,82 @@ func (h *history) produce() {
 		h.sent = append(h.sent, nil)
 		h.markAll(i, KindJoin)
 		for cur := p.shape.schedule.Cursor(); !cur.Done(); cur.Next() {
-			p.ledger.enter(cur.Phase())
-			key, partition := p.shape.choose.choose(cur.Index())
-			m := historyMessage{p.ledger.take(key, partition), cur.Phase(), h.fateOf(p)}
-			p.ledger.sent++
-			h.book(i, m, int64(cur.Due()))
-			if rapid.IntRange(0, 9).Draw(h.t, "marker") == 0 {
+			h.sendNext(i, cur)
+			if p.shape.conflation == 0 && rapid.IntRange(0, 9).Draw(h.t, "marker") == 0 {
 				h.markAll(i, KindJoin)
 			}
 		}
-		h.markAll(i, KindFinal)
+		if p.shape.conflation == 0 {
+			h.markAll(i, KindFinal)
+		}
+		h.unnumber = append(h.unnumber, p.ledger.unnumbered)
+		if p.shape.publishes() {
+			h.swap(i)
+		}
 		h.read(i)
 	}
+	h.steps = rapid.IntRange(1, 100).Draw(h.t, "steps until the ends are known")
+}
+
+// sendNext sends the message that the cursor stands at.
+func (h *history) sendNext(i int, cur *Cursor) {
+	p := h.producers[i]
+	p.ledger.enter(cur.Phase())
+	p.ledger.sent++
+	var s send
+	if p.shape.publishes() {
+		if h.chance(5, "not connected") {
+			p.ledger.unnumbered++
+			return
+		}
+		s = p.ledger.take(NoKey, uint32(p.up.laneOf(cur.Index()).index))
+	} else {
+		s = p.ledger.take(p.shape.choose.choose(cur.Index()))
+	}
+	p.ledger.note(s, int64(cur.Due()))
+	h.book(i, historyMessage{s, cur.Phase(), h.fateOf(p)}, int64(cur.Due()))
+}
+
+// swap has the gateway write some of what clients publish in another order.
+func (h *history) swap(producer int) {
+	for _, log := range h.logs[producer] {
+		for i := 0; i+1 < len(log); i++ {
+			a, b := log[i], log[i+1]
+			if a.Kind == KindData && b.Kind == KindData && a.PartSeq != b.PartSeq && h.chance(10, "swapped") {
+				log[i], log[i+1] = b, a
+			}
+		}
+	}
+}
+
+// learnEnds tells the clients where conflated streams end.
+func (h *history) learnEnds() {
+	for i, p := range h.producers {
+		p.endStreams()
+		if p.shape.conflation > 0 {
+			h.swarm.closeConflated(i)
+		}
+	}
+	h.steps = -1
+	for _, r := range h.readers {
+		for at := range r.trackers {
+			key, _ := h.topo.groups[r.group].streamID(r.index, at)
+			s := r.streams[at]
+			if h.topo.producers[key.producer].conflation == 0 || !h.topo.expects(&h.topo.groups[r.group], r.index, at) {
+				continue
+			}
+			if s == nil {
+				s = &historyStream{seen: map[uint64]bool{}, highest: -1}
+				r.streams[at] = s
+			}
+			s.complete = !s.joined || h.ended(key, s)
+		}
+	}
+}
+
+// ended reports whether a conflated stream has its last number.
+func (h *history) ended(key streamKey, s *historyStream) bool {
+	return max(int64(s.base), s.highest+1) >= int64(h.producers[key.producer].ledger.keySeq[key.id])
 }
 
 func (h *history) fateOf(p *producer) fate {
@@ -246,9 +356,13 @@ func (h *history) book(producer int, m historyMessage, due int64) {
 }
 
 func (h *history) stamp(producer int, kind Kind, s send, due int64) Stamp {
+	key := s.key
+	if shape := &h.topo.producers[producer]; shape.publishes() {
+		key = shape.clientKey(s.partition)
+	}
 	return Stamp{
 		Kind: kind, Run: h.topo.run, Producer: uint32(producer), Partition: s.partition, PartSeq: s.partSeq,
-		Key: s.key, KeySeq: s.keySeq, DueAt: due, SentAt: due,
+		Key: key, KeySeq: s.keySeq, DueAt: due, SentAt: due,
 	}
 }
 
@@ -259,7 +373,10 @@ func (h *history) markAll(producer int, kind Kind) {
 		s := p.ledger.at(key, partition)
 		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1})
 	}
-	for k := range p.shape.fanKey {
+	for k := range p.shape.choose.keyPartition {
+		if p.shape.publishes() {
+			break
+		}
 		mark(uint32(k), p.shape.choose.keyPartition[k])
 	}
 	for part, used := range p.shape.used {
@@ -282,12 +399,26 @@ func (h *history) read(producer int) {
 	for partition, log := range h.logs[producer] {
 		for i := range log {
 			r := &log[i]
-			if r.Kind == KindData && unread[send{r.PartSeq, r.KeySeq, r.Partition, r.Key}] {
+			message := send{r.PartSeq, r.KeySeq, r.Partition, r.Key}
+			in := int32(partition)
+			if shape := &h.topo.producers[producer]; shape.publishes() {
+				message.key, in = NoKey, h.partitionOf(shape, r.Key)
+			}
+			if r.Kind == KindData && unread[message] {
 				continue
 			}
-			h.view.see(r.value(), int32(partition), &s)
+			h.view.see(r.value(), in, &s)
 		}
 	}
+}
+
+// partitionOf is where the gateway puts a published message.
+func (h *history) partitionOf(shape *producerShape, key uint32) int32 {
+	n := h.plan.Topic(shape.plan.Topic).Partitions
+	if key == NoKey {
+		return int32(rapid.IntRange(0, n-1).Draw(h.t, "gateway's partition"))
+	}
+	return int32(partitionOf([]byte(scenarios.KeyName(int(key))), n))
 }
 
 // deliver plays the logs to every client, in order within each and interleaved anyhow between them.
@@ -316,6 +447,9 @@ func (h *history) deliver() {
 			h.give(r, late)
 		}
 	}
+	if h.steps > 0 {
+		h.learnEnds()
+	}
 }
 
 // followed is what of a log the client subscribed to.
@@ -329,6 +463,9 @@ func (h *history) followed(r *historyReader, log []historyRecord) []historyRecor
 
 // step gives the client its next record, or does something else to it.
 func (h *history) step(r *historyReader, rec historyRecord) {
+	if h.steps--; h.steps == 0 {
+		h.learnEnds()
+	}
 	switch {
 	case r.gone:
 		return
@@ -355,15 +492,23 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		broken[20] ^= 1
 		frame := rapid.SampledFrom([][]byte{[]byte("hello"), {}, broken, stamped(Stamp{Kind: KindData, Run: 5}, 90, 0)}).Draw(h.t, "frame")
 		r.worker.takeMessage(r.client, frame, 0, true)
-	case h.chance(1, "notice"):
+	case !h.unordered(r) && h.chance(1, "notice"):
 		n := rapid.Int64Range(-1, 3).Draw(h.t, "reported")
-		id := int(rec.Partition)
+		shape := &h.topo.producers[rec.Producer]
+		partition := int(rec.Partition)
+		if shape.publishes() {
+			partition = 0 // a topic of one partition, or
+			if rec.Key != NoKey {
+				partition = int(h.partitionOf(shape, rec.Key))
+			}
+		}
+		id := partition
 		if !h.topo.groups[r.group].plan.Subscribe.All {
 			id = int(rec.Key)
 		}
 		r.reported[id] += max(n, 0)
 		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"t/%s","partition":%d,"count":%d}`,
-			scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
+			scenarios.KeyName(int(rec.Key)), partition, n), 0, true)
 	}
 	if rec.Kind != KindData {
 		if !h.chance(10, "marker dropped") {
@@ -390,6 +535,12 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 	}
 }
 
+// unordered reports whether some of what the reader follows is spread over several partitions: which notice excuses what
+// is the audit's choice then.
+func (h *history) unordered(r *historyReader) bool {
+	return slices.ContainsFunc(h.topo.groups[r.group].blocks, func(b streamBlock) bool { return h.topo.producers[b.producer].unordered })
+}
+
 func (h *history) stream(r *historyReader, rec historyRecord) *historyStream {
 	at, _ := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
 	if r.streams[at] == nil {
@@ -400,7 +551,7 @@ func (h *history) stream(r *historyReader, rec historyRecord) *historyStream {
 
 // row is the account's row for a reader's record or message.
 func (h *history) row(r *historyReader, producer, phase int) *results.Classes {
-	label := results.Label{Phase: h.topo.phases[phase].Name, Group: h.plan.Clients[r.group].Name, Producer: h.plan.Producers[producer].Name}
+	label := results.Label{Phase: h.topo.phases[phase].Name, Group: h.plan.Clients[r.group].Name, Producer: h.topo.producers[producer].plan.Name}
 	if h.rows[label] == nil {
 		h.rows[label] = &results.Classes{}
 	}
@@ -422,18 +573,25 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		r.worker.takeMessage(r.client, value, 0, true)
 		return
 	}
+	shape := &h.topo.producers[rec.Producer]
+	rejoin := s.rejoin
+	if shape.conflation > 0 {
+		if s.rejoin = false; !s.joined {
+			s.joined, s.base = true, seq
+		}
+	}
 	row := h.row(r, int(rec.Producer), rec.phase)
 	corrupt := h.chance(3, "corrupt")
 	if corrupt {
 		value[85]++
 	}
 	switch {
-	case !s.joined || seq < s.base || s.rejoin && s.seen[seq]:
+	case !s.joined || seq < s.base || rejoin && s.seen[seq]:
 		row.Early++
 	case s.seen[seq]:
 		row.Duplicate++
 	default:
-		if int64(seq) < s.highest || s.final && seq < s.finalSeq {
+		if (int64(seq) < s.highest || s.final && seq < s.finalSeq) && !shape.unordered {
 			row.Reordered++
 		}
 		if corrupt {
@@ -441,6 +599,9 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		}
 		s.seen[seq] = true
 		s.highest = max(s.highest, int64(seq))
+		if shape.conflation > 0 && h.steps < 0 && h.ended(streamKey{int(rec.Producer), true, int(rec.Key)}, s) {
+			s.complete = true
+		}
 	}
 	r.worker.takeMessage(r.client, rapidWrap(h, value), 0, true)
 }
@@ -479,18 +640,53 @@ func (h *history) account() {
 			if !s.joined {
 				continue
 			}
-			producer, id := group.streamID(r.index, at)
-			for _, m := range h.sent[producer] {
-				seq, mine := m.partSeq, int(m.partition) == id
-				if !group.plan.Subscribe.All {
-					seq, mine = m.keySeq, m.key != NoKey && int(m.key) == id
+			stream, _ := group.streamID(r.index, at)
+			for _, m := range h.sent[stream.producer] {
+				seq, mine := m.partSeq, int(m.partition) == stream.id
+				if stream.byKey {
+					seq, mine = m.keySeq, m.key != NoKey && int(m.key) == stream.id
 				}
 				if mine && seq >= s.base {
-					h.accountFor(r, s, m, shedKey{r, id}, producer, seq)
+					h.accountFor(r, s, m, shedKey{r, h.noticed(r, stream)}, stream.producer, seq)
 				}
 			}
 		}
 	}
+}
+
+// noticed is what the target's notices call a stream.
+func (h *history) noticed(r *historyReader, stream streamKey) int {
+	shape := &h.topo.producers[stream.producer]
+	key := stream.id
+	if shape.publishes() {
+		key = int(shape.clientKey(uint32(stream.id)))
+	}
+	switch {
+	case !h.plan.Clients[r.group].Subscribe.All:
+		return key
+	case shape.publishes() && h.view.producers[stream.producer].parts[stream.id].next == 0:
+		return -1 // nothing of it is in the topic: no notice can mean it
+	case shape.publishes() && key == NoKey:
+		return 0
+	case shape.publishes() || stream.byKey:
+		return int(partitionOf([]byte(scenarios.KeyName(key)), h.plan.Topic(shape.plan.Topic).Partitions))
+	}
+	return stream.id
+}
+
+// superseded reports whether a conflating gateway may have skipped the message: by every newer value that arrived.
+func (h *history) superseded(s *historyStream, m historyMessage, producer int) bool {
+	shape := &h.topo.producers[producer]
+	if shape.conflation == 0 {
+		return false
+	}
+	sentAt := h.producers[producer].ledger.sentAt[m.key]
+	for newer := range s.seen {
+		if newer > m.keySeq && sentAt[newer]-sentAt[m.keySeq] <= int64(shape.conflation)+h.slowest[producer] {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *history) accountFor(r *historyReader, s *historyStream, m historyMessage, shed shedKey, producer int, seq uint64) {
@@ -510,6 +706,9 @@ func (h *history) accountFor(r *historyReader, s *historyStream, m historyMessag
 		return
 	case unsettled && !inView:
 		row.Undetermined++
+	case h.superseded(s, m, producer):
+		row.Shed++
+		h.skipped++
 	case int64(seq) < s.highest || s.final && seq < s.finalSeq || r.thrown:
 		row.Lost++
 		h.shedBy[shed]++
@@ -530,12 +729,12 @@ func (h *history) close() *results.Audit {
 		}
 	}
 	ref := reference{view: h.view, source: sourceFinalRead, complete: h.complete}
-	return closeAudit(&auditor{topo: h.topo, swarm: h.swarm, producers: h.producers, reference: ref, totals: totals})
+	return closeAudit(&auditor{topo: h.topo, swarm: h.swarm, producers: h.producers, reference: ref, totals: totals, slowest: h.slowest})
 }
 
 // check compares the audit with the history's own account.
 func (h *history) check(audit *results.Audit) {
-	var foreign, shed, wantShed int64
+	var foreign, shed, wantShed, reported int64
 	got := map[results.Label]results.Classes{}
 	for _, row := range audit.Rows {
 		foreign += row.Foreign
@@ -555,12 +754,13 @@ func (h *history) check(audit *results.Audit) {
 		}
 	}
 	for key, missing := range h.shedBy {
-		wantShed += min(key.reader.reported[key.id], missing)
+		reported += min(key.reader.reported[key.id], missing)
 	}
+	wantShed = h.skipped + reported
 	if foreign != h.foreign || shed != wantShed {
 		h.t.Fatalf("got %d foreign, %d shed; want %d, %d", foreign, shed, h.foreign, wantShed)
 	}
-	if wantShed > 0 { // which of the missing are the shed ones is the audit's choice
+	if reported > 0 { // which of the missing are the shed ones is the audit's choice
 		got, want = h.shedMerged(got), h.shedMerged(want)
 	}
 	if !maps.Equal(got, want) {
@@ -585,10 +785,14 @@ func (h *history) checkWaiting() {
 			if s == nil {
 				s = &historyStream{}
 			}
-			add(&wantOpen, !r.gone && !s.whole())
+			whole, final := s.whole(), s.final
+			if key, _ := h.topo.groups[r.group].streamID(r.index, at); h.topo.producers[key.producer].conflation > 0 {
+				whole, final = s.complete, s.complete
+			}
+			add(&wantOpen, !r.gone && !whole)
 			add(&wantUnjoined, !s.joined)
 			add(&wantJoins, !s.joined || s.rejoin)
-			add(&wantFinals, !s.final)
+			add(&wantFinals, !final)
 		}
 	}
 	open, unjoined = h.swarm.open.Load(), h.swarm.unjoined.Load()
@@ -630,9 +834,34 @@ func (h *history) shedMerged(rows map[results.Label]results.Classes) map[results
 	return merged
 }
 
+// topicReordered counts what stands in the topic behind a later message of its stream.
+func (h *history) topicReordered(producer int) (n int64) {
+	fates := map[uint64]fate{}
+	shape := &h.topo.producers[producer]
+	for part, log := range h.logs[producer] {
+		for _, m := range h.sent[producer] {
+			if int(m.partition) == part {
+				fates[m.partSeq] = m.fate
+			}
+		}
+		seen, highest := map[uint64]bool{}, int64(-1)
+		for _, r := range log {
+			if r.Kind != KindData || fates[r.PartSeq] == fateUnsettledUnread {
+				continue
+			}
+			add(&n, !shape.unordered && !seen[r.PartSeq] && int64(r.PartSeq) < highest)
+			seen[r.PartSeq], highest = true, max(highest, int64(r.PartSeq))
+		}
+	}
+	return n
+}
+
 func (h *history) checkReference(audit *results.Audit) {
 	for i, p := range h.producers {
-		want := results.TopicAudit{Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: int64(len(h.sent[i])), Source: sourceFinalRead}
+		want := results.TopicAudit{
+			Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: int64(len(h.sent[i])) + h.unnumber[i], Refused: h.unnumber[i],
+			Reordered: h.topicReordered(i), Source: sourceFinalRead,
+		}
 		for _, m := range h.sent[i] {
 			refused := m.fate == fateRefused || m.fate == fateRefusedWritten
 			absent := m.fate == fateUnsettledAbsent || m.fate == fateUnsettledUnread

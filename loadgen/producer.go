@@ -41,6 +41,11 @@ type producer struct {
 	fill   payload
 	pool   sync.Pool // of *message
 
+	up    *upstream // publishes through the gateway; nil for one that writes to Kafka, as client is for one that does not
+	quiet bool      // send no markers: on a conflated topic they would take a value's place once the load has begun
+	ends  streamEnds
+	ended func() // called when the last message has been sent
+
 	paceMu sync.Mutex
 	paced  *meter // cells: load phases; stages: send lag
 	ackMu  sync.Mutex
@@ -77,27 +82,34 @@ type message struct {
 }
 
 func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, extra []kgo.Opt) (*producer, error) {
-	shape := &topo.producers[index]
-	plan := shape.plan
-	client, err := kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(shape.plan)), extra...)...)
-	if err != nil {
+	p := newSender(topo, index, pool)
+	plan := p.shape.plan
+	var err error
+	if p.client, err = kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(plan)), extra...)...); err != nil {
 		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
 	}
+	return p, nil
+}
+
+// newSender makes what all senders have, whatever way their messages go.
+func newSender(topo *topology, index int, pool *recorderPool) *producer {
+	shape := &topo.producers[index]
+	plan := shape.plan
 	cells := make([]results.Label, len(topo.phases))
 	for i, phase := range topo.phases {
 		cells[i] = results.Label{Phase: phase.Name, Producer: plan.Name}
 	}
 	p := &producer{
-		index: index, shape: shape, run: topo.run, client: client, acks: plan.Acks != "none",
+		index: index, shape: shape, run: topo.run, acks: plan.Acks != "none",
 		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
-		ledger: newLedger(shape.partitions, len(shape.fanKey)), fill: newPayload(topo.plan, index),
+		ledger: newLedgerOf(shape), fill: newPayload(topo.plan, index),
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
 			[]string{results.CountSent, results.CountLate, results.CountExpected}}, pool),
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
 			[]string{results.CountAcked, results.CountRefused, results.CountUndetermined, results.CountOverflow}}, pool),
 	}
 	p.pool.New = func() any { return &message{Context: context.Background(), owner: p} }
-	return p, nil
+	return p
 }
 
 // bufferBytes is what a producer may hold while a broker stalls; the plan's limits keep it in bounds.
@@ -162,7 +174,13 @@ func (p *producer) pace(s *signals) {
 	if p.markUntil(s.start, s.finish, KindJoin, p.join) {
 		return
 	}
-	p.load(s)
+	p.quiet = p.shape.conflation > 0
+	if p.up != nil && p.up.loop != nil {
+		p.loadClosed(s)
+	} else {
+		p.load(s)
+	}
+	p.endStreams()
 	if p.markUntil(s.finals, s.finish, KindJoin, p.join) {
 		return
 	}
@@ -239,6 +257,10 @@ func stopped(c <-chan struct{}) bool {
 
 // send hands message i to the Kafka client.
 func (p *producer) send(i uint64, phase int, dueAt int64) {
+	if p.up != nil {
+		p.publish(p.up.laneOf(i), i, phase, dueAt)
+		return
+	}
 	key, partition := p.shape.choose.choose(i)
 	p.ledger.enter(phase)
 	s := p.ledger.take(key, partition)
@@ -248,19 +270,25 @@ func (p *producer) send(i uint64, phase int, dueAt int64) {
 	p.stamp(m, KindData, s, dueAt, sentAt)
 	m.phase, m.sentAt, m.send = phase, sentAt, s
 
+	p.ledger.note(s, sentAt)
+	p.countSent(phase, dueAt, sentAt, p.shape.promised(key))
+	// TryProduce fails instead of blocking where the buffer is full: the schedule is never held up.
+	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// countSent books that a message was handed over, and how many deliveries it is to cause.
+func (p *producer) countSent(phase int, dueAt, sentAt, expected int64) {
 	p.ledger.sent++
 	p.inFlight.Add(1)
 	p.unanswered.Add(1)
 	p.paceMu.Lock()
+	defer p.paceMu.Unlock()
 	p.paced.record(phase, 0, sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
-	p.paced.count(phase, paceExpected, p.shape.fanOut(key))
+	p.paced.count(phase, paceExpected, expected)
 	if sentAt-dueAt > int64(lateAfter) {
 		p.paced.count(phase, paceLate, 1)
 	}
-	p.paceMu.Unlock()
-	// TryProduce fails instead of blocking where the buffer is full: the schedule is never held up.
-	p.client.TryProduce(m, &m.record, onAnswer)
 }
 
 // message returns a message with a value of size bytes.
@@ -277,21 +305,26 @@ func (p *producer) message(size int) *message {
 // stamp writes the stamp over the beginning of the value and routes the record.
 func (p *producer) stamp(m *message, kind Kind, s send, dueAt, sentAt int64) {
 	value := m.record.Value
-	stamp := Stamp{
-		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: s.partition, PartSeq: s.partSeq,
-		Key: s.key, KeySeq: s.keySeq, DueAt: dueAt, SentAt: sentAt,
-		ValueSize: uint32(len(value)), ValueSum: sumAround(value, 0),
-	}
-	stamp.Put(value)
+	p.stampValue(value, kind, s, s.key, dueAt, sentAt)
 	m.record.Partition = int32(s.partition)
 	if s.key != NoKey {
 		m.record.Key = p.shape.choose.keyNames[s.key]
 	}
 }
 
+// stampValue writes the stamp over the beginning of the value.
+func (p *producer) stampValue(value []byte, kind Kind, s send, key uint32, dueAt, sentAt int64) {
+	stamp := Stamp{
+		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: s.partition, PartSeq: s.partSeq,
+		Key: key, KeySeq: s.keySeq, DueAt: dueAt, SentAt: sentAt,
+		ValueSize: uint32(len(value)), ValueSum: sumAround(value, 0),
+	}
+	stamp.Put(value)
+}
+
 // mark sends a marker on each stream that somebody waits for.
 func (p *producer) mark(kind Kind, waiting *pending) {
-	if waiting.total.Load() <= 0 {
+	if waiting.total.Load() <= 0 || p.quiet {
 		return
 	}
 	for k := range waiting.byKey {
@@ -307,12 +340,33 @@ func (p *producer) mark(kind Kind, waiting *pending) {
 }
 
 func (p *producer) sendMarker(kind Kind, key, partition uint32) {
+	if p.up != nil {
+		p.publishMarker(kind, p.up.lanes[partition])
+		return
+	}
 	m := p.message(StampSize)
 	now := time.Now().UnixNano()
 	p.stamp(m, kind, p.ledger.at(key, partition), now, now)
 	m.phase = -1
 	p.unanswered.Add(1)
 	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// flush waits for the answers to all that was sent, or until ctx ends.
+func (p *producer) flush(ctx context.Context) error {
+	if p.up != nil {
+		return p.awaitAnswers(ctx)
+	}
+	return p.client.Flush(ctx)
+}
+
+// close ends the sending: what has no answer gets the one that it has none.
+func (p *producer) close() {
+	if p.up != nil {
+		p.up.giveUp()
+		return
+	}
+	p.client.Close()
 }
 
 // onAnswer is the promise of every record.
@@ -338,19 +392,24 @@ func (p *producer) book(m *message, err error) {
 	if err != nil || p.acks {
 		p.ledger.answer(m.send, outcome)
 	}
+	p.countAnswer(m.phase, outcome, time.Now().UnixNano()-m.sentAt, errors.Is(err, kgo.ErrMaxBuffered))
+}
+
+// countAnswer books what became of a message, and how long an acknowledgement took.
+func (p *producer) countAnswer(phase int, outcome outcome, took int64, overflow bool) {
 	p.ackMu.Lock()
 	defer p.ackMu.Unlock()
 	switch outcome {
 	case sendAcked:
-		p.acked.count(m.phase, ackAcked, 1)
-		p.acked.record(m.phase, 0, time.Now().UnixNano()-m.sentAt)
+		p.acked.count(phase, ackAcked, 1)
+		p.acked.record(phase, 0, took)
 	case sendRefused:
-		p.acked.count(m.phase, ackRefused, 1)
-		if errors.Is(err, kgo.ErrMaxBuffered) {
-			p.acked.count(m.phase, ackOverflow, 1)
+		p.acked.count(phase, ackRefused, 1)
+		if overflow {
+			p.acked.count(phase, ackOverflow, 1)
 		}
 	case sendUnsettled:
-		p.acked.count(m.phase, ackUnsettled, 1)
+		p.acked.count(phase, ackUnsettled, 1)
 	}
 }
 

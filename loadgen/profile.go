@@ -45,7 +45,7 @@ func profileOf(name string) (profile, error) {
 
 // greeting is what a client sends once connected; nil for nothing.
 func (p *profile) greeting(channels []string) ([]byte, error) {
-	if p.subscribe == "" {
+	if p.subscribe == "" || len(channels) == 0 {
 		return nil, nil
 	}
 	names, err := json.Marshal(channels)

@@ -73,7 +73,13 @@ func (s *swarm) session(life context.Context, c *client, conn net.Conn, early []
 	s.begin(c)
 	defer s.linked.Add(-1)
 	// A read does not see life end; a closed connection ends it.
+	out := c.openLane(conn)
+	defer c.closeLane(out)
 	defer context.AfterFunc(life, func() {
+		if out != nil {
+			out.farewell(appendClientFrame(nil, opClose, []byte{0x03, 0xe8}))
+			return
+		}
 		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		_, _ = conn.Write(appendClientFrame(nil, opClose, []byte{0x03, 0xe8}))
 		_ = conn.Close()
@@ -92,7 +98,13 @@ func (s *swarm) session(life context.Context, c *client, conn net.Conn, early []
 		if s.closing.Load() {
 			return net.ErrClosed
 		}
+		if out != nil {
+			reply = out // what is published may be under way
+		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
+	}
+	if out != nil {
+		c.lane.connect(out)
 	}
 	if len(early) > 0 {
 		w.mu.Lock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sightings remembers when the observer read each recent message of one producer's partition, so that a delivery can be
+// sightings remembers when the observer read each recent message of one producer's partition, or of one publishing client, so that a delivery can be
 // compared with the observer's read of the same message. The observer writes, workers read; a slot that was overwritten
 // meanwhile is a miss, never a wrong time.
 type sightings struct {
@@ -40,9 +40,15 @@ func (s *sightings) get(seq uint64) (at int64, ok bool) {
 // sightingsLast is how long a message's sighting is kept, at the planned rate: longer than stalls that a run survives.
 const sightingsLast = 30 * time.Second
 
-// sightingSlots sizes the memory for a partition's rate, messages per second, within bounds of 16 KiB and 16 MiB.
-func sightingSlots(rate float64) int {
-	n := 1 << 10
+// The least room of a partition and of a publishing client: there may be many thousands of the latter.
+const (
+	partitionSightings = 1 << 10
+	clientSightings    = 1 << 4
+)
+
+// sightingSlots sizes the memory for a rate in messages a second: at least least slots, and at most 2^20 of 16 bytes.
+func sightingSlots(rate float64, least int) int {
+	n := least
 	for float64(n) < rate*sightingsLast.Seconds() && n < 1<<20 {
 		n <<= 1
 	}

@@ -54,11 +54,12 @@ const (
 	stageGatewayOut
 	stageReceiveLag
 	stageConnect
+	stageRoundTrip
 )
 
 var clientStages = []results.Stage{
 	results.StageE2E, results.StageE2EUncorrected, results.StageGateway, results.StageGatewayIn,
-	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect,
+	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect, results.StageRoundTrip,
 }
 
 // The counters of a client's meter, in the order of clientCounters.
@@ -184,11 +185,11 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 		from = end
 	}
 	if from == 0 {
-		w.takeControl(c, payload)
+		w.takeControl(c, payload, arrivedAt)
 	}
 }
 
-// owns reports whether a stamp is of this run and names a producer and partition of it.
+// owns reports whether a stamp is of this run and names a sender of it and one of its partitions or clients.
 func (t *topology) owns(s *Stamp) bool {
 	return s.Run == t.run && int(s.Producer) < len(t.producers) && int(s.Partition) < t.producers[s.Producer].partitions
 }
@@ -200,7 +201,10 @@ func (w *worker) foreign(c *client) {
 }
 
 // takeControl takes a message without any stamp.
-func (w *worker) takeControl(c *client, payload []byte) {
+func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
+	if c.lane != nil && w.takeAnswer(c.lane, payload, arrivedAt) {
+		return
+	}
 	switch w.swarm.profile.meaning(payload) {
 	case meansForeign:
 		w.foreign(c)
@@ -220,13 +224,14 @@ func (w *worker) takeNotice(c *client, payload []byte) {
 		return
 	}
 	id := n.Partition
-	if group := &w.swarm.topo.groups[c.group]; !group.plan.Subscribe.All {
+	group := &w.swarm.topo.groups[c.group]
+	if !group.plan.Subscribe.All {
 		id = keyOf(n.Channel)
 	}
 	if c.shed == nil {
 		c.shed = map[int]int64{}
 	}
-	if _, known := c.shed[id]; known || len(c.shed) < len(c.trackers) {
+	if _, known := c.shed[id]; known || len(c.shed) < max(len(c.trackers), group.partitions) {
 		c.shed[id] += n.Count
 	}
 	w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
@@ -278,6 +283,13 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		return
 	}
 	t := &c.trackers[stream]
+	shape := &topo.producers[s.Producer]
+	again := t.flag&flagRejoin != 0
+	if shape.conflation > 0 && (again || t.flag&flagJoined == 0) {
+		first := t.flag&flagJoined == 0
+		t.join(seq)
+		w.swarm.joined(c, stream, first)
+	}
 	if t.flag&flagJoined == 0 {
 		w.meter.count(cell, countEarly, 1)
 		return
@@ -287,17 +299,22 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		w.meter.count(cell, countEarly, 1)
 		return
 	case arrivedDuplicate:
-		if t.flag&flagRejoin != 0 {
+		if again {
 			w.meter.count(cell, countEarly, 1)
 		} else {
 			w.meter.count(cell, countDuplicate, 1)
 		}
 		return
 	case arrivedReordered:
-		w.meter.count(cell, countReordered, 1)
+		if !shape.unordered {
+			w.meter.count(cell, countReordered, 1)
+		}
 		w.settle(t)
 	}
 	w.meter.count(cell, countDelivered, 1)
+	if shape.conflation > 0 {
+		w.complete(c, stream)
+	}
 	if !intact {
 		w.meter.count(cell, countCorrupt, 1)
 	}
@@ -312,6 +329,9 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 	corrected := arrivedAt - s.DueAt
 	w.meter.record(cell, stageE2E, corrected)
 	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt)
+	if w.swarm.topo.producers[s.Producer].plan.Group == c.group && int(s.Partition) == c.index {
+		w.meter.record(cell, stageRoundTrip, corrected)
+	}
 	if at := gatewayStamp(head, w.swarm.profile.receivedAt); at != 0 {
 		w.meter.record(cell, stageGatewayIn, at-s.SentAt)
 	}
@@ -343,8 +363,11 @@ func (w *worker) await(a awaited) {
 // sample books one delivery of a message if it is one of those sampled for the fan-out spread. Consecutive deliveries
 // of one message meet in the newest entries, so that a short look back finds it.
 func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
+	if w.swarm.topo.producers[s.Producer].conflation > 0 {
+		return // few of the followers get the same message
+	}
 	// The mix keeps keys that go round with the sequence numbers from being sampled always or never.
-	if mix(s.PartSeq)&w.swarm.sampleMask[s.Producer] != 0 {
+	if mix(s.PartSeq^uint64(s.Partition)<<42)&w.swarm.sampleMask[s.Producer] != 0 {
 		return
 	}
 	const lookBack = 32
