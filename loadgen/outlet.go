@@ -13,8 +13,8 @@ import (
 // frame begins inside another. It is safe for concurrent use; end waits for its goroutine.
 type outlet struct {
 	conn  net.Conn
-	raw   syscall.RawConn // nil where the connection can only be written to by waiting
-	limit int             // bytes kept from which it is full
+	now   *nowWriter // nil where the connection can only be written to by waiting
+	limit int        // bytes kept from which it is full
 
 	mu      sync.Mutex
 	waiting []byte // not taken yet; the flusher has more in its hands
@@ -32,7 +32,7 @@ func newOutlet(conn net.Conn, limit int) *outlet {
 	o := &outlet{conn: conn, limit: limit}
 	if sc, ok := conn.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
-			o.raw = raw
+			o.now = newNowWriter(raw)
 		}
 	}
 	return o
@@ -54,9 +54,9 @@ func (o *outlet) Write(frame []byte) (int, error) {
 		return 0, errOutletEnded
 	}
 	sent := 0
-	if o.held == 0 && o.raw != nil {
+	if o.held == 0 && o.now != nil {
 		var err error
-		if sent, err = writeNow(o.raw, frame); err != nil {
+		if sent, err = o.now.write(frame); err != nil {
 			o.ended = true
 			return sent, err
 		}
@@ -111,8 +111,8 @@ func (o *outlet) farewell(frame []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.ended && o.held == 0 {
-		if o.raw != nil {
-			_, _ = writeNow(o.raw, frame)
+		if o.now != nil {
+			_, _ = o.now.write(frame)
 		} else {
 			_ = o.conn.SetWriteDeadline(time.Now().Add(farewellTime))
 			_, _ = o.conn.Write(frame)

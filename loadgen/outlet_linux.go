@@ -8,23 +8,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeNow writes as much as the socket takes without waiting.
-func writeNow(raw syscall.RawConn, p []byte) (n int, err error) {
-	outer := raw.Control(func(fd uintptr) {
+// nowWriter writes to a socket without waiting and without an allocation. It is not safe for concurrent use.
+type nowWriter struct {
+	raw   syscall.RawConn
+	do    func(fd uintptr) // writes left, made once
+	left  []byte
+	taken int
+	err   error
+}
+
+func newNowWriter(raw syscall.RawConn) *nowWriter {
+	w := &nowWriter{raw: raw}
+	w.do = func(fd uintptr) {
 		for {
-			n, err = unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if !errors.Is(err, unix.EINTR) {
+			w.taken, w.err = unix.Write(int(fd), w.left)
+			if !errors.Is(w.err, unix.EINTR) {
 				return
 			}
 		}
-	})
+	}
+	return w
+}
+
+// write writes as much as the socket takes; n tells how much that was.
+func (w *nowWriter) write(p []byte) (n int, err error) {
+	w.left, w.taken, w.err = p, 0, nil
+	err = w.raw.Control(w.do)
+	w.left = nil
 	switch {
-	case outer != nil:
-		return 0, fmt.Errorf("write to the target: %w", outer)
-	case errors.Is(err, unix.EAGAIN):
+	case err == nil && errors.Is(w.err, unix.EAGAIN):
 		return 0, nil
-	case err != nil:
+	case err == nil:
+		err = w.err
+	}
+	if err != nil {
 		return 0, fmt.Errorf("write to the target: %w", err)
 	}
-	return n, nil
+	return w.taken, nil
 }

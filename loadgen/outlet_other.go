@@ -4,5 +4,9 @@ package loadgen
 
 import "syscall"
 
-// writeNow takes nothing: all is written by the outlet's goroutine.
-func writeNow(syscall.RawConn, []byte) (int, error) { return 0, nil }
+// nowWriter takes nothing: all is written by the outlet's goroutine.
+type nowWriter struct{}
+
+func newNowWriter(syscall.RawConn) *nowWriter { return nil }
+
+func (*nowWriter) write([]byte) (int, error) { return 0, nil }

@@ -23,11 +23,15 @@ type Cost struct {
 	Longest  time.Duration `json:"longest_ns"`
 }
 
-// The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, and for a key of one.
+// The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, for a key of one, and for
+// a client that publishes; of a conflated topic, for each message and for each value that a client is passed on.
 const (
 	auditStreamBytes    = 48
 	auditPartitionBytes = 64
 	auditKeyBytes       = 32
+	auditPublisherBytes = 768
+	auditConflatedBytes = 8
+	auditSkipBytes      = 32
 )
 
 // Cost estimates what the plan asks of the machine. It is pure.
@@ -128,29 +132,66 @@ func harmonic(n int, s float64) float64 {
 // auditBytes estimates the delivery audit's memory.
 func auditBytes(p *Plan) int64 {
 	bytes := 0.0
-	for _, producer := range p.Producers {
-		bytes += auditKeyBytes * float64(producer.Keys.Count)
-		if t := p.Topic(producer.Topic); t != nil {
+	for _, sender := range p.Senders() {
+		bytes += auditKeyBytes*float64(sender.Keys.Count) + auditConflatedBytes*p.conflatedMessages(sender)
+		if sender.Group >= 0 {
+			bytes += auditPublisherBytes * float64(sender.Clients)
+		} else if t := p.Topic(sender.Topic); t != nil {
 			bytes += auditPartitionBytes * float64(t.Partitions)
 		}
 	}
 	for _, g := range p.Clients {
-		bytes += auditStreamBytes * float64(g.Count) * p.streams(g.Subscribe)
+		streams := float64(g.Count) * p.streams(g.Subscribe)
+		bytes += auditStreamBytes*streams + auditSkipBytes*streams*p.passedOn(g.Subscribe.Topic)
 	}
 	return whole(bytes)
 }
 
-// streams is how many streams a client follows: of each producer of the topic one a partition, or one a key.
+// streams is how many streams a client follows: of each producer of the topic one a partition, or one a key; of a group
+// that publishes to it one a client, or one for each client that writes to a key that it follows.
 func (p *Plan) streams(sub Subscribe) float64 {
 	t, n := p.Topic(sub.Topic), 0
-	for _, producer := range p.Producers {
+	for _, s := range p.Senders() {
+		keys := s.Keys.Count
 		switch {
-		case producer.Topic != sub.Topic || t == nil:
+		case s.Topic != sub.Topic || t == nil:
+		case s.Group >= 0 && sub.All:
+			n += s.Clients
+		case sub.All && s.Keys.Kind != KeysNone && p.Conflation(s.Topic) > 0:
+			n += keys
 		case sub.All:
 			n += t.Partitions
-		case producer.Keys.Kind != KeysNone:
-			n += min(sub.Keys, producer.Keys.Count)
+		case s.Keys.Kind == KeysNone:
+		case s.Group >= 0:
+			n += sub.Keys * ((s.Clients + keys - 1) / keys)
+		default:
+			n += min(sub.Keys, keys)
 		}
 	}
 	return float64(n)
+}
+
+// conflatedMessages is how many messages the sender sends to a conflated topic.
+func (p *Plan) conflatedMessages(s Sender) float64 {
+	if p.Conflation(s.Topic) <= 0 {
+		return 0
+	}
+	n := p.RateIn(MeasurePhase{}, s).Area(p.Phases.WarmUp, p.Phases.WarmUp)
+	for _, m := range p.Phases.Measure {
+		n += p.RateIn(m, s).Area(m.Duration, m.Duration)
+	}
+	return n
+}
+
+// passedOn is how many values of a key a client gets of a topic that is conflated as declared; 0 of another.
+func (p *Plan) passedOn(topic string) float64 {
+	every := p.Conflation(topic)
+	if every <= 0 {
+		return 0
+	}
+	length := p.Phases.WarmUp
+	for _, m := range p.Phases.Measure {
+		length += m.Duration
+	}
+	return length.Seconds() / every.Seconds()
 }
