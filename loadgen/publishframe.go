@@ -98,17 +98,20 @@ func (f *publishFrame) append(dst []byte, place *framePlace, id uint64, value []
 // appendJSONText appends text as it stands inside a JSON string (RFC 8259, section 7).
 func appendJSONText(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
+	plain := 0 // where what is not appended yet begins
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, text[plain:i]...)
+		plain = i + 1
+		if c < ' ' {
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
+		} else {
+			dst = append(dst, '\\', c)
 		}
 	}
-	return dst
+	return append(dst, text[plain:]...)
 }
 
 // answer reads a message of the target's. ok is false where it answers no publish.
