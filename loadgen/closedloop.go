@@ -134,6 +134,7 @@ func (p *producer) loadClosed(s *signals) {
 	l := p.up.loop
 	end := l.phases[len(l.phases)-1].End
 	nextMark := time.Duration(0)
+	haste := haste{pace: pace}
 	for {
 		now := time.Since(s.loadAt.at)
 		if stopped(s.stopLoad) || stopped(s.finish) || now >= end {
@@ -145,6 +146,9 @@ func (p *producer) loadClosed(s *signals) {
 		}
 		l.goOn(p.up.lanes, s.loadAt, now)
 		client, due, ok := l.due()
+		if ok {
+			haste.look(due, now)
+		}
 		if !ok || due > now {
 			l.wait(pace, s, min(l.next(), nextMark))
 			continue

@@ -217,7 +217,15 @@ func (e *Engine) Err() error { return e.swarm.err }
 func (e *Engine) Connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Plan.Phases.ConnectDeadline)
 	defer cancel()
-	return e.connect(ctx)
+	if err := e.connect(ctx); err != nil {
+		return err
+	}
+	for _, p := range e.producers {
+		if p.up != nil {
+			p.up.gathered.Store(true)
+		}
+	}
+	return nil
 }
 
 // Join waits until every subscription is in force. A *JoinError names those that are not when the deadline passes.

@@ -73,9 +73,9 @@ func newObserver(ctx context.Context, topo *topology, seeds []string, pool *reco
 func (t *topology) sightingSlots(producer, part int) int {
 	p := &t.producers[producer]
 	if p.publishes() {
-		return sightingSlots(t.rate(producer)/float64(p.partitions), clientSightings)
+		return sightingSlots(t.rate(producer)/float64(p.partitions), leastClientSightings, max(leastSightings, min(mostSightings, groupSightings/p.partitions)))
 	}
-	return sightingSlots(t.rate(producer)*p.choose.share(uint32(part)), partitionSightings)
+	return sightingSlots(t.rate(producer)*p.choose.share(uint32(part)), leastSightings, mostSightings)
 }
 
 func observerOptions(topo *topology, seeds []string) []kgo.Opt {

@@ -211,7 +211,7 @@ func (p *producer) load(s *signals) {
 	p.pacing = pace.kind
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
-	behind := false
+	haste := haste{pace: pace}
 	for cur := p.shape.schedule.Cursor(); !cur.Done(); {
 		now := time.Since(start)
 		if now >= nextMark {
@@ -226,13 +226,7 @@ func (p *producer) load(s *signals) {
 			nextMark = now + markerEvery
 		}
 		due := cur.Due()
-		if late := now-due > relaxAfter; late != behind && (late || due > now) {
-			if behind = late; behind {
-				pace.relax()
-			} else {
-				pace.urge()
-			}
-		}
+		haste.look(due, now)
 		if due > now {
 			wake := min(due, now+pacerGrain)
 			pace.until(start.Add(wake))
@@ -243,6 +237,25 @@ func (p *producer) load(s *signals) {
 		}
 		p.send(cur.Index(), cur.Phase(), s.loadAt.unixAt(due))
 		cur.Next()
+	}
+}
+
+// haste gives the pacing thread's priority back while the schedule is behind.
+type haste struct {
+	pace   *pacer
+	behind bool
+}
+
+// look takes the next message's due time.
+func (h *haste) look(due, now time.Duration) {
+	late := now-due > relaxAfter
+	if late == h.behind || !late && due <= now {
+		return
+	}
+	if h.behind = late; late {
+		h.pace.relax()
+	} else {
+		h.pace.urge()
 	}
 }
 

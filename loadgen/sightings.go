@@ -40,16 +40,19 @@ func (s *sightings) get(seq uint64) (at int64, ok bool) {
 // sightingsLast is how long a message's sighting is kept, at the planned rate: longer than stalls that a run survives.
 const sightingsLast = 30 * time.Second
 
-// The least room of a partition and of a publishing client: there may be many thousands of the latter.
+// The room of a partition, and of a publishing client: of the latter there may be many thousands, and a group's have
+// about groupSightings together. A slot takes 16 bytes.
 const (
-	partitionSightings = 1 << 10
-	clientSightings    = 1 << 4
+	leastSightings       = 1 << 10
+	mostSightings        = 1 << 20
+	leastClientSightings = 1 << 4
+	groupSightings       = 1 << 22
 )
 
-// sightingSlots sizes the memory for a rate in messages a second: at least least slots, and at most 2^20 of 16 bytes.
-func sightingSlots(rate float64, least int) int {
+// sightingSlots sizes the memory for a rate in messages a second, within powers of two.
+func sightingSlots(rate float64, least, most int) int {
 	n := least
-	for float64(n) < rate*sightingsLast.Seconds() && n < 1<<20 {
+	for float64(n) < rate*sightingsLast.Seconds() && n < most {
 		n <<= 1
 	}
 	return n

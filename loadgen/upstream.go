@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirbench/weir/scenarios"
@@ -18,6 +19,9 @@ type upstream struct {
 	frame  publishFrame
 	lanes  []*lane
 	loop   *closedLoop // nil for an open loop
+	// gathered is set once all clients have been connected: a marker for each publisher whenever another client comes would
+	// be more than the run's own load.
+	gathered atomic.Bool
 	// choice says which client publishes a message; without it they take turns.
 	choice *draw
 	// What the pacing goroutine makes values and frames in.
@@ -39,7 +43,13 @@ type lane struct {
 	mu   sync.Mutex
 	out  *outlet  // nil while the client is not connected
 	open []flight // published and not answered, in the order of their ids
+	// mark is the number of the last marker while it is not answered, 0 otherwise; markedAt is when it was sent.
+	mark     uint64
+	markedAt time.Time
 }
+
+// markerPatience is how long a client's marker goes without an answer before it is repeated.
+const markerPatience = 2 * time.Second
 
 // flight is a message on its way to its answer.
 type flight struct {
@@ -135,11 +145,14 @@ func (p *producer) publish(l *lane, i uint64, phase int, dueAt int64) bool {
 	return true
 }
 
-// publishMarker sends a marker, where the client is connected.
+// publishMarker sends a marker, where the client is connected and the gateway has answered the one before.
 func (p *producer) publishMarker(kind Kind, l *lane) {
+	if !p.up.gathered.Load() {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.out == nil || l.out.full() {
+	if l.out == nil || l.out.full() || l.mark != 0 && time.Since(l.markedAt) < markerPatience {
 		return
 	}
 	if cap(p.up.value) < StampSize {
@@ -148,7 +161,8 @@ func (p *producer) publishMarker(kind Kind, l *lane) {
 	now := time.Now().UnixNano()
 	value := p.up.value[:StampSize]
 	p.stampValue(value, kind, p.ledger.at(NoKey, uint32(l.index)), l.key, now, now)
-	l.lastID++ // its answer finds no flight of that number
+	l.lastID++
+	l.mark, l.markedAt = l.lastID, time.Now()
 	l.write(value)
 }
 
@@ -179,7 +193,7 @@ func (c *client) closeLane(out *outlet) {
 func (l *lane) connect(o *outlet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out = o
+	l.out, l.mark = o, 0
 }
 
 // disconnect ends the client's connection. What was not answered on it never will be.
@@ -233,9 +247,13 @@ func (l *lane) unsettle(open []flight) {
 	}
 }
 
-// answered books an answer. An answer to nothing that is open is a marker's, or one too many, and has no effect.
+// answered books an answer. An answer to nothing that is open is a marker's, or one too many, and
+// settles nothing.
 func (l *lane) answered(id uint64, outcome outcome, at int64) {
 	l.mu.Lock()
+	if id == l.mark {
+		l.mark = 0
+	}
 	i := 0
 	for i < len(l.open) && l.open[i].id < id {
 		i++ // answers come about in order, so that this is short

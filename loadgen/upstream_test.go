@@ -323,6 +323,23 @@ func TestStuckGatewayHoldsNothingUp(t *testing.T) {
 	}
 }
 
+// TestPublishersCloseAfterAnyVerb: whatever was called last, Close leaves nothing running. TestMain checks for leaks.
+func TestPublishersCloseAfterAnyVerb(t *testing.T) {
+	for verbs := range 5 {
+		t.Run(fmt.Sprint(verbs), func(t *testing.T) {
+			chat := newChat(t, func(p *scenarios.Plan) { p.Clients[0].Publish.Think = &scenarios.Think{} }, nil)
+			for _, verb := range []func() error{
+				func() error { return chat.Connect(t.Context()) }, func() error { return chat.Join(t.Context()) },
+				func() error { return chat.Load(t.Context()) }, func() error { chat.Drain(t.Context()); return nil },
+			}[:verbs] {
+				if err := verb(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // TestLoadEndsEarly: an interrupt ends the load, and what was published is in the account.
 func TestLoadEndsEarly(t *testing.T) {
 	for _, think := range []bool{false, true} {
@@ -403,6 +420,7 @@ func TestWhatCantBePublishedIsRefused(t *testing.T) {
 	}
 	conn, target := tcpPair(t)
 	defer target.Close()
+	p.up.gathered.Store(true)
 	l := p.up.lanes[3]
 	out := newOutlet(conn, l.limit)
 	check := func(what string, sent bool, numbered uint64, unnumbered, overflow int64) {
@@ -421,6 +439,9 @@ func TestWhatCantBePublishedIsRefused(t *testing.T) {
 	l.most = 1
 	check("one on its way", false, 1, 2, 1)
 	p.publishMarker(KindJoin, l)
+	if p.publishMarker(KindJoin, l); l.mark != l.lastID || l.lastID != firstPublishID+2 {
+		t.Errorf("got marker %d of %d; want it not repeated before it is answered", l.mark, l.lastID)
+	}
 	l.answered(l.lastID, sendAcked, 5) // the marker's answer
 	if got := p.unanswered.Load(); got != 1 || p.ledger.acked != 0 {
 		t.Errorf("%d without an answer, %d acknowledged; want the marker's answer to be none of data", got, p.ledger.acked)
