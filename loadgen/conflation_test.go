@@ -112,7 +112,7 @@ func TestConflationIsAccountedFor(t *testing.T) {
 			plan := conflatedPlan(gateway.URL(), kafka.ListenAddrs())
 			plan.Gateway.Conflate = []scenarios.Conflation{{Topic: "t", Interval: c.declared}}
 			if c.drop != nil {
-				plan.Phases.DrainDeadline = time.Second
+				plan.Phases.DrainDeadline = 4 * time.Second
 			}
 			e := newTestEngine(t, plan)
 			for _, verb := range []func() error{

@@ -78,7 +78,7 @@ func TestConflate(t *testing.T) {
 	conn := subscribe(t, g, `["t"]`)
 	produce(t, kafka.ListenAddrs(), 200)
 	got := until(t, conn) // the marker is the newest of its key in the end
-	g.Close() // what was written is counted
+	g.Close()             // what was written is counted
 	did := g.Counts()
 	if !slices.IsSorted(got) || int64(len(got)) != did.Delivered || did.Delivered+did.Conflated != 200 || did.Conflated == 0 {
 		t.Errorf("got %d messages, %+v; want all 200 either passed on or skipped, and some skipped", len(got), did)
