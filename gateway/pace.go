@@ -24,6 +24,9 @@ const (
 	stuckWhenBehind = 250 * time.Millisecond
 	holdWhenBehind  = 2 * time.Second
 	shareWhenBehind = 10 // one part in so many of the time
+	// behindLasts is how long the gateway counts as behind after it was: the
+	// last records of a backlog find the queues as full as those before them.
+	behindLasts = time.Second
 
 	stuckWhenLive = 2 * time.Millisecond
 	holdWhenLive  = 20 * time.Millisecond
@@ -36,6 +39,8 @@ type pacer struct {
 	pressed []*queue      // became half full by the record just published
 	behind  holdAccount
 	live    holdAccount
+
+	behindAt time.Time // when the gateway last held behind Kafka
 }
 
 // holdAccount is time that may be spent on holding. It fills up by a share of
@@ -58,11 +63,14 @@ func newPacer() pacer {
 
 // hold waits for the writers of the queues that are pressed.
 func (p *pacer) hold(behind bool) {
-	a := &p.live
+	startedAt := time.Now()
 	if behind {
+		p.behindAt = startedAt
+	}
+	a := &p.live
+	if startedAt.Sub(p.behindAt) < behindLasts {
 		a = &p.behind
 	}
-	startedAt := time.Now()
 	a.left = min(a.most, a.left+startedAt.Sub(a.filledAt)/a.share)
 	over := time.NewTimer(max(0, a.left))
 	defer over.Stop()

@@ -45,7 +45,7 @@ func TestBacklogIsDelivered(t *testing.T) {
 // heldFor publishes n records to a queue and returns how long that took by the
 // bubble's clock, on which only holding takes time. Write, if not nil, is the
 // client's writer.
-func heldFor(t *testing.T, n int, behind bool, write func(q *queue)) (held time.Duration, q *queue) {
+func heldFor(t *testing.T, n int, behind func(i int) bool, write func(q *queue)) (held time.Duration, q *queue) {
 	t.Helper()
 	h := newTestHub(t, SlowDropOldest)
 	q = &parkedMembers(h, 1, "prices")[0].client.queue
@@ -62,8 +62,8 @@ func heldFor(t *testing.T, n int, behind bool, write func(q *queue)) (held time.
 		return nil
 	})
 	startedAt := time.Now()
-	for range n {
-		h.publish(h.topics["prices"], &record{value: make([]byte, 1000), behind: behind})
+	for i := range n {
+		h.publish(h.topics["prices"], &record{value: make([]byte, 1000), behind: behind(i)})
 	}
 	held = time.Since(startedAt)
 	close(stop)
@@ -81,20 +81,25 @@ func TestPacerHolds(t *testing.T) {
 		q.writes++
 		q.release(b.bytes)
 	}
+	live := func(int) bool { return false }
+	behind := func(int) bool { return true }
+	// until is a backlog that ends: its last records have fewer behind them than make the gateway behind.
+	until := func(n int) func(int) bool { return func(i int) bool { return i < n } }
 	for _, tt := range []struct {
 		name     string
-		behind   bool
+		behind   func(i int) bool
 		records  int
 		write    func(*queue)
 		min, max time.Duration
 		dropped  bool
 	}{
-		{"not below half the bound", false, 400, nil, 0, 0, false},
-		{"once for a stuck client", false, 10_000, nil, stuckWhenLive, stuckWhenLive, true},
-		{"once for a stuck client, behind", true, 10_000, nil, stuckWhenBehind, stuckWhenBehind, true},
-		{"for a moving client until the account is empty", false, 10_000, slowly, holdWhenLive, holdWhenLive + 2*time.Millisecond, true},
-		{"for a moving client until it has all, behind", true, 10_000, slowly, 500 * time.Millisecond, time.Second, false},
-		{"for a moving client until the large account is empty", true, 100_000, slowly, holdWhenBehind, holdWhenBehind * 5 / 4, true},
+		{"not below half the bound", live, 400, nil, 0, 0, false},
+		{"once for a stuck client", live, 10_000, nil, stuckWhenLive, stuckWhenLive, true},
+		{"once for a stuck client, behind", behind, 10_000, nil, stuckWhenBehind, stuckWhenBehind, true},
+		{"for a moving client until the account is empty", live, 10_000, slowly, holdWhenLive, holdWhenLive + 2*time.Millisecond, true},
+		{"for a moving client until it has all, behind", behind, 10_000, slowly, 500 * time.Millisecond, time.Second, false},
+		{"for a moving client to a backlog's last record", until(9_000), 10_000, slowly, 500 * time.Millisecond, time.Second, false},
+		{"for a moving client until the large account is empty", behind, 100_000, slowly, holdWhenBehind, holdWhenBehind * 5 / 4, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -103,6 +103,9 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	// Only the socket is kept of gorilla's connection: its reader would answer
 	// on its own and get between the frames of the writer.
+	if s.cfg.SlowPolicy == SlowDropOldest {
+		boundUnsent(ws.NetConn()) // else the oldest would wait in the kernel, where they can't be dropped
+	}
 	c := newClient(ws.NetConn(), s.cfg, s.hub)
 	if !s.hub.add(c, channels) {
 		c.refuse()

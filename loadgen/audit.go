@@ -16,13 +16,6 @@ type exclusion struct {
 	refused bool // proved not written; otherwise its fate was never settled, or the topic shows that it is not there
 }
 
-// streamKey names a stream (producer, key) or (producer, partition).
-type streamKey struct {
-	producer int
-	byKey    bool
-	id       int
-}
-
 // auditor closes the account: it sets what each client was to receive against what arrived.
 type auditor struct {
 	topo      *topology
@@ -30,6 +23,7 @@ type auditor struct {
 	producers []*producer
 	reference reference
 	totals    map[countKey]int64 // the clients' counters of the whole run
+	slowest   []int64            // by sender, the longest that the observer waited for a message, ns
 
 	excluded map[streamKey][]exclusion // sorted by sequence number
 	rows     map[results.Label]*results.AuditRow
@@ -99,10 +93,10 @@ func (a *auditor) auditTopic(index int, p *producer) {
 	defer l.mu.Unlock()
 	view := &a.reference.view.producers[index]
 	t := results.TopicAudit{
-		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)),
+		Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: l.sent, Acked: l.acked, Refused: int64(len(l.refused)) + l.unnumbered,
 		InTopic: view.inTopic, Doubled: view.doubled, Reordered: view.reordered, Source: a.reference.source, Incomplete: a.reference.why,
 	}
-	absent := int64(0)
+	absent := l.unnumbered
 	for _, s := range l.refused {
 		if !a.reference.view.has(index, s) {
 			absent++
@@ -133,7 +127,7 @@ func (a *auditor) unsettled(p *producer) []send {
 		refused[s] = true
 	}
 	var all []send
-	again := newLedger(p.shape.partitions, len(p.shape.fanKey))
+	again := newLedger(p.shape.partitions, p.shape.keys)
 	cur := p.shape.schedule.Cursor()
 	for ; cur.Index() < uint64(p.ledger.sent); cur.Next() {
 		if s := again.take(p.shape.choose.choose(cur.Index(), cur.Due())); !refused[s] && !a.reference.view.has(p.index, s) {
@@ -167,8 +161,7 @@ func (a *auditor) auditClient(c *client) {
 	group := &a.topo.groups[c.group]
 	account := clientAccount{shed: maps.Clone(c.shed)}
 	for stream := range c.trackers {
-		producer, id := group.streamID(c.index, stream)
-		key := streamKey{producer, !group.plan.Subscribe.All, id}
+		key, _ := group.streamID(c.index, stream)
 		if c.past != nil {
 			for i := range c.past[stream] {
 				a.auditStint(c, &c.past[stream][i], key, &account)
@@ -193,6 +186,36 @@ type clientAccount struct {
 // stillThere is the end of a stint that lasted to the end of the run.
 const stillThere = math.MaxUint64
 
+// excuse uses up reports of shed messages for at most n of them, and returns how many it found.
+func (a *clientAccount) excuse(id int, n int64) (shed int64) {
+	if id != everywhere {
+		shed = min(n, a.shed[id])
+		if shed > 0 {
+			a.shed[id] -= shed
+		}
+		return shed
+	}
+	for _, partition := range slices.Sorted(maps.Keys(a.shed)) {
+		shed += a.excuse(partition, n-shed)
+	}
+	return shed
+}
+
+// noticeID is what the target's notices name where they tell of a stream's messages: a key where the client follows keys,
+// else the partition that they are in.
+func (a *auditor) noticeID(group *groupShape, key streamKey) int {
+	p := &a.topo.producers[key.producer]
+	switch {
+	case group.plan.Subscribe.All && key.byKey:
+		return int(p.choose.keyPartition[key.id])
+	case group.plan.Subscribe.All && p.publishes():
+		return int(a.reference.view.producers[key.producer].found[key.id])
+	case p.publishes():
+		return int(p.clientKey(uint32(key.id)))
+	}
+	return key.id
+}
+
 func (a *auditor) auditStint(c *client, s *stint, key streamKey, account *clientAccount) {
 	for phase := range a.topo.phases {
 		a.auditStream(c, s, key, phase, account)
@@ -209,7 +232,9 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 		return
 	}
 	gaps := &c.worker.gaps
-	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: a.topo.groups[c.group].plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
+	group := &a.topo.groups[c.group]
+	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: group.plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
+	conflated, excusedBy := a.topo.producers[key.producer].conflation > 0, a.noticeID(group, key)
 	expected, undetermined := int64(r.size()), int64(0)
 	excluded := a.excluded[key]
 	for _, x := range between(excluded, r) {
@@ -230,13 +255,15 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 	}
 	row.Expected += expected
 	row.Undetermined += undetermined
-	missing := undetermined
+	onWayFrom := a.onWayFrom(stay, key)
+	missing, skipped := undetermined, int64(0)
 	gaps.missing(t, r.to, func(s span, tail bool) {
 		s.from = max(s.from, r.from)
+		skippable := conflated && !tail // only a gap has a newer value above it
 		if tail && stay.end != stillThere {
-			onWay := span{max(s.from, stay.back), s.to}
+			onWay := span{max(s.from, onWayFrom), s.to}
 			if onWay.from < onWay.to {
-				n := int64(onWay.size()) - int64(len(between(excluded, onWay)))
+				n := countIn(excluded, onWay)
 				missing += n
 				row.Undetermined += n
 				s.to = onWay.from
@@ -246,12 +273,15 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 		if s.from >= s.to {
 			return
 		}
-		n := int64(s.size()) - int64(len(between(excluded, s)))
-		missing += n
-		shed := min(n, account.shed[key.id])
-		if shed > 0 {
-			account.shed[key.id] -= shed
+		if skippable {
+			newer := gaps.spans(t)[gaps.find(t, s.from)].to // the next arrival is the newer value that was sent first
+			from := a.conflatedFrom(key, s, newer)
+			skipped += countIn(excluded, span{from, s.to})
+			s.to = from
 		}
+		n := countIn(excluded, s)
+		missing += n
+		shed := account.excuse(excusedBy, n)
 		row.Shed += shed
 		if tail && !c.thrown {
 			row.Unseen += n - shed
@@ -259,10 +289,16 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 			row.Lost += n - shed
 		}
 	})
+	row.Shed += skipped
 	if a.topo.phases[phase].Measured {
-		account.expected += expected
+		account.expected += expected - skipped
 		account.missing += missing
 	}
+}
+
+// countIn is how many messages of a span are not excluded.
+func countIn(excluded []exclusion, s span) int64 {
+	return int64(s.size()) - int64(len(between(excluded, s)))
 }
 
 // withinShare is the share of a client's expected deliveries that must lie within the objective for the client to count

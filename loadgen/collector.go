@@ -72,7 +72,8 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		c.unseen += int64(len(r.waiting) - room)
 		c.unseen += r.unseen
 		spread = append(spread, r.spread...)
-		c.engine.remark(results.EventDisconnect, r.remarks)
+		c.engine.remark(results.EventWarning, r.remarks)
+		c.engine.remark(results.EventDisconnect, r.closings)
 	}
 	c.mergeSpreads(spread)
 	c.engine.swarm.expected(t.addCount)
@@ -185,7 +186,7 @@ func (c *collector) gauges(iv *results.Interval) {
 	iv.Gauges[results.GaugeClockOffset] = float64(drift)
 	missing := int64(0)
 	for key, n := range c.totals {
-		if !e.measured(key.label.Phase) {
+		if !e.measured(key.label.Phase) || e.topo.isConflated(key.label.Producer) {
 			continue
 		}
 		switch key.name {

@@ -34,7 +34,7 @@ type Options struct {
 	// Gauges adds to each interval's gauges; nil adds nothing. It is called from the same goroutine.
 	Gauges func() map[string]float64
 	// Workers is the number of shares that the clients are split into; 0 is one a processor. For the pacing to be precise
-	// GOMAXPROCS should exceed the processors by the number of producers: a thread that wakes needs a free P at once, and
+	// GOMAXPROCS should exceed the processors by the number of senders, publishing groups among them: a thread that wakes needs a free P at once, and
 	// the system's scheduler settles who runs.
 	Workers int
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
@@ -88,7 +88,12 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{options: o, topo: topo, signals: newSignals(), tick: make(chan chan error)}
 	pool := newRecorderPool()
 	for i := range topo.producers {
-		p, err := newProducer(topo, i, o.Seeds, pool, o.KafkaOpts)
+		var p *producer
+		if topo.producers[i].publishes() {
+			p, err = newPublisher(topo, i, pool)
+		} else {
+			p, err = newProducer(topo, i, o.Seeds, pool, o.KafkaOpts)
+		}
 		if err != nil {
 			e.closeClients()
 			return nil, err
@@ -103,6 +108,9 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		e.closeClients()
 		return nil, err
 	}
+	for _, p := range e.producers {
+		p.ended = func() { e.swarm.closeConflated(p.index) }
+	}
 	e.collector = newCollector(e, pool)
 	e.enter(scenarios.PhaseConnect)
 	e.begin()
@@ -111,7 +119,9 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 
 func (e *Engine) closeClients() {
 	for _, p := range e.producers {
-		p.client.Close()
+		if p.client != nil {
+			p.client.Close()
+		}
 	}
 	if e.observer != nil {
 		e.observer.client.Close()
@@ -210,7 +220,15 @@ func (e *Engine) Err() error { return e.swarm.err }
 func (e *Engine) Connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Plan.Phases.ConnectDeadline)
 	defer cancel()
-	return e.connect(ctx)
+	if err := e.connect(ctx); err != nil {
+		return err
+	}
+	for _, p := range e.producers {
+		if p.up != nil {
+			p.up.gathered.Store(true)
+		}
+	}
+	return nil
 }
 
 // Join waits until every subscription is in force. A *JoinError names those that are not when the deadline passes.
@@ -288,7 +306,7 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	err := e.end()
 	var audit *results.Audit
 	if stopped(e.signals.start) {
-		audit = closeAudit(&auditor{topo: e.topo, swarm: e.swarm, producers: e.producers, reference: ref, totals: e.collector.totals})
+		audit = closeAudit(&auditor{topo: e.topo, swarm: e.swarm, producers: e.producers, reference: ref, totals: e.collector.totals, slowest: e.observer.slowest})
 		audit.Defects = append(audit.Defects, defects...)
 		audit.NeverJoined, audit.NeverJoinedCount = e.swarm.unjoinedAtEnd(20)
 	} else {
@@ -313,18 +331,19 @@ func (e *Engine) end() error {
 	return err
 }
 
-// closeProducers flushes and closes the producers' Kafka clients, all at once, and returns when every send has its
-// answer: closing fails what is buffered from goroutines of the client's own. What never gets an answer is a defect.
+// closeProducers waits for the senders' answers and closes the Kafka clients, all at once, and returns when every send
+// has its answer: closing fails what is buffered from goroutines of the client's own. What never gets an answer is a
+// defect.
 func (e *Engine) closeProducers(ctx context.Context) (defects []string) {
 	flush, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	var closing sync.WaitGroup
 	for _, p := range e.producers {
 		closing.Go(func() {
-			if err := p.client.Flush(flush); err != nil {
+			if err := p.flush(flush); err != nil {
 				e.Event(results.EventWarning, fmt.Sprintf("producer %s: %d sends were unanswered at the end: %v", p.shape.plan.Name, p.inFlight.Load(), err))
 			}
-			p.client.Close()
+			p.close()
 		})
 	}
 	closing.Wait()
@@ -339,7 +358,7 @@ func (e *Engine) closeProducers(ctx context.Context) (defects []string) {
 				continue
 			case <-deadline.C:
 			}
-			return []string{fmt.Sprintf("the Kafka client of producer %s never answered %d sends: their fate is not in the account", p.shape.plan.Name, p.unanswered.Load())}
+			return []string{fmt.Sprintf("the client of producer %s never answered %d sends: their fate is not in the account", p.shape.plan.Name, p.unanswered.Load())}
 		}
 	}
 	return nil
@@ -354,10 +373,15 @@ func (e *Engine) health() *results.Health {
 		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStamps,
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
+	openLoop := map[string]bool{} // nobody knows beforehand how many messages clients send that wait for answers
 	for i := range e.topo.producers {
-		h.PlannedMessages += int64(e.topo.producers[i].schedule.Measured(e.topo.phases))
+		p := &e.topo.producers[i]
+		if p.plan.Think == nil {
+			h.PlannedMessages += int64(p.schedule.Measured(e.topo.phases))
+			openLoop[p.plan.Name] = true
+		}
 	}
-	h.SentMessages = c.total(results.CountSent, measured)
+	h.SentMessages = c.total(results.CountSent, func(l results.Label) bool { return measured(l) && openLoop[l.Producer] })
 	h.UnsentMessages = max(0, h.PlannedMessages-h.SentMessages)
 	h.OverflowMessages = c.total(results.CountOverflow, measured)
 	return h

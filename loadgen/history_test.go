@@ -36,6 +36,10 @@ type history struct {
 	shedBy    map[shedKey]int64
 	clocks    []int                   // by producer: how many of its messages have been sent
 	live      map[results.Label]int64 // what is expected while the run goes, refused sends included
+	skipped   int64                   // shed since a newer value came
+	slowest   []int64                 // by sender
+	unnumber  []int64                 // by sender, refused before they had a number
+	steps     int                     // left until the streams' ends are known
 }
 
 // historyRecord is one record of a producer's part of a partition.
@@ -76,8 +80,10 @@ type historyReader struct {
 	*client
 	streams  map[int]*historyStream
 	held     []historyRecord
-	absent   int // records to come that it misses, since it is thrown out
+	absent   int  // records to come that it misses, since it is thrown out
+	retaken  bool // and was taken back just now
 	gone     bool
+	troubled int           // how often the target throws it out, in a hundred records
 	reported map[int]int64 // by partition or key
 	varies   bool          // it leaves and comes back by plan
 	away     int           // records to come that it misses, since it left
@@ -96,6 +102,7 @@ type historyStint struct {
 
 type historyStream struct {
 	joined, rejoin, final bool
+	complete              bool // a conflated one
 	base, finalSeq        uint64
 	floor                 uint64 // the end of the stint before
 	back                  uint64 // how far it was sent when the client came back after being thrown out
@@ -114,10 +121,15 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 		Gateway: scenarios.GatewayPlan{Profile: scenarios.ReferenceProfile()}, Audit: scenarios.AuditLimits{Gaps: 10_000},
 	}
 	topics := rapid.IntRange(1, 2).Draw(t, "topics")
+	conflated := rapid.IntRange(0, 2).Draw(t, "about conflation") == 0 // else the first topic may be by chance
 	for i := range topics {
 		p.Kafka.Topics = append(p.Kafka.Topics, scenarios.Topic{Name: fmt.Sprintf("t%d", i), Partitions: rapid.IntRange(1, 3).Draw(t, "partitions")})
 	}
-	for i := range topics + rapid.IntRange(0, 1).Draw(t, "further producers") {
+	further := 0
+	if !conflated {
+		further = rapid.IntRange(0, 1).Draw(t, "further producers")
+	}
+	for i := range topics + further {
 		prod := scenarios.Producer{
 			Name: fmt.Sprintf("p%d", i), Topic: fmt.Sprintf("t%d", i%topics), Rate: scenarios.Hold(rapid.Float64Range(1, 20).Draw(t, "rate")),
 			Arrivals: rapid.SampledFrom([]scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson}).Draw(t, "arrivals"),
@@ -125,6 +137,9 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 			Acks:     rapid.SampledFrom([]string{"all", "all", "none"}).Draw(t, "acks"),
 		}
 		prod.Keys.Kind = rapid.SampledFrom([]scenarios.KeyKind{scenarios.KeysNone, scenarios.KeysRoundRobin, scenarios.KeysUniform, scenarios.KeysZipf, scenarios.KeysHotSet}).Draw(t, "keys")
+		if conflated && i == 0 {
+			prod.Keys.Kind, prod.Rate = scenarios.KeysUniform, scenarios.Hold(rapid.Float64Range(20, 60).Draw(t, "rate of the conflated"))
+		}
 		if prod.Keys.Kind != scenarios.KeysNone {
 			prod.Keys.Count, prod.Keys.Skew = rapid.IntRange(1, 5).Draw(t, "key count"), 1.1
 			prod.Keys.Hot, prod.Keys.HotShare, prod.Keys.HotMove = 1, 0.8, 100*time.Millisecond
@@ -159,7 +174,48 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 		}
 		p.Clients = append(p.Clients, g)
 	}
+	if !conflated {
+		drawPublishers(t, p, topics)
+	}
+	for _, topic := range p.Kafka.Topics {
+		var writers []scenarios.Sender
+		for _, s := range p.Senders() {
+			if s.Topic == topic.Name {
+				writers = append(writers, s)
+			}
+		}
+		if len(writers) == 1 && writers[0].Group < 0 && writers[0].Keys.Kind != scenarios.KeysNone && (conflated || rapid.Bool().Draw(t, "conflated")) {
+			p.Gateway.Conflate = append(p.Gateway.Conflate, scenarios.Conflation{
+				Topic: topic.Name, Interval: time.Duration(rapid.IntRange(1, 200).Draw(t, "conflation, ms")) * time.Millisecond,
+			})
+		}
+	}
 	return p
+}
+
+// drawPublishers lets some of the groups publish whose clients stay and that no other shares a name with, and adds one
+// that follows nothing.
+func drawPublishers(t *rapid.T, p *scenarios.Plan, topics int) {
+	if rapid.Bool().Draw(t, "a group that follows nothing") {
+		p.Clients = append(p.Clients, scenarios.ClientGroup{Name: "silent", Count: 2, ConnectRate: 1})
+	}
+	named := map[string]int{}
+	for _, g := range p.Clients {
+		named[g.Name]++
+	}
+	for i := range p.Clients {
+		if p.Clients[i].Churn != nil || named[p.Clients[i].Name] > 1 || !rapid.Bool().Draw(t, "publishes") {
+			continue
+		}
+		p.Clients[i].Count = rapid.IntRange(1, 5).Draw(t, "publishers")
+		topic := rapid.IntRange(0, topics-1).Draw(t, "publishes to")
+		p.Clients[i].Publish = &scenarios.Publish{
+			Name: fmt.Sprintf("up%d", i), Topic: fmt.Sprintf("t%d", topic), Keys: rapid.IntRange(0, 4).Draw(t, "publishers' keys"),
+			Rate:     scenarios.Hold(rapid.Float64Range(1, 10).Draw(t, "publishing rate")),
+			Arrivals: rapid.SampledFrom([]scenarios.Arrivals{scenarios.ArrivalsConstant, scenarios.ArrivalsPoisson}).Draw(t, "arrivals"),
+			Size:     scenarios.Size{Kind: scenarios.SizeFixed, Min: 90, Max: 90},
+		}
+	}
 }
 
 // oneRecorder is a pool that gives the same recorder again and again: histories look at counts alone, and a recorder a
@@ -186,11 +242,18 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	var seen [][]*sightings
 	for i := range h.topo.producers {
 		shape := &h.topo.producers[i]
-		h.producers = append(h.producers, &producer{
+		p := &producer{
 			index: i, shape: shape, run: h.topo.run, acks: shape.plan.Acks != "none",
-			join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
-			ledger: newLedger(shape.partitions, len(shape.fanKey)),
-		})
+			join: newPending(shape.partitions, shape.keys), final: newPending(shape.partitions, shape.keys),
+			ledger: newLedgerOf(shape),
+		}
+		if shape.publishes() {
+			if p, err = newPublisher(h.topo, i, h.pool); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h.producers = append(h.producers, p)
+		h.slowest = append(h.slowest, int64(rapid.IntRange(0, 100).Draw(t, "slowest, ms"))*int64(time.Millisecond))
 		parts := make([]*sightings, shape.partitions)
 		for k := range parts {
 			parts[k] = newSightings(2)
@@ -209,7 +272,10 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	}
 	for _, c := range h.swarm.clients {
 		h.swarm.begin(c)
-		h.readers = append(h.readers, &historyReader{reported: map[int]int64{}, client: c, streams: map[int]*historyStream{}, varies: h.plan.Clients[c.group].Churn != nil})
+		h.readers = append(h.readers, &historyReader{
+			reported: map[int]int64{}, client: c, streams: map[int]*historyStream{}, varies: h.plan.Clients[c.group].Churn != nil,
+			troubled: rapid.SampledFrom([]int{1, 1, 10}).Draw(t, "troubled"),
+		})
 	}
 	return h
 }
@@ -222,18 +288,91 @@ func (h *history) produce() {
 		h.sent = append(h.sent, nil)
 		h.markAll(i, KindJoin)
 		for cur := p.shape.schedule.Cursor(); !cur.Done(); cur.Next() {
-			p.ledger.enter(cur.Phase())
-			key, partition := p.shape.choose.choose(cur.Index(), cur.Due())
-			m := historyMessage{p.ledger.take(key, partition), cur.Phase(), h.fateOf(p)}
-			p.ledger.sent++
-			h.book(i, m, int64(cur.Due()))
-			if rapid.IntRange(0, 9).Draw(h.t, "marker") == 0 {
+			h.sendNext(i, cur)
+			if p.shape.conflation == 0 && rapid.IntRange(0, 9).Draw(h.t, "marker") == 0 {
 				h.markAll(i, KindJoin)
 			}
 		}
-		h.markAll(i, KindFinal)
+		if p.shape.conflation == 0 {
+			h.markAll(i, KindFinal)
+		}
+		h.unnumber = append(h.unnumber, p.ledger.unnumbered)
+		if p.shape.publishes() {
+			h.swap(i)
+		}
 		h.read(i)
 	}
+	h.steps = rapid.IntRange(1, 100).Draw(h.t, "steps until the ends are known")
+}
+
+// sendNext sends the message that the cursor stands at.
+func (h *history) sendNext(i int, cur *Cursor) {
+	p := h.producers[i]
+	p.ledger.enter(cur.Phase())
+	p.ledger.sent++
+	var s send
+	if p.shape.publishes() {
+		if h.chance(5, "not connected") {
+			p.ledger.unnumbered++
+			return
+		}
+		s = p.ledger.take(NoKey, uint32(p.up.laneOf(cur.Index()).index))
+	} else {
+		s = p.ledger.take(p.shape.choose.choose(cur.Index(), cur.Due()))
+	}
+	p.ledger.note(s, int64(cur.Due()))
+	h.book(i, historyMessage{s, cur.Phase(), h.fateOf(p)}, int64(cur.Due()))
+}
+
+// swap has the gateway write some of what clients publish in another order.
+func (h *history) swap(producer int) {
+	for _, log := range h.logs[producer] {
+		for i := 0; i+1 < len(log); i++ {
+			a, b := log[i], log[i+1]
+			if a.Kind == KindData && b.Kind == KindData && a.PartSeq != b.PartSeq && h.chance(10, "swapped") {
+				log[i], log[i+1] = b, a
+			}
+		}
+	}
+}
+
+// learnEnds tells the clients where conflated streams end: all has been sent.
+func (h *history) learnEnds() {
+	h.steps = -1
+	for i, p := range h.producers {
+		if p.shape.conflation > 0 {
+			h.clocks[i] = len(h.sent[i])
+		}
+		p.endStreams()
+		if p.shape.conflation > 0 {
+			h.swarm.closeConflated(i)
+		}
+	}
+	for _, r := range h.readers {
+		if r.away == 0 {
+			h.endConflated(r)
+		}
+	}
+}
+
+// endConflated completes the conflated streams that the client has all of, if it is known by now.
+func (h *history) endConflated(r *historyReader) {
+	for at := range r.trackers {
+		key, _ := h.topo.groups[r.group].streamID(r.index, at)
+		if h.topo.producers[key.producer].conflation == 0 || !h.topo.expects(&h.topo.groups[r.group], r.index, at) {
+			continue
+		}
+		if r.streams[at] == nil {
+			r.streams[at] = &historyStream{seen: map[uint64]bool{}, highest: -1}
+		}
+		s := r.streams[at]
+		s.complete = h.steps < 0 && (!s.joined || h.ended(key, s))
+	}
+}
+
+// ended reports whether a conflated stream has its last number.
+func (h *history) ended(key streamKey, s *historyStream) bool {
+	return max(int64(s.base), s.highest+1) >= int64(h.producers[key.producer].ledger.keySeq[key.id])
 }
 
 func (h *history) fateOf(p *producer) fate {
@@ -276,9 +415,13 @@ func (h *history) book(producer int, m historyMessage, due int64) {
 }
 
 func (h *history) stamp(producer int, kind Kind, s send, due int64) Stamp {
+	key := s.key
+	if shape := &h.topo.producers[producer]; shape.publishes() {
+		key = shape.clientKey(s.partition)
+	}
 	return Stamp{
 		Kind: kind, Run: h.topo.run, Producer: uint32(producer), Partition: s.partition, PartSeq: s.partSeq,
-		Key: s.key, KeySeq: s.keySeq, DueAt: due, SentAt: due,
+		Key: key, KeySeq: s.keySeq, DueAt: due, SentAt: due,
 	}
 }
 
@@ -289,7 +432,10 @@ func (h *history) markAll(producer int, kind Kind) {
 		s := p.ledger.at(key, partition)
 		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1, len(h.sent[producer])})
 	}
-	for k := range p.shape.fanKey {
+	for k := range p.shape.choose.keyPartition {
+		if p.shape.publishes() {
+			break
+		}
 		mark(uint32(k), p.shape.choose.keyPartition[k])
 	}
 	for part, used := range p.shape.used {
@@ -312,10 +458,15 @@ func (h *history) read(producer int) {
 	for partition, log := range h.logs[producer] {
 		for i := range log {
 			r := &log[i]
-			if r.Kind == KindData && unread[send{r.PartSeq, r.KeySeq, r.Partition, r.Key}] {
+			message := send{r.PartSeq, r.KeySeq, r.Partition, r.Key}
+			in := int32(partition)
+			if shape := &h.topo.producers[producer]; shape.publishes() {
+				message.key, in = NoKey, h.partitionOf(shape, r.Key)
+			}
+			if r.Kind == KindData && unread[message] {
 				continue
 			}
-			h.view.see(r.value(), int32(partition), &s)
+			h.view.see(r.value(), in, &s)
 		}
 	}
 }
@@ -328,6 +479,15 @@ func (h *history) position(producer int, byKey bool, id int) (n uint64) {
 		}
 	}
 	return n
+}
+
+// partitionOf is where the gateway puts a published message.
+func (h *history) partitionOf(shape *producerShape, key uint32) int32 {
+	n := h.plan.Topic(shape.plan.Topic).Partitions
+	if key == NoKey {
+		return int32(rapid.IntRange(0, n-1).Draw(h.t, "gateway's partition"))
+	}
+	return int32(partitionOf([]byte(scenarios.KeyName(int(key))), n))
 }
 
 // deliver plays the logs to every client, in order within each and interleaved anyhow between them and the clients.
@@ -357,6 +517,9 @@ func (h *history) deliver() {
 			h.give(r, late)
 		}
 	}
+	if h.steps > 0 {
+		h.learnEnds()
+	}
 	for i := range h.clocks {
 		h.clocks[i] = len(h.sent[i])
 	}
@@ -381,15 +544,15 @@ func (h *history) logsFor(r *historyReader) (logs [][]historyRecord) {
 // leave has the client go by plan, whatever it is doing. Some messages are on their way.
 func (h *history) leave(r *historyReader) {
 	for p := range h.clocks {
-		h.clocks[p] = min(h.clocks[p]+rapid.IntRange(0, 3).Draw(h.t, "on their way"), len(h.sent[p]))
+		h.clocks[p] = min(h.clocks[p]+rapid.SampledFrom([]int{0, 1, 3, 10}).Draw(h.t, "on their way"), len(h.sent[p]))
 	}
 	group := &h.topo.groups[r.group]
 	for at, s := range r.streams {
 		if !s.joined {
 			continue
 		}
-		producer, id := group.streamID(r.index, at)
-		past := historyStint{*s, at, h.position(producer, !group.plan.Subscribe.All, id), r.thrown}
+		key, _ := group.streamID(r.index, at)
+		past := historyStint{*s, at, h.position(key.producer, key.byKey, key.id), r.thrown}
 		r.past = append(r.past, past)
 		r.streams[at] = &historyStream{seen: map[uint64]bool{}, highest: -1, floor: past.end}
 	}
@@ -403,6 +566,7 @@ func (h *history) comeBack(r *historyReader) {
 	r.away = 0
 	h.swarm.arrive(r.client)
 	h.swarm.begin(r.client)
+	h.endConflated(r)
 	h.replay(r)
 }
 
@@ -425,6 +589,9 @@ func (h *history) followed(r *historyReader, log []historyRecord) []historyRecor
 
 // step gives the client its next record, or does something else to it.
 func (h *history) step(r *historyReader, rec historyRecord) {
+	if h.steps--; h.steps == 0 {
+		h.learnEnds()
+	}
 	h.clocks[rec.Producer] = max(h.clocks[rec.Producer], rec.sent)
 	if r.away > 0 {
 		if r.away--; r.away > 0 && (rec.Kind != KindFinal || h.chance(50, "away at the end")) {
@@ -434,7 +601,11 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 			return
 		}
 	}
-	if r.closing = r.closing || rec.Kind == KindFinal; r.varies && !r.closing && rapid.IntRange(0, 15).Draw(h.t, "leaves") == 0 {
+	restless := 15
+	if r.retaken {
+		restless, r.retaken = 1, false
+	}
+	if r.closing = r.closing || rec.Kind == KindFinal; r.varies && !r.closing && rapid.IntRange(0, restless).Draw(h.t, "leaves") == 0 {
 		h.leave(r)
 		return
 	}
@@ -443,16 +614,17 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		return
 	case r.absent > 0:
 		if r.absent--; r.absent == 0 {
+			r.retaken = true
 			h.swarm.begin(r.client)
 			for at, s := range r.streams {
 				if s.rejoin = s.rejoin || s.joined; s.joined {
-					producer, id := h.topo.groups[r.group].streamID(r.index, at)
-					s.back = h.position(producer, !h.topo.groups[r.group].plan.Subscribe.All, id)
+					key, _ := h.topo.groups[r.group].streamID(r.index, at)
+					s.back = h.position(key.producer, key.byKey, key.id)
 				}
 			}
 		}
 		return
-	case h.chance(1, "thrown out"):
+	case h.chance(r.troubled, "thrown out"):
 		h.swarm.thrownOut(r.client, errClosed)
 		r.held = nil
 		if r.gone = !h.plan.Clients[r.group].Reconnect; !r.gone {
@@ -467,15 +639,23 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		broken[20] ^= 1
 		frame := rapid.SampledFrom([][]byte{[]byte("hello"), {}, broken, stamped(Stamp{Kind: KindData, Run: 5}, 90, 0)}).Draw(h.t, "frame")
 		r.worker.takeMessage(r.client, frame, 0, true)
-	case h.chance(1, "notice"):
+	case !h.unordered(r) && h.chance(1, "notice"):
 		n := rapid.Int64Range(-1, 3).Draw(h.t, "reported")
-		id := int(rec.Partition)
+		shape := &h.topo.producers[rec.Producer]
+		partition := int(rec.Partition)
+		if shape.publishes() {
+			partition = 0 // a topic of one partition, or
+			if rec.Key != NoKey {
+				partition = int(h.partitionOf(shape, rec.Key))
+			}
+		}
+		id := partition
 		if !h.topo.groups[r.group].plan.Subscribe.All {
 			id = int(rec.Key)
 		}
 		r.reported[id] += max(n, 0)
 		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"%s/%s","partition":%d,"count":%d}`,
-			h.plan.Clients[r.group].Subscribe.Topic, scenarios.KeyName(int(rec.Key)), rec.Partition, n), 0, true)
+			h.plan.Clients[r.group].Subscribe.Topic, scenarios.KeyName(int(rec.Key)), partition, n), 0, true)
 	}
 	if rec.Kind != KindData {
 		if !h.chance(10, "marker dropped") {
@@ -486,7 +666,7 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 	switch {
 	case !h.stream(r, rec).joined && !h.chance(20, "before the join"):
 		// A gateway delivers nothing before its subscription is in force.
-	case h.chance(8, "dropped"):
+	case h.chance(8, "dropped"), h.topo.producers[rec.Producer].conflation > 0 && h.chance(30, "conflated"):
 	case h.chance(8, "held"):
 		r.held = append(r.held, rec)
 	case h.chance(8, "doubled"):
@@ -502,6 +682,12 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 	}
 }
 
+// unordered reports whether some of what the reader follows is spread over several partitions: which notice excuses what
+// is the audit's choice then.
+func (h *history) unordered(r *historyReader) bool {
+	return slices.ContainsFunc(h.topo.groups[r.group].blocks, func(b streamBlock) bool { return h.topo.producers[b.producer].unordered })
+}
+
 func (h *history) stream(r *historyReader, rec historyRecord) *historyStream {
 	at, _ := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
 	if r.streams[at] == nil {
@@ -512,7 +698,7 @@ func (h *history) stream(r *historyReader, rec historyRecord) *historyStream {
 
 // row is the account's row for a reader's record or message.
 func (h *history) row(r *historyReader, producer, phase int) *results.Classes {
-	label := results.Label{Phase: h.topo.phases[phase].Name, Group: h.plan.Clients[r.group].Name, Producer: h.plan.Producers[producer].Name}
+	label := results.Label{Phase: h.topo.phases[phase].Name, Group: h.plan.Clients[r.group].Name, Producer: h.topo.producers[producer].plan.Name}
 	if h.rows[label] == nil {
 		h.rows[label] = &results.Classes{}
 	}
@@ -535,18 +721,25 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		return
 	}
 	r.given = append(r.given, rec)
+	shape := &h.topo.producers[rec.Producer]
+	rejoin := s.rejoin
+	if shape.conflation > 0 {
+		if s.rejoin = false; !s.joined && seq >= s.floor {
+			s.joined, s.base = true, seq
+		}
+	}
 	row := h.row(r, int(rec.Producer), rec.phase)
 	corrupt := h.chance(3, "corrupt")
 	if corrupt {
 		value[85]++
 	}
 	switch {
-	case !s.joined || seq < s.base || s.rejoin && s.seen[seq]:
+	case !s.joined || seq < s.base || rejoin && s.seen[seq]:
 		row.Early++
 	case s.seen[seq]:
 		row.Duplicate++
 	default:
-		if int64(seq) < s.highest || s.final && seq < s.finalSeq {
+		if (int64(seq) < s.highest || s.final && seq < s.finalSeq) && !shape.unordered {
 			row.Reordered++
 		}
 		if corrupt {
@@ -554,6 +747,9 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		}
 		s.seen[seq] = true
 		s.highest = max(s.highest, int64(seq))
+		if shape.conflation > 0 && h.steps < 0 && h.ended(streamKey{int(rec.Producer), true, int(rec.Key)}, s) {
+			s.complete = true
+		}
 	}
 	r.worker.takeMessage(r.client, rapidWrap(h, value), 0, true)
 }
@@ -600,18 +796,81 @@ func (h *history) account() {
 
 // accountStint accounts for what the client was to receive of a stream from its join on until it left, or to the end.
 func (h *history) accountStint(r *historyReader, s *historyStint) {
-	group := &h.topo.groups[r.group]
-	producer, id := group.streamID(r.index, s.at)
-	for _, m := range h.sent[producer] {
-		seq, mine := m.partSeq, int(m.partition) == id
-		if !group.plan.Subscribe.All {
-			seq, mine = m.keySeq, m.key != NoKey && int(m.key) == id
-		}
-		if mine && seq >= s.base && seq < s.end {
-			h.live[results.Label{Phase: h.topo.phases[m.phase].Name, Producer: h.plan.Producers[producer].Name}]++
-			h.accountFor(r, s, m, shedKey{r, id}, producer, seq)
+	stream, _ := h.topo.groups[r.group].streamID(r.index, s.at)
+	for _, m := range h.sent[stream.producer] {
+		if seq, mine := m.in(stream); mine && seq >= s.base && seq < s.end {
+			if sender := &h.topo.producers[stream.producer]; sender.conflation == 0 {
+				h.live[results.Label{Phase: h.topo.phases[m.phase].Name, Producer: sender.plan.Name}]++
+			}
+			h.accountFor(r, s, m, shedKey{r, h.noticed(r, stream)}, stream.producer, seq)
 		}
 	}
+}
+
+// in is the message's number in a stream of its sender; mine tells whether it belongs there.
+func (m *historyMessage) in(stream streamKey) (seq uint64, mine bool) {
+	if stream.byKey {
+		return m.keySeq, m.key != NoKey && int(m.key) == stream.id
+	}
+	return m.partSeq, int(m.partition) == stream.id
+}
+
+// noticed is what the target's notices call a stream.
+func (h *history) noticed(r *historyReader, stream streamKey) int {
+	shape := &h.topo.producers[stream.producer]
+	key := stream.id
+	if shape.publishes() {
+		key = int(shape.clientKey(uint32(stream.id)))
+	}
+	switch {
+	case !h.plan.Clients[r.group].Subscribe.All:
+		return key
+	case shape.publishes() && h.view.producers[stream.producer].parts[stream.id].next == 0:
+		return -1 // nothing of it is in the topic: no notice can mean it
+	case shape.publishes() && key == NoKey:
+		return 0
+	case shape.publishes() || stream.byKey:
+		return int(partitionOf([]byte(scenarios.KeyName(key)), h.plan.Topic(shape.plan.Topic).Partitions))
+	}
+	return stream.id
+}
+
+// superseded reports whether a conflating gateway may have skipped the message: by every newer value that arrived.
+func (h *history) superseded(s *historyStint, m historyMessage, producer int) bool {
+	for newer := range s.seen {
+		if h.skippableFor(newer, m, producer) {
+			return true
+		}
+	}
+	return false
+}
+
+// skippableFor reports whether a gateway that conflates as declared may skip the message for a newer one of its key.
+func (h *history) skippableFor(newer uint64, m historyMessage, producer int) bool {
+	shape := &h.topo.producers[producer]
+	if shape.conflation == 0 || newer <= m.keySeq {
+		return false
+	}
+	sentAt := h.producers[producer].ledger.sentAt[m.key]
+	return sentAt[newer]-sentAt[m.keySeq] <= int64(shape.conflation)+h.slowest[producer]
+}
+
+// onItsWay reports whether the message, or what a conflating gateway may skip it for, may have been on its way when the
+// client left: the target had not thrown it out.
+func (h *history) onItsWay(s *historyStint, m historyMessage, producer int, seq uint64) bool {
+	if seq >= s.back {
+		return true
+	}
+	return slices.ContainsFunc(h.sent[producer], func(newer historyMessage) bool {
+		return newer.key == m.key && newer.keySeq >= s.back && newer.keySeq < s.end && !h.absent(producer, newer) &&
+			h.skippableFor(newer.keySeq, m, producer)
+	})
+}
+
+// absent reports whether the message counts as one that may not be there: it was refused, or it was not found.
+func (h *history) absent(producer int, m historyMessage) bool {
+	unsettled := m.fate >= fateUnsettledWritten || !h.producers[producer].acks
+	return m.fate == fateRefused || m.fate == fateRefusedWritten || unsettled && (m.fate == fateUnsettledAbsent || m.fate == fateUnsettledUnread)
 }
 
 func (h *history) accountFor(r *historyReader, s *historyStint, m historyMessage, shed shedKey, producer int, seq uint64) {
@@ -631,10 +890,13 @@ func (h *history) accountFor(r *historyReader, s *historyStint, m historyMessage
 		return
 	case unsettled && !inView:
 		row.Undetermined++
+	case h.superseded(s, m, producer):
+		row.Shed++
+		h.skipped++
 	case int64(seq) < s.highest || s.final && seq < s.finalSeq || s.thrown:
 		row.Lost++
 		h.shedBy[shed]++
-	case s.end < math.MaxUint64 && seq < s.back: // sent while the target had it thrown out
+	case s.end < math.MaxUint64 && !h.onItsWay(s, m, producer, seq): // sent while the target had it thrown out
 		row.Lost++
 		h.shedBy[shed]++
 	case s.end < math.MaxUint64:
@@ -656,12 +918,12 @@ func (h *history) close() *results.Audit {
 		}
 	}
 	ref := reference{view: h.view, source: sourceFinalRead, complete: h.complete}
-	return closeAudit(&auditor{topo: h.topo, swarm: h.swarm, producers: h.producers, reference: ref, totals: totals})
+	return closeAudit(&auditor{topo: h.topo, swarm: h.swarm, producers: h.producers, reference: ref, totals: totals, slowest: h.slowest})
 }
 
 // check compares the audit with the history's own account.
 func (h *history) check(audit *results.Audit) {
-	var foreign, shed, wantShed int64
+	var foreign, shed, wantShed, reported int64
 	got := map[results.Label]results.Classes{}
 	for _, row := range audit.Rows {
 		foreign += row.Foreign
@@ -681,12 +943,13 @@ func (h *history) check(audit *results.Audit) {
 		}
 	}
 	for key, missing := range h.shedBy {
-		wantShed += min(key.reader.reported[key.id], missing)
+		reported += min(key.reader.reported[key.id], missing)
 	}
+	wantShed = h.skipped + reported
 	if foreign != h.foreign || shed != wantShed {
 		h.t.Fatalf("got %d foreign, %d shed; want %d, %d", foreign, shed, h.foreign, wantShed)
 	}
-	if wantShed > 0 { // which of the missing are the shed ones is the audit's choice
+	if reported > 0 { // which of the missing are the shed ones is the audit's choice
 		got, want = h.shedMerged(got), h.shedMerged(want)
 	}
 	if !maps.Equal(got, want) {
@@ -706,7 +969,7 @@ func (h *history) check(audit *results.Audit) {
 
 // checkWaiting: a stream is waited for until it is closed and whole, or its client gone, and no longer.
 func (h *history) checkWaiting() {
-	var open, unjoined, joins, finals, wantOpen, wantUnjoined, wantJoins, wantFinals int64
+	var open, unjoined, joins, finals, wantOpen, wantUnjoined, wantJoins, wantFinals, late int64
 	for _, r := range h.readers {
 		for at := range r.trackers {
 			if !h.topo.expects(&h.topo.groups[r.group], r.index, at) {
@@ -716,10 +979,15 @@ func (h *history) checkWaiting() {
 			if s == nil {
 				s = &historyStream{}
 			}
-			add(&wantOpen, r.away == 0 && !r.gone && !s.whole())
+			whole, final := s.whole(), s.final
+			if key, _ := h.topo.groups[r.group].streamID(r.index, at); h.topo.producers[key.producer].conflation > 0 {
+				whole, final = s.complete, s.complete
+				add(&late, r.away == 0 && !s.joined) // nothing came since the client is back
+			}
+			add(&wantOpen, r.away == 0 && !r.gone && !whole)
 			add(&wantUnjoined, r.away == 0 && !s.joined)
 			add(&wantJoins, r.away == 0 && (!s.joined || s.rejoin))
-			add(&wantFinals, r.away == 0 && !s.final)
+			add(&wantFinals, r.away == 0 && !final)
 		}
 	}
 	open, unjoined = h.swarm.open.Load(), h.swarm.unjoined.Load()
@@ -731,8 +999,8 @@ func (h *history) checkWaiting() {
 		h.t.Fatalf("%d streams are open, %d unjoined, %d wait for a join marker, %d for a final one; want %d, %d, %d, %d",
 			open, unjoined, joins, finals, wantOpen, wantUnjoined, wantJoins, wantFinals)
 	}
-	if h.clean && (open != 0 || joins != 0 || finals != 0) {
-		h.t.Fatalf("%d streams of a clean history are open, %d wait for a join marker, %d for a final one; want none", open, joins, finals)
+	if h.clean && (open != 0 || joins != late || finals != 0) {
+		h.t.Fatalf("%d streams of a clean history are open, %d wait for a join marker, %d for a final one; want 0, %d, 0", open, joins, finals, late)
 	}
 }
 
@@ -761,9 +1029,34 @@ func (h *history) shedMerged(rows map[results.Label]results.Classes) map[results
 	return merged
 }
 
+// topicReordered counts what stands in the topic behind a later message of its stream.
+func (h *history) topicReordered(producer int) (n int64) {
+	fates := map[uint64]fate{}
+	shape := &h.topo.producers[producer]
+	for part, log := range h.logs[producer] {
+		for _, m := range h.sent[producer] {
+			if int(m.partition) == part {
+				fates[m.partSeq] = m.fate
+			}
+		}
+		seen, highest := map[uint64]bool{}, int64(-1)
+		for _, r := range log {
+			if r.Kind != KindData || fates[r.PartSeq] == fateUnsettledUnread {
+				continue
+			}
+			add(&n, !shape.unordered && !seen[r.PartSeq] && int64(r.PartSeq) < highest)
+			seen[r.PartSeq], highest = true, max(highest, int64(r.PartSeq))
+		}
+	}
+	return n
+}
+
 func (h *history) checkReference(audit *results.Audit) {
 	for i, p := range h.producers {
-		want := results.TopicAudit{Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: int64(len(h.sent[i])), Source: sourceFinalRead}
+		want := results.TopicAudit{
+			Topic: p.shape.plan.Topic, Producer: p.shape.plan.Name, Sent: int64(len(h.sent[i])) + h.unnumber[i], Refused: h.unnumber[i],
+			Reordered: h.topicReordered(i), Source: sourceFinalRead,
+		}
 		for _, m := range h.sent[i] {
 			refused := m.fate == fateRefused || m.fate == fateRefusedWritten
 			absent := m.fate == fateUnsettledAbsent || m.fate == fateUnsettledUnread

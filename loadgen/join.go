@@ -64,11 +64,15 @@ func (s *swarm) number(c *client) int { return s.groups[c.group].first + c.index
 
 func (s *swarm) streamName(c *client, stream int) string {
 	group := &s.topo.groups[c.group]
-	producer, id := group.streamID(c.index, stream)
-	if group.plan.Subscribe.All {
-		return fmt.Sprintf("producer %s, partition %d", s.topo.producers[producer].plan.Name, id)
+	key, _ := group.streamID(c.index, stream)
+	p := &s.topo.producers[key.producer]
+	switch {
+	case key.byKey:
+		return fmt.Sprintf("producer %s, key %s", p.plan.Name, scenarios.KeyName(key.id))
+	case p.publishes():
+		return fmt.Sprintf("what client %d of %s publishes", key.id, p.plan.Name)
 	}
-	return fmt.Sprintf("producer %s, key %s", s.topo.producers[producer].plan.Name, scenarios.KeyName(id))
+	return fmt.Sprintf("producer %s, partition %d", p.plan.Name, key.id)
 }
 
 // joinError says who never joined and what came instead.
@@ -90,6 +94,9 @@ func (s *swarm) joinError() error {
 		w.mu.Lock()
 		e.Foreign += w.foreigns
 		for text, n := range w.remarks.all {
+			remarks[text] += n
+		}
+		for text, n := range w.closings.all {
 			remarks[text] += n
 		}
 		w.mu.Unlock()

@@ -15,6 +15,11 @@ type ledger struct {
 	marks   []ledgerMark // appended to under the mutex
 
 	sent int64
+	// unnumbered are the sends that were refused before they got a sequence number.
+	unnumbered int64
+	// sentAt is when each message of a conflated topic's keys was sent, Unix ns, by sequence number; nil elsewhere. The
+	// plan's audit memory bounds it: 8 bytes a message.
+	sentAt [][]int64
 
 	mu        sync.Mutex
 	acked     int64
@@ -42,6 +47,14 @@ type send struct {
 
 func newLedger(partitions, keys int) *ledger {
 	return &ledger{partSeq: make([]uint64, partitions), keySeq: make([]uint64, keys)}
+}
+
+func newLedgerOf(s *producerShape) *ledger {
+	l := newLedger(s.partitions, s.keys)
+	if s.conflation > 0 {
+		l.sentAt = make([][]int64, s.keys)
+	}
+	return l
 }
 
 // enter marks the beginning of phase, and of those before it that had no message.
@@ -79,6 +92,13 @@ func (l *ledger) take(key, partition uint32) send {
 		atomic.StoreUint64(&l.keySeq[key], s.keySeq+1)
 	}
 	return s
+}
+
+// note remembers when a message was sent, where that matters.
+func (l *ledger) note(s send, sentAt int64) {
+	if l.sentAt != nil {
+		l.sentAt[s.key] = append(l.sentAt[s.key], sentAt)
+	}
 }
 
 // at returns the sequence numbers that the next message of a stream would have.

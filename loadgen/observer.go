@@ -26,8 +26,10 @@ type observer struct {
 	mu    sync.Mutex
 	meter *meter // cells: load phase × producer; stages: kafka
 	view  *topicView
-	at    map[string]map[int32]int64 // next offset, by topic and partition
-	errs  map[string]int64
+	// slowest is by sender how long after its sending a message was read at most.
+	slowest []int64
+	at      map[string]map[int32]int64 // next offset, by topic and partition
+	errs    map[string]int64
 }
 
 // newObserver fixes where the topics begin for this run: nothing of the run has been sent yet.
@@ -45,13 +47,13 @@ func newObserver(ctx context.Context, topo *topology, seeds []string, pool *reco
 		client.Close()
 		return nil, fmt.Errorf("find the ends of the topics %v: %w", topics, err)
 	}
-	o := &observer{topo: topo, client: client, starts: starts, view: newTopicView(topo, gapLimit), at: map[string]map[int32]int64{}, errs: map[string]int64{}}
+	o := &observer{topo: topo, client: client, starts: starts, view: newTopicView(topo, gapLimit), slowest: make([]int64, len(topo.producers)), at: map[string]map[int32]int64{}, errs: map[string]int64{}}
 	o.meter = newMeter(meterLayout{topo.producerCells(), []results.Stage{results.StageKafka}, []string{results.CountObserved}}, pool)
 	for i := range topo.producers {
 		p := &topo.producers[i]
 		parts := make([]*sightings, p.partitions)
 		for k := range parts {
-			parts[k] = newSightings(sightingSlots(topo.plan.PeakRate(p.plan) * p.choose.share(uint32(k))))
+			parts[k] = newSightings(topo.sightingSlots(i, k))
 		}
 		o.seen = append(o.seen, parts)
 	}
@@ -65,6 +67,15 @@ func newObserver(ctx context.Context, topo *topology, seeds []string, pool *reco
 	})
 	client.AddConsumePartitions(assign)
 	return o, nil
+}
+
+// sightingSlots is the room for the sightings of one partition of a producer, or of one publishing client.
+func (t *topology) sightingSlots(producer, part int) int {
+	p := &t.producers[producer]
+	if p.publishes() {
+		return sightingSlots(t.rate(producer)/float64(p.partitions), leastClientSightings, max(leastSightings, min(mostSightings, groupSightings/p.partitions)))
+	}
+	return sightingSlots(t.rate(producer)*p.choose.share(uint32(part)), leastSightings, mostSightings)
 }
 
 func observerOptions(topo *topology, seeds []string) []kgo.Opt {
@@ -127,6 +138,7 @@ func (o *observer) take(r *kgo.Record, readAt, loadUnix int64) {
 		return
 	}
 	o.seen[s.Producer][s.Partition].put(s.PartSeq, readAt)
+	o.slowest[s.Producer] = max(o.slowest[s.Producer], readAt-s.SentAt)
 	phase := max(o.topo.phaseAt(s.DueAt-loadUnix), 0)
 	cell := phase*len(o.topo.producers) + int(s.Producer)
 	o.meter.record(cell, 0, readAt-s.SentAt)

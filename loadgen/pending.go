@@ -2,8 +2,8 @@ package loadgen
 
 import "sync/atomic"
 
-// pending counts, for one producer, the client streams that still wait for a marker, so that markers go only where
-// somebody waits. It is safe for concurrent use.
+// pending counts, for one sender, the client streams that still wait for a marker, so that markers go only where
+// somebody waits: by key, and by what a stamp's Partition is. It is safe for concurrent use.
 type pending struct {
 	total  atomic.Int64
 	byPart []atomic.Int32
@@ -14,12 +14,12 @@ func newPending(partitions, keys int) *pending {
 	return &pending{byPart: make([]atomic.Int32, partitions), byKey: make([]atomic.Int32, keys)}
 }
 
-// add changes the count of the stream (producer, key id) or (producer, partition id) by n.
-func (p *pending) add(byKey bool, id int, n int32) {
-	if byKey {
-		p.byKey[id].Add(n)
+// add changes the stream's count by n.
+func (p *pending) add(stream streamKey, n int32) {
+	if stream.byKey {
+		p.byKey[stream.id].Add(n)
 	} else {
-		p.byPart[id].Add(n)
+		p.byPart[stream.id].Add(n)
 	}
 	p.total.Add(int64(n))
 }

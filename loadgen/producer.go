@@ -42,6 +42,11 @@ type producer struct {
 	heads  *headers
 	pool   sync.Pool // of *message
 
+	up    *upstream // publishes through the gateway; nil for one that writes to Kafka, as client is for one that does not
+	quiet bool      // send no markers: on a conflated topic they would take a value's place once the load has begun
+	ends  streamEnds
+	ended func() // called when the last message has been sent
+
 	paceMu sync.Mutex
 	paced  *meter // cells: load phases; stages: send lag
 	ackMu  sync.Mutex
@@ -78,26 +83,35 @@ type message struct {
 }
 
 func newProducer(topo *topology, index int, seeds []string, pool *recorderPool, extra []kgo.Opt) (*producer, error) {
+	p, err := newSender(topo, index, pool)
+	if err != nil {
+		return nil, err
+	}
+	plan := p.shape.plan
+	p.heads = newHeaders(plan.Producer)
+	size := recordSize{value: p.values.largest, headers: p.heads.largest}
+	if p.client, err = kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(plan), size), extra...)...); err != nil {
+		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
+	}
+	return p, nil
+}
+
+// newSender makes what all senders have, whatever way their messages go.
+func newSender(topo *topology, index int, pool *recorderPool) (*producer, error) {
 	shape := &topo.producers[index]
 	plan := shape.plan
 	values, err := newValues(topo.plan, index)
 	if err != nil {
 		return nil, err
 	}
-	heads := newHeaders(plan.Producer)
-	size := recordSize{value: values.largest, headers: heads.largest}
-	client, err := kgo.NewClient(append(producerOptions(plan.Producer, seeds, topo.plan.PeakRate(plan), size), extra...)...)
-	if err != nil {
-		return nil, fmt.Errorf("make the Kafka client of producer %s: %w", plan.Name, err)
-	}
 	cells := make([]results.Label, len(topo.phases))
 	for i, phase := range topo.phases {
 		cells[i] = results.Label{Phase: phase.Name, Producer: plan.Name}
 	}
 	p := &producer{
-		index: index, shape: shape, run: topo.run, client: client, acks: plan.Acks != "none",
-		join: newPending(shape.partitions, len(shape.fanKey)), final: newPending(shape.partitions, len(shape.fanKey)),
-		ledger: newLedger(shape.partitions, len(shape.fanKey)), values: values, heads: heads,
+		index: index, shape: shape, run: topo.run, acks: plan.Acks != "none",
+		join: newPending(shape.partitions, shape.keys), final: newPending(shape.partitions, shape.keys),
+		ledger: newLedgerOf(shape), values: values,
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
 			[]string{results.CountSent, results.CountLate}}, pool),
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
@@ -178,7 +192,13 @@ func (p *producer) pace(s *signals) {
 	if p.markUntil(s.start, s.finish, KindJoin, p.join) {
 		return
 	}
-	p.load(s)
+	p.quiet = p.shape.conflation > 0
+	if p.up != nil && p.up.loop != nil {
+		p.loadClosed(s)
+	} else {
+		p.load(s)
+	}
+	p.endStreams()
 	if p.markUntil(s.finals, s.finish, KindJoin, p.join) {
 		return
 	}
@@ -209,7 +229,7 @@ func (p *producer) load(s *signals) {
 	p.pacing = pace.kind
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
-	behind := false
+	haste := haste{pace: pace}
 	for cur := p.shape.schedule.Cursor(); !cur.Done(); {
 		now := time.Since(start)
 		if now >= nextMark {
@@ -224,13 +244,7 @@ func (p *producer) load(s *signals) {
 			nextMark = now + markerEvery
 		}
 		due := cur.Due()
-		if late := now-due > relaxAfter; late != behind && (late || due > now) {
-			if behind = late; behind {
-				pace.relax()
-			} else {
-				pace.urge()
-			}
-		}
+		haste.look(due, now)
 		if due > now {
 			wake := min(due, now+pacerGrain)
 			pace.until(start.Add(wake))
@@ -241,6 +255,25 @@ func (p *producer) load(s *signals) {
 		}
 		p.send(cur.Index(), cur.Phase(), due, s.loadAt.unixAt(due))
 		cur.Next()
+	}
+}
+
+// haste gives the pacing thread's priority back while the schedule is behind.
+type haste struct {
+	pace   *pacer
+	behind bool
+}
+
+// look takes the next message's due time.
+func (h *haste) look(due, now time.Duration) {
+	late := now-due > relaxAfter
+	if late == h.behind || !late && due <= now {
+		return
+	}
+	if h.behind = late; late {
+		h.pace.relax()
+	} else {
+		h.pace.urge()
 	}
 }
 
@@ -255,20 +288,30 @@ func stopped(c <-chan struct{}) bool {
 
 // send hands message i to the Kafka client.
 func (p *producer) send(i uint64, phase int, due time.Duration, dueAt int64) {
+	if p.up != nil {
+		p.publish(p.up.laneOf(i), i, phase, due, dueAt)
+		return
+	}
 	m := p.pool.Get().(*message)
 	p.prepare(m, i, phase, due, dueAt)
+	p.ledger.note(m.send, m.sentAt)
+	p.countSent(phase, dueAt, m.sentAt)
+	// TryProduce fails instead of blocking where the buffer is full: the schedule is never held up.
+	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// countSent books that a message was handed over.
+func (p *producer) countSent(phase int, dueAt, sentAt int64) {
 	p.ledger.sent++
 	p.inFlight.Add(1)
 	p.unanswered.Add(1)
 	p.paceMu.Lock()
-	p.paced.record(phase, 0, m.sentAt-dueAt)
+	defer p.paceMu.Unlock()
+	p.paced.record(phase, 0, sentAt-dueAt)
 	p.paced.count(phase, paceSent, 1)
-	if m.sentAt-dueAt > int64(lateAfter) {
+	if sentAt-dueAt > int64(lateAfter) {
 		p.paced.count(phase, paceLate, 1)
 	}
-	p.paceMu.Unlock()
-	// TryProduce fails instead of blocking where the buffer is full: the schedule is never held up.
-	p.client.TryProduce(m, &m.record, onAnswer)
 }
 
 // prepare makes m message i and takes its place in its streams.
@@ -291,18 +334,23 @@ func (p *producer) address(m *message, value []byte, c *content) {
 	}
 }
 
-// stamp writes the stamp into the value.
+// stamp writes the stamp into the record's value.
 func (p *producer) stamp(m *message, at int, kind Kind, dueAt int64) {
+	p.seal(m.record.Value, at, kind, m.send, m.send.key, dueAt, m.sentAt)
+}
+
+// seal writes the stamp of a message into its value.
+func (p *producer) seal(value []byte, at int, kind Kind, m send, key uint32, dueAt, sentAt int64) {
 	s := Stamp{
-		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: m.send.partition, PartSeq: m.send.partSeq,
-		Key: m.send.key, KeySeq: m.send.keySeq, DueAt: dueAt, SentAt: m.sentAt,
+		Kind: kind, Run: p.run, Producer: uint32(p.index), Partition: m.partition, PartSeq: m.partSeq,
+		Key: key, KeySeq: m.keySeq, DueAt: dueAt, SentAt: sentAt,
 	}
-	s.seal(m.record.Value, at)
+	s.seal(value, at)
 }
 
 // mark sends a marker on each stream that somebody waits for.
 func (p *producer) mark(kind Kind, waiting *pending) {
-	if waiting.total.Load() <= 0 {
+	if waiting.total.Load() <= 0 || p.quiet {
 		return
 	}
 	for k := range waiting.byKey {
@@ -320,6 +368,10 @@ func (p *producer) mark(kind Kind, waiting *pending) {
 // sendMarker sends one marker. Its number is that of the message that it stands before, so that a target finds in its
 // value and its headers what it finds in a message's.
 func (p *producer) sendMarker(kind Kind, key, partition uint32) {
+	if p.up != nil {
+		p.publishMarker(kind, p.up.lanes[partition])
+		return
+	}
 	m := p.pool.Get().(*message)
 	m.phase, m.send = -1, p.ledger.at(key, partition)
 	c := &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
@@ -329,6 +381,23 @@ func (p *producer) sendMarker(kind Kind, key, partition uint32) {
 	p.stamp(m, stampAt, kind, m.sentAt)
 	p.unanswered.Add(1)
 	p.client.TryProduce(m, &m.record, onAnswer)
+}
+
+// flush waits for the answers to all that was sent, or until ctx ends.
+func (p *producer) flush(ctx context.Context) error {
+	if p.up != nil {
+		return p.awaitAnswers(ctx)
+	}
+	return p.client.Flush(ctx)
+}
+
+// close ends the sending: what has no answer gets the one that it has none.
+func (p *producer) close() {
+	if p.up != nil {
+		p.up.giveUp()
+		return
+	}
+	p.client.Close()
 }
 
 // onAnswer is the promise of every record.
@@ -354,19 +423,24 @@ func (p *producer) book(m *message, err error) {
 	if err != nil || p.acks {
 		p.ledger.answer(m.send, outcome)
 	}
+	p.countAnswer(m.phase, outcome, time.Now().UnixNano()-m.sentAt, errors.Is(err, kgo.ErrMaxBuffered))
+}
+
+// countAnswer books what became of a message, and how long an acknowledgement took.
+func (p *producer) countAnswer(phase int, outcome outcome, took int64, overflow bool) {
 	p.ackMu.Lock()
 	defer p.ackMu.Unlock()
 	switch outcome {
 	case sendAcked:
-		p.acked.count(m.phase, ackAcked, 1)
-		p.acked.record(m.phase, 0, time.Now().UnixNano()-m.sentAt)
+		p.acked.count(phase, ackAcked, 1)
+		p.acked.record(phase, 0, took)
 	case sendRefused:
-		p.acked.count(m.phase, ackRefused, 1)
-		if errors.Is(err, kgo.ErrMaxBuffered) {
-			p.acked.count(m.phase, ackOverflow, 1)
+		p.acked.count(phase, ackRefused, 1)
+		if overflow {
+			p.acked.count(phase, ackOverflow, 1)
 		}
 	case sendUnsettled:
-		p.acked.count(m.phase, ackUnsettled, 1)
+		p.acked.count(phase, ackUnsettled, 1)
 	}
 }
 

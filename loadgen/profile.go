@@ -355,7 +355,13 @@ func (p *profile) meaning(payload []byte) meaning {
 	return meansForeign
 }
 
-// notice is what a target says it dropped for one client.
+// The kinds of notices that are more than a remark.
+const (
+	noticeDropped = "dropped"
+	noticeSlow    = "slow" // the client's queue fills up
+)
+
+// notice is what a target tells a client beside its messages: what it dropped for it, or that it soon will.
 type notice struct {
 	Kind      string `json:"kind"`
 	Channel   string `json:"channel"`

@@ -25,7 +25,7 @@ func profiledSwarm(t *testing.T, plan *scenarios.Plan) *swarm {
 	var seen [][]*sightings
 	for i := range topo.producers {
 		shape := &topo.producers[i]
-		keys := len(shape.fanKey)
+		keys := shape.keys
 		producers = append(producers, &producer{shape: shape, join: newPending(1, keys), final: newPending(1, keys), ledger: newLedger(1, keys)})
 		seen = append(seen, []*sightings{newSightings(2)})
 	}

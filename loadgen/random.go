@@ -26,6 +26,9 @@ const (
 	purposePayload
 	purposeArrivals
 	purposeBackoff
+	purposePublisher // which client of a group publishes a message
+	purposeThink
+	purposeFirstThought
 )
 
 func newDraw(seed uint64, owner int, purpose uint64) draw {

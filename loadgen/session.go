@@ -93,13 +93,18 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 	defer conn.Close()
 	s.begin(c)
 	defer s.linked.Add(-1)
+	out := c.openLane(conn)
+	defer c.closeLane(out)
 	// A read does not see ctx end; a closed connection ends it.
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
-		if errors.Is(context.Cause(ctx), errLeft) {
+		switch {
+		case out != nil:
+			out.farewell(closeFrame)
+		case errors.Is(context.Cause(ctx), errLeft):
 			sayGoodbye(conn)
-		} else {
+		default:
 			hangUp(conn)
 		}
 	})
@@ -126,7 +131,13 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 			}
 			reply = io.Discard // nothing follows a close frame
 		}
+		if out != nil {
+			reply = out // what is published may be under way
+		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
+	}
+	if out != nil {
+		c.lane.connect(out)
 	}
 	if len(early) > 0 {
 		w.mu.Lock()
@@ -189,7 +200,7 @@ func (s *swarm) thrownOut(c *client, why error) {
 	if errors.Is(why, io.EOF) {
 		why = fmt.Errorf("%w without a close frame", errClosed)
 	}
-	w.remarks.add(fmt.Sprintf("client thrown out: %v", plainError(why)))
+	w.closings.add(fmt.Sprintf("client thrown out: %v", plainError(why)))
 	if s.topo.groups[c.group].plan.Reconnect {
 		return
 	}

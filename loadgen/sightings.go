@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sightings remembers when the observer read each recent message of one producer's partition, so that a delivery can be
+// sightings remembers when the observer read each recent message of one producer's partition, or of one publishing client, so that a delivery can be
 // compared with the observer's read of the same message. The observer writes, workers read; a slot that was overwritten
 // meanwhile is a miss, never a wrong time.
 type sightings struct {
@@ -40,10 +40,19 @@ func (s *sightings) get(seq uint64) (at int64, ok bool) {
 // sightingsLast is how long a message's sighting is kept, at the planned rate: longer than stalls that a run survives.
 const sightingsLast = 30 * time.Second
 
-// sightingSlots sizes the memory for a partition's rate, messages per second, within bounds of 16 KiB and 16 MiB.
-func sightingSlots(rate float64) int {
-	n := 1 << 10
-	for float64(n) < rate*sightingsLast.Seconds() && n < 1<<20 {
+// The room of a partition, and of a publishing client: of the latter there may be many thousands, and a group's have
+// about groupSightings together. A slot takes 16 bytes.
+const (
+	leastSightings       = 1 << 10
+	mostSightings        = 1 << 20
+	leastClientSightings = 1 << 4
+	groupSightings       = 1 << 22
+)
+
+// sightingSlots sizes the memory for a rate in messages a second, within powers of two.
+func sightingSlots(rate float64, least, most int) int {
+	n := least
+	for float64(n) < rate*sightingsLast.Seconds() && n < most {
 		n <<= 1
 	}
 	return n

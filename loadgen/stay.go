@@ -139,6 +139,7 @@ func (s *swarm) arrive(c *client) {
 		s.waits(c, stream, 1, func(p *producer) *pending { return p.final })
 		s.open.Add(1)
 		s.unjoined.Add(1)
+		c.worker.complete(c, stream) // of a conflated topic all may have been sent
 	}
 }
 
@@ -218,14 +219,17 @@ func (c *client) pastEnd(stream int) uint64 {
 	return past[len(past)-1].end
 }
 
-// noteUnjoined remembers a client that waited for a marker for longer than the deadline.
+// noteUnjoined remembers a client that waited for a marker for longer than the deadline. On a conflated topic a client that
+// came late waits for the key's next value, and there may be none.
 func (c *client) noteUnjoined(deadline time.Duration) {
 	if !c.present || c.neverJoined != "" || time.Since(c.cameAt) < deadline {
 		return
 	}
+	s := c.worker.swarm
 	for stream := range c.trackers {
-		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected {
-			c.neverJoined = c.worker.swarm.streamName(c, stream)
+		key, _ := s.topo.groups[c.group].streamID(c.index, stream)
+		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected && s.topo.producers[key.producer].conflation == 0 {
+			c.neverJoined = s.streamName(c, stream)
 			return
 		}
 	}
@@ -251,7 +255,6 @@ func (s *swarm) unjoinedAtEnd(most int) (names []string, count int) {
 
 // expectation returns who counts what is expected of a client's stream, and the stream's name there.
 func (s *swarm) expectation(c *client, stream int) (e *expectation, byKey bool, id int) {
-	g := &s.topo.groups[c.group]
-	producer, id := g.streamID(c.index, stream)
-	return s.expectations[producer], !g.plan.Subscribe.All, id
+	key, _ := s.topo.groups[c.group].streamID(c.index, stream)
+	return s.expectations[key.producer], key.byKey, key.id
 }

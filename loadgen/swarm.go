@@ -49,10 +49,11 @@ type swarm struct {
 	wg sync.WaitGroup
 }
 
-// client is one WebSocket client. Its worker's mutex guards all but the first three fields, which never change.
+// client is one WebSocket client. Its worker's mutex guards all but the first four fields, which never change.
 type client struct {
 	group, index int
 	worker       *worker
+	lane         *lane // what it publishes; nil for nothing
 
 	trackers []tracker
 	frames   frameReader
@@ -94,7 +95,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	s.loadUnix.Store(1 << 62)
 	for i := range topo.producers {
 		mask := uint64(0)
-		for rate := topo.plan.PeakRate(topo.producers[i].plan); rate/float64(mask+1) > spreadRate; {
+		for rate := topo.rate(i); rate/float64(mask+1) > spreadRate; {
 			mask = mask<<1 | 1
 		}
 		s.sampleMask = append(s.sampleMask, mask)
@@ -103,8 +104,8 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	layout := meterLayout{topo.clientCells(), clientStages, clientCounters}
 	for range o.workers() {
 		s.workers = append(s.workers, &worker{
-			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: topo.plan.Audit.Gaps / o.workers()},
-			remarks: remarks{hide: hide},
+			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: (topo.plan.Audit.Gaps + topo.conflatedGaps()) / o.workers()},
+			remarks: remarks{hide: hide}, closings: remarks{hide: hide},
 		})
 	}
 	s.groups = make([]group, len(topo.groups))
@@ -124,6 +125,9 @@ func (s *swarm) populate(g int) {
 	slab := make([]tracker, group.plan.Count*group.perClient)
 	for i := range group.plan.Count {
 		c := &client{group: g, index: i, worker: s.workers[len(s.clients)%len(s.workers)]}
+		if group.publisher >= 0 {
+			c.lane = s.producers[group.publisher].up.lanes[i]
+		}
 		c.trackers, slab = slab[:group.perClient:group.perClient], slab[group.perClient:]
 		for stream := range c.trackers {
 			if s.topo.expects(group, i, stream) {
@@ -140,9 +144,8 @@ func (s *swarm) populate(g int) {
 
 // waits changes how many wait for markers on the client's stream.
 func (s *swarm) waits(c *client, stream int, n int32, which func(*producer) *pending) {
-	group := &s.topo.groups[c.group]
-	producer, id := group.streamID(c.index, stream)
-	which(s.producers[producer]).add(!group.plan.Subscribe.All, id, n)
+	key, _ := s.topo.groups[c.group].streamID(c.index, stream)
+	which(s.producers[key.producer]).add(key, n)
 }
 
 // joined is called, with the worker locked, when a client's stream has seen the join marker that it waited for.

@@ -182,7 +182,7 @@ func runThrough(t *testing.T, plan *scenarios.Plan, during func(e *Engine)) (*re
 
 func byTopic(*kgo.Record) string { return "t" }
 
-func byKey(r *kgo.Record) string { return "t:" + string(r.Key) }
+func channelByKey(r *kgo.Record) string { return "t:" + string(r.Key) }
 
 // TestOddTargets: each speaks another way, and all is delivered to whom it is for, nothing else.
 func TestOddTargets(t *testing.T) {
@@ -203,7 +203,7 @@ func TestOddTargets(t *testing.T) {
 		{"path and query", scenarios.WireProfile{
 			KeyChannel: "{topic}:{key}", Path: "rooms/{client}", Query: []scenarios.Pair{{Name: "ch", Value: "{channel}"}}, Subprotocol: "odd.v1",
 		}, true, &oddTarget{
-			channel: byKey, upgrader: websocket.Upgrader{Subprotocols: []string{"odd.v1"}}, opcode: websocket.BinaryMessage,
+			channel: channelByKey, upgrader: websocket.Upgrader{Subprotocols: []string{"odd.v1"}}, opcode: websocket.BinaryMessage,
 			subscribed: func(r *http.Request) []string {
 				if !strings.HasPrefix(r.URL.Path, "/base/rooms/g-") || r.Header.Get("Sec-Websocket-Protocol") != "odd.v1" {
 					return nil
@@ -212,7 +212,7 @@ func TestOddTargets(t *testing.T) {
 			},
 		}},
 		{"a frame a channel, binary", scenarios.WireProfile{KeyChannel: "{topic}:{key}", Greet: []string{"hello"}, Subscribe: "+{channel}", Binary: true}, true, &oddTarget{
-			channel: byKey, message: func(c *oddConn, opcode int, text string) {
+			channel: channelByKey, message: func(c *oddConn, opcode int, text string) {
 				if name, ok := strings.CutPrefix(text, "+"); ok && opcode == websocket.BinaryMessage && c.ready {
 					c.channels[name] = true
 				}

@@ -1,6 +1,8 @@
 package loadgen
 
-// topicView is a topic as one reader of it found it: by producer and partition, which messages are there. It is the
+import "slices"
+
+// topicView is a topic as one reader of it found it: by sender, and its partition or client, which messages are there. It is the
 // reference that the clients are measured against.
 type topicView struct {
 	run       uint64
@@ -8,9 +10,13 @@ type topicView struct {
 	producers []producerView
 }
 
-// producerView is one producer's messages in its topic.
+// producerView is one sender's messages in its topic.
 type producerView struct {
-	parts     []tracker
+	parts []tracker
+	// found is where the gateway put each publishing client's messages: a partition, or nowhere or everywhere; nil for
+	// producers, which choose themselves.
+	found     []int32
+	unordered bool // Kafka keeps no order in the streams
 	inTopic   int64
 	doubled   int64
 	reordered int64
@@ -19,9 +25,30 @@ type producerView struct {
 func newTopicView(topo *topology, gapLimit int) *topicView {
 	v := &topicView{run: topo.run, gaps: gapStore{limit: gapLimit}}
 	for i := range topo.producers {
-		v.producers = append(v.producers, producerView{parts: make([]tracker, topo.producers[i].partitions)})
+		shape := &topo.producers[i]
+		p := producerView{parts: make([]tracker, shape.partitions), unordered: shape.unordered}
+		if shape.publishes() {
+			p.found = slices.Repeat([]int32{nowhere}, shape.partitions)
+		}
+		v.producers = append(v.producers, p)
 	}
 	return v
+}
+
+// What producerView.found holds besides a partition.
+const (
+	nowhere    = -1
+	everywhere = -2 // in several partitions
+)
+
+// locate notes in which partition a publishing client's message was found.
+func (p *producerView) locate(client uint32, partition int32) {
+	switch p.found[client] {
+	case nowhere, partition:
+		p.found[client] = partition
+	default:
+		p.found[client] = everywhere
+	}
 }
 
 // see takes one record's value. fresh tells that it is a data message of this run seen for the first time.
@@ -34,7 +61,12 @@ func (v *topicView) see(value []byte, partition int32, s *Stamp) (fresh bool) {
 		return false
 	}
 	p := &v.producers[s.Producer]
-	if int(s.Partition) >= len(p.parts) || int32(s.Partition) != partition {
+	switch {
+	case int(s.Partition) >= len(p.parts):
+		return false
+	case p.found != nil:
+		p.locate(s.Partition, partition)
+	case int32(s.Partition) != partition:
 		return false
 	}
 	switch v.gaps.arrive(&p.parts[s.Partition], s.PartSeq) {
@@ -42,7 +74,9 @@ func (v *topicView) see(value []byte, partition int32, s *Stamp) (fresh bool) {
 		p.doubled++
 		return false
 	case arrivedReordered:
-		p.reordered++
+		if !p.unordered {
+			p.reordered++
+		}
 	}
 	p.inTopic++
 	return true

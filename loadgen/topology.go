@@ -2,8 +2,11 @@ package loadgen
 
 import (
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weirbench/weir/scenarios"
 )
@@ -17,29 +20,64 @@ type topology struct {
 	groups    []groupShape
 }
 
-// producerShape is one producer's streams and how many clients follow each.
+// producerShape is one sender's streams: a producer's, or those of a group that publishes.
 type producerShape struct {
-	plan       scenarios.Sender
-	topic      string // as Kafka names it
+	plan  scenarios.Sender
+	topic string // as Kafka names it
+	// partitions is how many values a stamp's Partition takes: the topic's partitions, or of a group that publishes its
+	// clients, since the gateway chooses the partition.
 	partitions int
 	schedule   *Schedule
 	choose     *chooser
-	// fanPart is the number of clients that follow the whole of a partition, fanKey that of those that follow a key.
-	fanPart int
-	fanKey  []int32
+	keys       int // 0 without
 	// used tells which partitions can carry a message; a key for each is its representative.
 	used   []bool
 	repKey []uint32
+	// conflation is the interval at which the topic is conflated; 0 where it is not.
+	conflation time.Duration
+	// unordered tells that Kafka keeps no order in the sender's streams: a client without keys, whose messages the
+	// gateway spreads over several partitions.
+	unordered bool
+}
+
+// publishes tells a group that publishes from a producer.
+func (s *producerShape) publishes() bool { return s.plan.Group >= 0 }
+
+// clientKey is the key that a publishing client writes to.
+func (s *producerShape) clientKey(client uint32) uint32 {
+	if s.plan.Keys.Kind == scenarios.KeysNone {
+		return NoKey
+	}
+	return client % uint32(s.plan.Keys.Count)
 }
 
 // groupShape is one client group's subscriptions.
 type groupShape struct {
 	plan       scenarios.ClientGroup
-	producers  []int // indices of the producers on the group's topic
-	local      []int // by producer index: its place in producers, or −1
+	blocks     []streamBlock
+	local      []int // by producer index: its place in blocks, or −1
 	keys       int   // size of the topic's key space
 	partitions int
 	perClient  int // streams of one client
+	publisher  int // the sender that the group's clients publish as, or −1
+}
+
+// streamKind is what tells the streams of one sender apart.
+type streamKind uint8
+
+const (
+	byPartition streamKind = iota
+	byKey
+	byClient // of a group that publishes
+)
+
+// streamBlock is where the streams of one sender stand among those of a client.
+type streamBlock struct {
+	producer     int
+	kind         streamKind
+	first, count int
+	// clients and keys are those of a group that publishes; perKey is how many of its clients a key has at most.
+	clients, keys, perKey int
 }
 
 // newTopology computes the shapes. topicName tells a topic's name in Kafka, partitions the number it really has.
@@ -53,13 +91,20 @@ func newTopology(p *scenarios.Plan, run uint64, topicName func(string) string, p
 		s := producerShape{
 			plan: prod, topic: topicName(prod.Topic), partitions: n,
 			schedule: NewSchedule(p, i), choose: newChooser(p, i, n),
-			fanKey: make([]int32, prod.Keys.Count), used: make([]bool, n), repKey: make([]uint32, n),
+			keys: prod.Keys.Count, conflation: p.Conflation(prod.Topic),
 		}
+		if s.publishes() {
+			s.partitions, s.unordered = prod.Clients, prod.Keys.Kind == scenarios.KeysNone && n > 1
+		}
+		if s.partitions > maxPartition {
+			return nil, fmt.Errorf("group %s: %d publishing clients; at most %d", prod.Name, s.partitions, maxPartition)
+		}
+		s.used, s.repKey = make([]bool, s.partitions), make([]uint32, s.partitions)
 		s.markUsed()
 		t.producers = append(t.producers, s)
 	}
-	for _, g := range p.Clients {
-		t.groups = append(t.groups, t.groupShape(g, partitions[g.Subscribe.Topic]))
+	for i, g := range p.Clients {
+		t.groups = append(t.groups, t.groupShape(i, g, partitions[g.Subscribe.Topic]))
 	}
 	return t, nil
 }
@@ -68,7 +113,10 @@ func newTopology(p *scenarios.Plan, run uint64, topicName func(string) string, p
 func (s *producerShape) markUsed() {
 	for p := range s.repKey {
 		s.repKey[p] = NoKey
-		s.used[p] = s.choose.kind == scenarios.KeysNone
+		s.used[p] = s.publishes() || s.choose.kind == scenarios.KeysNone
+	}
+	if s.publishes() {
+		return
 	}
 	for k, p := range s.choose.keyPartition {
 		if !s.used[p] {
@@ -77,37 +125,77 @@ func (s *producerShape) markUsed() {
 	}
 }
 
-// groupShape lays out the streams of a group's clients and adds its clients to the producers' fan-outs.
-func (t *topology) groupShape(g scenarios.ClientGroup, partitions int) groupShape {
-	shape := groupShape{plan: g, local: make([]int, len(t.producers)), partitions: partitions, keys: t.plan.KeyCount(g.Subscribe.Topic)}
+// groupShape lays out the streams of a group's clients.
+func (t *topology) groupShape(index int, g scenarios.ClientGroup, partitions int) groupShape {
+	shape := groupShape{plan: g, local: make([]int, len(t.producers)), partitions: partitions, keys: t.plan.KeyCount(g.Subscribe.Topic), publisher: -1}
 	for i := range t.producers {
-		shape.local[i] = -1
-		if t.producers[i].plan.Topic == g.Subscribe.Topic {
-			shape.local[i] = len(shape.producers)
-			shape.producers = append(shape.producers, i)
-		}
-	}
-	width := g.Subscribe.Keys
-	if g.Subscribe.All {
-		width = partitions
-	}
-	shape.perClient = width * len(shape.producers)
-	for _, i := range shape.producers {
 		p := &t.producers[i]
-		if g.Subscribe.All {
-			p.fanPart += g.Count
+		if p.plan.Group == index {
+			shape.publisher = i
+		}
+		shape.local[i] = -1
+		if g.Subscribe.Topic == "" || p.plan.Topic != g.Subscribe.Topic {
 			continue
 		}
-		for c := range g.Count {
-			for _, k := range scenarios.ClientKeys(g.Subscribe, c, shape.keys) {
-				if k < len(p.fanKey) {
-					p.fanKey[k]++
-				}
-			}
-		}
+		block := p.block(g.Subscribe)
+		block.producer, block.first = i, shape.perClient
+		shape.perClient += block.count
+		shape.local[i] = len(shape.blocks)
+		shape.blocks = append(shape.blocks, block)
 	}
 	return shape
 }
+
+// block says which of the sender's streams a subscription to its topic follows.
+func (s *producerShape) block(sub scenarios.Subscribe) streamBlock {
+	switch {
+	case s.publishes() && sub.All:
+		return streamBlock{kind: byClient, count: s.partitions, clients: s.partitions}
+	case s.publishes() && s.plan.Keys.Kind == scenarios.KeysNone:
+		return streamBlock{kind: byClient, clients: s.partitions}
+	case s.publishes():
+		keys := s.plan.Keys.Count
+		perKey := (s.partitions + keys - 1) / keys
+		return streamBlock{kind: byClient, count: sub.Keys * perKey, clients: s.partitions, keys: keys, perKey: perKey}
+	case !sub.All:
+		return streamBlock{kind: byKey, count: sub.Keys}
+	case s.conflation > 0:
+		return streamBlock{kind: byKey, count: s.keys} // only within a key is it known what may be skipped
+	}
+	return streamBlock{kind: byPartition, count: s.partitions}
+}
+
+// isConflated reports whether the sender of that name writes to a conflated topic: nobody can tell while the run goes on
+// which of its messages are still to be delivered.
+func (t *topology) isConflated(sender string) bool {
+	return slices.ContainsFunc(t.producers, func(s producerShape) bool { return s.plan.Name == sender && s.conflation > 0 })
+}
+
+// rate is about how many messages a second the sender has at most. A closed loop's is that of a pipeline that takes no
+// time, as far as a millisecond's thought goes.
+func (t *topology) rate(producer int) float64 {
+	sender := t.producers[producer].plan
+	if sender.Think != nil {
+		return float64(sender.Clients) / max(sender.Think.Mean, time.Millisecond).Seconds()
+	}
+	return t.plan.PeakRate(sender)
+}
+
+// conflatedGaps bounds the gaps that conflation as declared leaves in the clients' streams: one for each value passed on.
+func (t *topology) conflatedGaps() (gaps int) {
+	length := t.phases[len(t.phases)-1].End
+	for g := range t.groups {
+		for _, b := range t.groups[g].blocks {
+			if every := t.producers[b.producer].conflation; every > 0 {
+				gaps += t.groups[g].plan.Count * b.count * (int(length/every) + conflatedSlack)
+			}
+		}
+	}
+	return gaps
+}
+
+// conflatedSlack is how many values of a key more than one an interval may be passed on, over a whole run.
+const conflatedSlack = 16
 
 // streamOf returns which of the client's streams a message belongs to and its sequence number there, or −1 where the
 // client does not follow it.
@@ -115,23 +203,57 @@ func (g *groupShape) streamOf(client int, s *Stamp) (stream int, seq uint64) {
 	if int(s.Producer) >= len(g.local) || g.local[s.Producer] < 0 {
 		return -1, 0
 	}
-	local := g.local[s.Producer]
+	b := &g.blocks[g.local[s.Producer]]
+	at := -1
+	switch b.kind {
+	case byPartition:
+		at, seq = int(s.Partition), s.PartSeq
+	case byKey:
+		at, seq = g.keyAt(client, s.Key), s.KeySeq
+	case byClient:
+		at, seq = g.publisherAt(client, b, s.Partition), s.PartSeq
+	}
+	if at < 0 || at >= b.count {
+		return -1, 0
+	}
+	return b.first + at, seq
+}
+
+// keyAt is the place of a key among those that the client follows, or −1.
+func (g *groupShape) keyAt(client int, key uint32) int {
+	if key == NoKey || int(key) >= g.keys {
+		return -1
+	}
 	if g.plan.Subscribe.All {
-		if int(s.Partition) >= g.partitions {
-			return -1, 0
-		}
-		return local*g.partitions + int(s.Partition), s.PartSeq
+		return int(key)
 	}
-	if s.Key == NoKey || int(s.Key) >= g.keys {
-		return -1, 0
+	at := (int(key) - g.firstKey(client) + g.keys) % g.keys
+	if at >= g.plan.Subscribe.Keys {
+		return -1
 	}
-	width := g.plan.Subscribe.Keys
-	first := client * width % g.keys
-	at := (int(s.Key) - first + g.keys) % g.keys
-	if at >= width {
-		return -1, 0
+	return at
+}
+
+// firstKey is the first of the keys that the client follows.
+func (g *groupShape) firstKey(client int) int {
+	return (client % g.keys) * (g.plan.Subscribe.Keys % g.keys) % g.keys
+}
+
+// publisherAt is the place of a publishing client among those that the client follows: whose key it follows.
+func (g *groupShape) publisherAt(client int, b *streamBlock, publisher uint32) int {
+	switch {
+	case int(publisher) >= b.clients:
+		return -1
+	case g.plan.Subscribe.All:
+		return int(publisher)
+	case b.keys == 0:
+		return -1
 	}
-	return local*width + at, s.KeySeq
+	at := g.keyAt(client, publisher%uint32(b.keys))
+	if at < 0 {
+		return -1
+	}
+	return at*b.perKey + int(publisher)/b.keys
 }
 
 // keyOf is the key id of a channel TOPIC/KEY, or −1.
@@ -144,24 +266,40 @@ func keyOf(channel string) int {
 	return id
 }
 
-// streamID names a stream of the group's client: its producer, and its partition or its key.
-func (g *groupShape) streamID(client, stream int) (producer int, id int) {
-	if g.plan.Subscribe.All {
-		return g.producers[stream/g.partitions], stream % g.partitions
+// streamKey names a stream of a sender: by a key, or by what a stamp's Partition is.
+type streamKey struct {
+	producer int
+	byKey    bool
+	id       int
+}
+
+// streamID names a stream of the group's client. ok is false for a place in the layout that no stream has.
+func (g *groupShape) streamID(client, stream int) (key streamKey, ok bool) {
+	i := sort.Search(len(g.blocks), func(i int) bool { return stream < g.blocks[i].first+g.blocks[i].count })
+	b := &g.blocks[i]
+	at := stream - b.first
+	switch {
+	case b.kind == byPartition || b.kind == byClient && g.plan.Subscribe.All:
+		return streamKey{b.producer, false, at}, true
+	case b.kind == byClient:
+		k := (g.firstKey(client) + at/b.perKey) % g.keys
+		publisher := k + at%b.perKey*b.keys
+		return streamKey{b.producer, false, publisher}, k < b.keys && publisher < b.clients
+	case g.plan.Subscribe.All:
+		return streamKey{b.producer, true, at}, true
 	}
-	width := g.plan.Subscribe.Keys
-	return g.producers[stream/width], (client*width%g.keys + stream%width) % g.keys
+	return streamKey{b.producer, true, (g.firstKey(client) + at) % g.keys}, true
 }
 
 // expects reports whether the stream can carry messages at all: a producer with fewer keys than the topic's key space
 // never sends the others, and a partition that no key maps to stays empty.
 func (t *topology) expects(g *groupShape, client, stream int) bool {
-	producer, id := g.streamID(client, stream)
-	p := &t.producers[producer]
-	if g.plan.Subscribe.All {
-		return p.used[id]
+	key, ok := g.streamID(client, stream)
+	p := &t.producers[key.producer]
+	if key.byKey {
+		return ok && key.id < p.keys
 	}
-	return id < len(p.fanKey)
+	return ok && p.used[key.id]
 }
 
 // phaseAt returns the load phase in which an instant lies, since the load's start; −1 before it. What is due at the very

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -42,10 +43,12 @@ type template []templatePart
 // templatePart is a literal, or a hole.
 type templatePart struct{ literal, hole string }
 
-func parseTemplate(text string) template {
+// parseTemplate cuts a text at the placeholders that every text may have, and at those given.
+func parseTemplate(text string, more ...string) template {
 	var t template
+	known := slices.Concat(holes, more)
 	for text != "" {
-		at, hole := firstHole(text)
+		at, hole := firstHole(text, known)
 		if at > 0 {
 			t = append(t, templatePart{literal: text[:at]})
 		}
@@ -57,10 +60,10 @@ func parseTemplate(text string) template {
 	return t
 }
 
-// firstHole returns where the text's first placeholder begins, and it; the text's length and "" where it has none.
-func firstHole(text string) (at int, hole string) {
+// firstHole returns where the text's first of the known placeholders begins, and it; the text's length and "" where it has none.
+func firstHole(text string, known []string) (at int, hole string) {
 	at = len(text)
-	for _, h := range holes {
+	for _, h := range known {
 		if i := strings.Index(text[:at], h); i >= 0 {
 			at, hole = i, h
 		}

@@ -22,7 +22,8 @@ type worker struct {
 	waiting  []awaited // deliveries whose message the observer has not read yet
 	unseen   int64     // deliveries that the observer's time could not be found for
 	spread   []sample
-	remarks  remarks // what else happened: refusals, reasons of closed connections
+	remarks  remarks // what the target said beside messages: refusals, notices
+	closings remarks // why it ended connections
 	foreigns int64   // frames without a stamp, in all
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
@@ -57,12 +58,13 @@ const (
 	stageReceiveLag
 	stageConnect
 	stageSlow
+	stageRoundTrip
 )
 
 var clientStages = []results.Stage{
 	results.StageE2E, results.StageE2EUncorrected, results.StageGateway, results.StageGatewayIn,
 	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect,
-	results.StageE2ESlow,
+	results.StageE2ESlow, results.StageRoundTrip,
 }
 
 // The counters of a client's meter, in the order of clientCounters.
@@ -202,7 +204,7 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 		}
 		c.fed = true
 		intact, end := s.ValueIntact(payload, at)
-		head := w.takeGap(c, payload[taken:max(taken, at-int(s.Offset))], taken == 0)
+		head := w.takeGap(c, payload[taken:max(taken, at-int(s.Offset))], taken == 0, arrivedAt)
 		if s.Kind == KindData {
 			w.takeData(c, s, head, intact, arrivedAt, last)
 		} else {
@@ -211,11 +213,11 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 		from, taken = end, s.reach(at, end, len(payload))
 	}
 	if from == 0 || w.swarm.profile.separator != nil {
-		w.takeTail(c, payload[taken:], taken == 0)
+		w.takeTail(c, payload[taken:], taken == 0, arrivedAt)
 	}
 }
 
-// owns reports whether a stamp is of this run and names a producer and partition of it.
+// owns reports whether a stamp is of this run and names a sender of it and one of its partitions or clients.
 func (t *topology) owns(s *Stamp) bool {
 	return s.Run == t.run && int(s.Producer) < len(t.producers) && int(s.Partition) < t.producers[s.Producer].partitions
 }
@@ -227,7 +229,10 @@ func (w *worker) foreign(c *client) {
 }
 
 // takeControl takes a message without any stamp.
-func (w *worker) takeControl(c *client, payload []byte) {
+func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
+	if c.lane != nil && w.takeAnswer(c.lane, payload, arrivedAt) {
+		return
+	}
 	switch w.swarm.profile.meaning(payload) {
 	case meansForeign:
 		w.foreign(c)
@@ -249,18 +254,25 @@ func (w *worker) quote(payload []byte) string {
 // excuses what is missing there and nowhere else. A count below one, or one that no run can have, reports nothing.
 func (w *worker) takeNotice(c *client, payload []byte) {
 	n, err := parseNotice(payload)
-	if err != nil || n.Kind != "dropped" || n.Count < 1 || n.Count > maxSeq {
+	if err == nil && n.Kind == noticeSlow {
+		if !w.swarm.groups[c.group].slow { // on purpose
+			w.remarks.add("the target told a client that it reads too slowly")
+		}
+		return
+	}
+	if err != nil || n.Kind != noticeDropped || n.Count < 1 || n.Count > maxSeq {
 		w.remarks.add("the target told a client: " + w.quote(payload))
 		return
 	}
 	id := n.Partition
-	if group := &w.swarm.topo.groups[c.group]; !group.plan.Subscribe.All {
+	group := &w.swarm.topo.groups[c.group]
+	if !group.plan.Subscribe.All {
 		id = w.swarm.keyOf(c, n.Channel)
 	}
 	if c.shed == nil {
 		c.shed = map[int]int64{}
 	}
-	if _, known := c.shed[id]; known || len(c.shed) < len(c.trackers) {
+	if _, known := c.shed[id]; known || len(c.shed) < max(len(c.trackers), group.partitions) {
 		c.shed[id] += n.Count
 	}
 	w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
@@ -312,6 +324,13 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		return
 	}
 	t := &c.trackers[stream]
+	shape := &topo.producers[s.Producer]
+	again := t.flag&flagRejoin != 0
+	// What was sent before the client left says nothing about what it gets since it is back.
+	if first := t.flag&flagJoined == 0; shape.conflation > 0 && (again || first && seq >= c.pastEnd(stream)) {
+		t.join(seq)
+		w.swarm.joined(c, stream, first)
+	}
 	if t.flag&flagJoined == 0 {
 		w.meter.count(cell, countEarly, 1)
 		return
@@ -321,17 +340,22 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		w.meter.count(cell, countEarly, 1)
 		return
 	case arrivedDuplicate:
-		if t.flag&flagRejoin != 0 {
+		if again {
 			w.meter.count(cell, countEarly, 1)
 		} else {
 			w.meter.count(cell, countDuplicate, 1)
 		}
 		return
 	case arrivedReordered:
-		w.meter.count(cell, countReordered, 1)
+		if !shape.unordered {
+			w.meter.count(cell, countReordered, 1)
+		}
 		w.settle(t)
 	}
 	w.meter.count(cell, countDelivered, 1)
+	if shape.conflation > 0 {
+		w.complete(c, stream)
+	}
 	if !intact {
 		w.meter.count(cell, countCorrupt, 1)
 	}
@@ -353,6 +377,9 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 	}
 	w.meter.record(cell, stageE2E, corrected)
 	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt)
+	if w.swarm.topo.producers[s.Producer].plan.Group == c.group && int(s.Partition) == c.index {
+		w.meter.record(cell, stageRoundTrip, corrected)
+	}
 	if at := gatewayStamp(head, w.swarm.profile.receivedAt); at != 0 {
 		w.meter.record(cell, stageGatewayIn, at-s.SentAt)
 	}
@@ -381,8 +408,11 @@ func (w *worker) await(a awaited) {
 // sample books one delivery of a message if it is one of those sampled for the fan-out spread. Consecutive deliveries
 // of one message meet in the newest entries, so that a short look back finds it.
 func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
+	if w.swarm.topo.producers[s.Producer].conflation > 0 {
+		return // few of the followers get the same message
+	}
 	// The mix keeps keys that go round with the sequence numbers from being sampled always or never.
-	if mix(s.PartSeq)&w.swarm.sampleMask[s.Producer] != 0 {
+	if mix(s.PartSeq^uint64(s.Partition)<<42)&w.swarm.sampleMask[s.Producer] != 0 {
 		return
 	}
 	const lookBack = 32
@@ -400,10 +430,11 @@ func (w *worker) sample(s *Stamp, phase int, arrivedAt int64) {
 // workerReading is what a worker held at a hand-over.
 type workerReading struct {
 	reading
-	waiting []awaited
-	spread  []sample
-	remarks map[string]int64
-	unseen  int64
+	waiting  []awaited
+	spread   []sample
+	remarks  map[string]int64
+	closings map[string]int64
+	unseen   int64
 }
 
 // handOver gives what was measured since the last call.
@@ -411,7 +442,7 @@ func (w *worker) handOver() workerReading {
 	slots, counts := w.meter.empty()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := workerReading{w.meter.handOver(slots, counts), w.waiting, w.spread, w.remarks.take(), w.unseen}
+	r := workerReading{w.meter.handOver(slots, counts), w.waiting, w.spread, w.remarks.take(), w.closings.take(), w.unseen}
 	w.waiting, w.spread, w.unseen = nil, nil, 0
 	return r
 }

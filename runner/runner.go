@@ -172,7 +172,7 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	engine, err := loadgen.Start(going, loadgen.Options{
 		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
-		KafkaOpts: r.kafka.ClientOpts,
+		KafkaOpts: r.kafka.ClientOpts, AllowTargets: r.o.AllowTargets,
 	})
 	if err != nil {
 		return nil, nil, cause(going, err)

@@ -25,11 +25,15 @@ type Cost struct {
 	Longest  time.Duration `json:"longest_ns"`
 }
 
-// The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, and for a key of one.
+// The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, for a key of one, and for
+// a client that publishes; of a conflated topic, for each message and for each value that a client is passed on.
 const (
 	auditStreamBytes    = 48
 	auditPartitionBytes = 64
 	auditKeyBytes       = 32
+	auditPublisherBytes = 768
+	auditConflatedBytes = 8
+	auditSkipBytes      = 32
 )
 
 // The connections' memory, bytes, roughly: a client's end with its buffers and what the kernel keeps for the pair, and
@@ -53,7 +57,7 @@ func connectionBytes(p *Plan) int64 {
 // Cost estimates what the plan asks of the machine. It is pure.
 func (p *Plan) Cost() Cost {
 	c := Cost{Connections: p.ClientCount(), AuditBytes: auditBytes(p), ConnectionBytes: connectionBytes(p)}
-	phases := append([]MeasurePhase{{Name: PhaseWarmUp, Duration: p.Phases.WarmUp}}, p.Phases.Measure...)
+	phases := append([]MeasurePhase{p.warmUp()}, p.Phases.Measure...)
 	senders := p.Senders()
 	crowds := make([][]float64, len(senders)) // by sender and group: clients that receive a message
 	for i, sender := range senders {
@@ -84,6 +88,22 @@ func (p *Plan) Cost() Cost {
 	return c
 }
 
+// warmUp is the warm-up as a phase: it holds what the first measure phase begins with.
+func (p *Plan) warmUp() MeasurePhase {
+	w := MeasurePhase{Name: PhaseWarmUp, Duration: p.Phases.WarmUp, Rates: map[string]Curve{}, Clients: map[string]Curve{}}
+	if len(p.Phases.Measure) == 0 {
+		return w
+	}
+	first := p.Phases.Measure[0]
+	for _, s := range p.Senders() {
+		w.Rates[s.Name] = Hold(p.RateIn(first, s).Level(0, first.Duration) / float64(max(s.Clients, 1)))
+	}
+	for name, clients := range first.Clients {
+		w.Clients[name] = Hold(clients.Level(0, first.Duration))
+	}
+	return w
+}
+
 // sendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
 func (p *Plan) sendBufferBytes() int64 {
 	buffer := 0.0
@@ -103,7 +123,12 @@ func (p *Plan) loadIn(phase MeasurePhase, s Sender, crowd []float64, slices int)
 		rate = Hold(float64(s.Clients) / s.Think.Mean.Seconds())
 	}
 	l := load{sent: rate.Area(phase.Duration, phase.Duration)}
-	highest := rate.Peak(phase.Duration)
+	passed, highest := l.sent, rate.Peak(phase.Duration)
+	if every := p.Conflation(s.Topic); every > 0 {
+		values := float64(s.Keys.Count) / every.Seconds()
+		passed, highest = min(passed, values*phase.Duration.Seconds()), min(highest, values)
+		rate = Hold(passed / max(phase.Duration.Seconds(), 1e-9))
+	}
 	for i, followers := range crowd {
 		g := p.Clients[i]
 		clients, moves := phase.Clients[g.Name]
@@ -113,7 +138,7 @@ func (p *Plan) loadIn(phase MeasurePhase, s Sender, crowd []float64, slices int)
 			l.delivered += product(rate, clients, phase.Duration, slices) * followers / float64(g.Count)
 			l.peak += highest * clients.Peak(phase.Duration) * followers / float64(g.Count)
 		default:
-			l.delivered += l.sent * followers
+			l.delivered += passed * followers
 			l.peak += highest * followers
 		}
 	}
@@ -251,29 +276,73 @@ func harmonic(n int, s float64) float64 {
 // auditBytes estimates the delivery audit's memory.
 func auditBytes(p *Plan) int64 {
 	bytes := 0.0
-	for _, producer := range p.Senders() {
-		bytes += auditKeyBytes * float64(producer.Keys.Count)
-		if t := p.Topic(producer.Topic); t != nil {
+	for _, sender := range p.Senders() {
+		bytes += auditKeyBytes*float64(sender.Keys.Count) + auditConflatedBytes*p.conflatedMessages(sender)
+		if sender.Group >= 0 {
+			bytes += auditPublisherBytes * float64(sender.Clients)
+		} else if t := p.Topic(sender.Topic); t != nil {
 			bytes += auditPartitionBytes * float64(t.Partitions)
 		}
 	}
 	for _, g := range p.Clients {
-		bytes += auditStreamBytes * float64(g.Count) * p.streams(g.Subscribe)
+		streams := float64(g.Count) * p.streams(g.Subscribe)
+		bytes += auditStreamBytes*streams + auditSkipBytes*streams*p.passedOn(g.Subscribe.Topic)
 	}
 	return whole(bytes)
 }
 
-// streams is how many streams a client follows: of each producer of the topic one a partition, or one a key.
+// streams is how many streams a client follows: of each producer of the topic one a partition, or one a key; of a group
+// that publishes to it one a client, or one for each client that writes to a key that it follows.
 func (p *Plan) streams(sub Subscribe) float64 {
 	t, n := p.Topic(sub.Topic), 0
-	for _, producer := range p.Senders() {
+	for _, s := range p.Senders() {
+		keys := s.Keys.Count
 		switch {
-		case producer.Topic != sub.Topic || t == nil:
+		case s.Topic != sub.Topic || t == nil:
+		case s.Group >= 0 && sub.All:
+			n += s.Clients
+		case sub.All && s.Keys.Kind != KeysNone && p.Conflation(s.Topic) > 0:
+			n += keys
 		case sub.All:
 			n += t.Partitions
-		case producer.Keys.Kind != KeysNone:
-			n += min(sub.Keys, producer.Keys.Count)
+		case s.Keys.Kind == KeysNone:
+		case s.Group >= 0:
+			n += sub.Keys * ((s.Clients + keys - 1) / keys)
+		default:
+			n += min(sub.Keys, keys)
 		}
 	}
 	return float64(n)
+}
+
+// conflatedMessages is how many messages the sender sends to a conflated topic.
+func (p *Plan) conflatedMessages(s Sender) float64 {
+	if p.Conflation(s.Topic) <= 0 {
+		return 0
+	}
+	n := p.RateIn(p.warmUp(), s).Area(p.Phases.WarmUp, p.Phases.WarmUp)
+	for _, m := range p.Phases.Measure {
+		n += p.RateIn(m, s).Area(m.Duration, m.Duration)
+	}
+	return n
+}
+
+// passedOn is how many values of a key a client gets at most of a topic that is conflated as declared, on average over
+// its keys; 0 of another.
+func (p *Plan) passedOn(topic string) float64 {
+	every := p.Conflation(topic)
+	if every <= 0 {
+		return 0
+	}
+	length := p.Phases.WarmUp
+	for _, m := range p.Phases.Measure {
+		length += m.Duration
+	}
+	sent := 0.0
+	for _, s := range p.Senders() {
+		if s.Topic == topic {
+			sent += p.conflatedMessages(s) / float64(max(s.Keys.Count, 1))
+		}
+	}
+	return min(sent, length.Seconds()/every.Seconds())
 }

@@ -87,7 +87,7 @@ func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 // measure makes the run in a process that is set up to disturb it little.
 func measure(ctx context.Context, o runner.Options) (*report.Summary, error) {
 	// Each pacing thread finds a P to run on when it wakes, also while all processors run Go code; see loadgen.Options.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + len(o.Plan.Producers))
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + len(o.Plan.Senders()))
 	// Fewer collections: the live heap is small and what is measured must not wait for the generator's.
 	debug.SetGCPercent(gcPercent)
 	summary, _, err := runner.Run(ctx, o)

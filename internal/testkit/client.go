@@ -20,7 +20,8 @@ type client struct {
 	streams  map[string]*stream
 	waiting  []outgoing // while stalled
 	stalled  bool
-	last     []outgoing // data messages delivered, the newest last, for the replay
+	newest   map[string]*record // by key, where the topic is conflated
+	last     []outgoing         // data messages delivered, the newest last, for the replay
 }
 
 // record is a record on its way to clients by one channel.

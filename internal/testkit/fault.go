@@ -52,7 +52,7 @@ type Action struct {
 // Counts is what the gateway did, data messages alone. Each is counted where it is done: Delivered, Duplicate and
 // Reordered from what was written to each client, whatever the Fault had ordered.
 type Counts struct {
-	Due       int64 // records × clients that follow them
+	Due       int64 // records × clients that follow them; of conflated ones, those that were not skipped
 	Delivered int64 // first copies written, corrupt ones included
 	Duplicate int64 // further copies
 	Reordered int64 // first copies written below the highest offset of their stream (RFC 4737)
@@ -65,6 +65,7 @@ type Counts struct {
 	ThrownOut int64 // connections closed by order
 	Replayed  int64 // copies of delivered messages sent to a client that came back
 	Reported  int64 // sum of the notices
+	Conflated int64 // skipped since a newer record of the key came
 }
 
 // stampMark begins a stamp, stampKindAt is where in it it says what it is for, and dataKind what data messages have there.

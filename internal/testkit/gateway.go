@@ -26,6 +26,11 @@ type Options struct {
 	Bare bool
 	// Replay is how many of the last data messages that a client had got are sent again when it comes back.
 	Replay int
+	// Conflate passes on only the newest record of each key to each client, at this interval; 0 passes all. The Fault is
+	// asked about what is passed on.
+	Conflate time.Duration
+	// PublishFault decides about each data message that clients publish; nil passes all on.
+	PublishFault PublishFault
 }
 
 // Gateway is a small WebSocket gateway with faults to order.
@@ -42,6 +47,8 @@ type Gateway struct {
 	clients []*client // in the order of connection; those thrown out stay and may come back
 	numbers int
 	counts  Counts
+
+	published PublishCounts
 }
 
 // StartGateway starts a gateway, which ends with the test. It reads what is produced after the call.
@@ -54,7 +61,8 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 			starts[topic][p] = kgo.NewOffset().AtEnd()
 		}
 	}
-	kafka, err := kgo.NewClient(kgo.SeedBrokers(o.Seeds...), kgo.ConsumePartitions(starts), kgo.FetchMaxWait(200*time.Millisecond))
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(o.Seeds...), kgo.ConsumePartitions(starts), kgo.FetchMaxWait(200*time.Millisecond),
+		kgo.ProducerLinger(0), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatalf("make the gateway's Kafka client: %v", err)
 	}
@@ -68,6 +76,9 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 	g.server = &http.Server{Handler: http.HandlerFunc(g.serve), ReadHeaderTimeout: time.Second}
 	g.wg.Go(func() { _ = g.server.Serve(listener) })
 	g.wg.Go(g.consume)
+	if o.Conflate > 0 {
+		g.wg.Go(g.passOn)
+	}
 	t.Cleanup(g.Close)
 	return g
 }
@@ -106,7 +117,12 @@ func (g *Gateway) consume() {
 		fetches.EachRecord(func(r *kgo.Record) {
 			for _, c := range slices.Clone(g.clients) {
 				if channel := c.follows(r); channel != "" {
-					g.offer(c, &record{r, channel, receivedAt, isData(r.Value)})
+					rec := &record{r, channel, receivedAt, isData(r.Value)}
+					if g.options.Conflate > 0 {
+						c.conflate(g, rec)
+					} else {
+						g.offer(c, rec)
+					}
 				}
 			}
 		})
@@ -138,6 +154,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		g.arrive(conn, nil)
 	}
 	defer g.leave(conn)
+	var later []publish
 	for {
 		_, text, err := conn.ReadMessage()
 		if err != nil {
@@ -146,7 +163,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		if g.options.Bare {
 			continue
 		}
-		if err := g.request(conn, text); err != nil {
+		if err := g.request(conn, text, &later); err != nil {
 			return
 		}
 	}

@@ -10,16 +10,27 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-var errRequest = errors.New("not a subscribe request")
+var errRequest = errors.New("not a request, or one that ends the connection")
 
-// request takes a client's subscription and answers it.
-func (g *Gateway) request(conn *websocket.Conn, text []byte) error {
+// request takes a client's subscription and answers it, or what it publishes.
+func (g *Gateway) request(conn *websocket.Conn, text []byte, later *[]publish) error {
 	var r struct {
 		Type     string   `json:"type"`
 		ID       int      `json:"id"`
 		Channels []string `json:"channels"`
 	}
-	if err := json.Unmarshal(text, &r); err != nil || r.Type != "subscribe" {
+	if err := json.Unmarshal(text, &r); err != nil {
+		return errRequest
+	}
+	switch r.Type {
+	case "publish":
+		var p publish
+		if err := json.Unmarshal(text, &p); err != nil {
+			return errRequest
+		}
+		return g.takePublish(conn, p, later)
+	case "subscribe":
+	default:
 		return errRequest
 	}
 	names, err := json.Marshal(r.Channels)

@@ -1,0 +1,100 @@
+package loadgen
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+// The placeholders that only a profile's way to publish has.
+const (
+	holeID    = "{id}"
+	holeValue = "{value}"
+)
+
+// publishFrame is a wire profile's way to publish.
+type publishFrame struct {
+	profile *scenarios.PublishProfile
+	id      []byte // what stands before an answer's number
+	text    template
+}
+
+func newPublishFrame(p *scenarios.PublishProfile) publishFrame {
+	return publishFrame{profile: p, id: []byte(p.ID), text: parseTemplate(p.Frame, holeID, holeValue)}
+}
+
+// laneFrame is the text of one client's messages, all filled in but their numbers and values.
+type laneFrame template
+
+// lane fills in what the messages of one client have in common.
+func (f *publishFrame) lane(with *terms) laneFrame {
+	var filled laneFrame
+	for _, part := range f.text {
+		if part.hole != "" && part.hole != holeID && part.hole != holeValue {
+			part = templatePart{literal: insideJSON(with.of(part.hole))}
+		}
+		filled = append(filled, part)
+	}
+	return filled
+}
+
+// append writes the message that carries a value.
+func (f laneFrame) append(dst []byte, id uint64, value []byte) []byte {
+	for _, part := range f {
+		switch part.hole {
+		case holeID:
+			dst = strconv.AppendUint(dst, id, 10)
+		case holeValue:
+			dst = appendJSONText(dst, value)
+		default:
+			dst = append(dst, part.literal...)
+		}
+	}
+	return dst
+}
+
+// appendJSONText appends text as it stands inside a JSON string (RFC 8259, section 7).
+func appendJSONText(dst, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	plain := 0 // where what is not appended yet begins
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, text[plain:i]...)
+		plain = i + 1
+		if c < ' ' {
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		} else {
+			dst = append(dst, '\\', c)
+		}
+	}
+	return append(dst, text[plain:]...)
+}
+
+// answer reads a message of the target's. ok is false where it answers no publish.
+func (f *publishFrame) answer(payload []byte) (outcome outcome, id uint64, ok bool) {
+	begins := func(with string) bool { return with != "" && bytes.HasPrefix(payload, []byte(with)) }
+	switch {
+	case begins(f.profile.Acked):
+		outcome = sendAcked
+	case begins(f.profile.Refused):
+		outcome = sendRefused
+	case begins(f.profile.Failed):
+		outcome = sendUnsettled
+	default:
+		return 0, 0, false
+	}
+	return outcome, uint64(gatewayStamp(payload, f.id)), true
+}
+
+// withoutID is an answer without its number, so that the same answer to many messages is one remark.
+func (f *publishFrame) withoutID(payload []byte) []byte {
+	before, after, found := bytes.Cut(payload, f.id)
+	if !found {
+		return before
+	}
+	return slices.Concat(before, f.id, []byte("…"), bytes.TrimLeft(after, "0123456789"))
+}
