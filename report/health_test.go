@@ -137,7 +137,7 @@ func TestFullSendBufferIsThePipelinesFailure(t *testing.T) {
 	f.health.OverflowMessages, f.health.SentMessages = 500, 7500
 	f.intervals[5].Counters = append(f.intervals[5].Counters, counter(results.CountOverflow, "steady", "", "feed", 500))
 	s := f.summarise(t)
-	if s.Verdict != VerdictBroken || s.Health.State != HealthValid || !strings.Contains(s.Reasons[0], "500 messages were refused since the send buffer was full") {
+	if s.Verdict != VerdictBroken || s.Health.State != HealthValid || !strings.Contains(s.Reasons[0], ": 500 refused since the send buffer was full") {
 		t.Errorf("got %s, %s, %q", s.Verdict, s.Health.State, s.Reasons)
 	}
 }

@@ -44,6 +44,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Plan:          r.Plan,
 		Dir:           r.Dir,
 	}
+	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
 	s.Resources = resources(e, all, s.Rates.Delivered)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
@@ -56,7 +57,8 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		classes:    s.assertable(),
 		audit:      r.Audit,
 		conflated:  s.Audit.Conflated,
-		overflow:   s.Counters[results.CountOverflow],
+		notTaken:   s.Audit.NotTaken,
+		publishers: publishers(r.Plan),
 		thresholds: s.Thresholds,
 		damage:     r.Damage,
 	})
