@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +111,27 @@ func TestUnsettledSendsAreSettledByTheTopic(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBrokerThatTakesNothingMoreBreaksTheVerdict: from some moment on every produce request ends its connection, for
+// good. What was never written is expected nowhere, so that all that is expected arrives; most sends were lost all the same.
+func TestBrokerThatTakesNothingMoreBreaksTheVerdict(t *testing.T) {
+	t.Parallel()
+	var p *pipeline
+	p = newPipeline(t, testkit.Options{Fault: duringLoad(func() {
+		p.kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			p.kafka.KeepControl()
+			return nil, errors.New("the connection ends"), true
+		})
+	})})
+	s := p.run(t)
+	r := reference(t, s)
+	if r.Unsettled == 0 || r.Refused != 0 || r.InTopic != r.Acked || r.Acked+r.Unsettled != sent {
+		t.Fatalf("got the reference %+v; want unsettled sends that are not in the topic, and all others acked", r)
+	}
+	wantClasses(t, s, results.Classes{Expected: r.InTopic * followers})
+	wantNotTaken(t, s, report.NotTaken{Unanswered: r.Unsettled, UnansweredMost: r.Unsettled})
+	wantExit(t, s, report.ExitContractBroken)
 }
 
 // TestStalledBrokerShowsAsAckLatency: the schedule goes on while the broker answers nothing for a second.
