@@ -97,7 +97,7 @@ func TestWhatIsNotTaken(t *testing.T) {
 			f.gone("steady", 5)
 		}, VerdictBroken, []string{
 			"at least 12 of 8,000 messages of feed (0.15%) never got into topic prices: at least 12 never acknowledged and not there",
-			"up to 17 of 8,000 messages of feed (0.212%) may never have got into topic prices: they were never acknowledged, and the topic as read back does not tell"}},
+			"up to 17 of 8,000 messages of feed (0.213%) may never have got into topic prices: they were never acknowledged, and the topic as read back does not tell"}},
 		{"not read back in full", func(f *fixture) {
 			f.observed()
 			f.absent("steady", 0, 478, 0)
