@@ -42,11 +42,11 @@ func (j *Judge) latencyBreach(i int, stage results.Stage, stat string, within sc
 	worst, least := float64(s.MaxNS), float64(s.MinNS)
 	switch {
 	case stat == "max" && upper && s.Count() > 0 && !holds(worst, t.Op, t.Value):
-		return fmt.Sprintf("%s is %s already, not %s %s", t.Metric, formatValue(worst, t.Unit), t.Op, formatBound(t.Value, t.Unit)), worst
+		return fmt.Sprintf("%s is %s already, not %s %s", subjectOf(t), formatValue(worst, t.Unit), t.Op, formatBound(t.Value, t.Unit)), worst
 	case stat == "max" && upper && beyond > 0:
 		return fmt.Sprintf("%s deliveries came later than %s, or are overdue", formatCount(beyond), formatBound(t.Value, t.Unit)), worst
 	case stat == "min" && lower && s.Count() > 0 && !holds(least, t.Op, t.Value):
-		return fmt.Sprintf("%s is %s already, not %s %s", t.Metric, formatValue(least, t.Unit), t.Op, formatBound(t.Value, t.Unit)), least
+		return fmt.Sprintf("%s is %s already, not %s %s", subjectOf(t), formatValue(least, t.Unit), t.Op, formatBound(t.Value, t.Unit)), least
 	case stat == "mean" && upper:
 		return j.meanBreach(t, stage, s, within)
 	}
@@ -69,7 +69,7 @@ func (j *Judge) quantileBreach(t scenarios.Threshold, stage results.Stage, q flo
 	if above <= allowed {
 		return "", 0
 	}
-	return fmt.Sprintf("%s can no longer be %s %s: %s values are beyond it, and of all %s planned only %s may be", t.Metric, t.Op,
+	return fmt.Sprintf("%s can no longer be %s %s: %s values are beyond it, and of all %s planned only %s may be", subjectOf(t), t.Op,
 		formatBound(t.Value, t.Unit), formatCount(above), formatCount(most), formatCount(allowed)), float64(s.Quantile(q))
 }
 
@@ -105,7 +105,7 @@ func (j *Judge) meanBreach(t scenarios.Threshold, stage results.Stage, s results
 	if holds(least, t.Op, t.Value) {
 		return "", 0
 	}
-	return fmt.Sprintf("%s will be at least %s, not %s %s", t.Metric, formatValue(least, t.Unit), t.Op, formatBound(t.Value, t.Unit)), s.Mean()
+	return fmt.Sprintf("%s will be at least %s, not %s %s", subjectOf(t), formatValue(least, t.Unit), t.Op, formatBound(t.Value, t.Unit)), s.Mean()
 }
 
 // mostValues bounds how many values of the stage the plan can cause within the scope, where that can be said: a closed
@@ -134,5 +134,5 @@ func (j *Judge) countBreach(t scenarios.Threshold, stat string, within scope) (s
 	if !gone {
 		return "", 0
 	}
-	return fmt.Sprintf("%s is %s already, not %s %s", t.Metric, formatValue(n, t.Unit), t.Op, formatBound(t.Value, t.Unit)), n
+	return fmt.Sprintf("%s is %s already, not %s %s", subjectOf(t), formatValue(n, t.Unit), t.Op, formatBound(t.Value, t.Unit)), n
 }

@@ -33,6 +33,7 @@ type healthInput struct {
 	// negative names the stages with latencies below zero that cannot be, and counts them.
 	negative  map[results.Stage]int64
 	classes   results.Classes // of the measure phases
+	unsettled int64           // undetermined deliveries that clients' leaving by plan does not explain
 	audited   bool
 	defects   []string
 	busy      *float64
@@ -138,9 +139,9 @@ func (v *healthVerdict) judgeAudit(in healthInput) {
 		v.invalidIf(in.audited && in.classes.Expected == 0, "nothing_expected",
 			"nothing was expected: no delivery was due in the measure phases, so nothing was tested")
 	}
-	v.doubtfulIf(in.classes.Undetermined > 0, "undetermined",
+	v.doubtfulIf(in.unsettled > 0, "undetermined",
 		"%s undetermined: their sends were never settled, so they count neither as arrived nor as lost, and no percentile includes them",
-		pluralIs(in.classes.Undetermined, "delivery"))
+		pluralIs(in.unsettled, "delivery"))
 	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count()+in.slow, "latency_count",
 		"the audit has %s, the latency figures hold %s: not all that arrived was timed, or not in a measure phase",
 		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()+in.slow))

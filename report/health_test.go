@@ -80,8 +80,8 @@ func TestHealthRules(t *testing.T) {
 			func(in *healthInput) { in.record.ClockSlewPPM = -500.1 }, HealthDoubtful, "clock_slew"},
 		{"negative latency", func(in *healthInput) { in.negative[results.StageE2E] = 0 },
 			func(in *healthInput) { in.negative[results.StageE2E] = 1 }, HealthDoubtful, "negative_latency"},
-		{"undetermined", func(*healthInput) {},
-			func(in *healthInput) { in.classes.Expected, in.classes.Undetermined = 1001, 1 }, HealthDoubtful, "undetermined"},
+		{"undetermined", func(in *healthInput) { in.classes.Expected, in.classes.Undetermined = 1001, 1 },
+			func(in *healthInput) { in.classes.Expected, in.classes.Undetermined, in.unsettled = 1001, 1, 1 }, HealthDoubtful, "undetermined"},
 		{"deliveries without a latency", func(*healthInput) {}, func(in *healthInput) { in.classes.Delivered = 999 }, HealthDoubtful, "latency_count"},
 		{"damage", func(*healthInput) {}, func(in *healthInput) { in.damage = "torn" }, HealthDoubtful, "log_damaged"},
 		{"no record", func(*healthInput) {}, func(in *healthInput) { in.record = nil }, HealthDoubtful, "no_health"},
@@ -137,7 +137,7 @@ func TestFullSendBufferIsThePipelinesFailure(t *testing.T) {
 	f.health.OverflowMessages, f.health.SentMessages = 500, 7500
 	f.intervals[5].Counters = append(f.intervals[5].Counters, counter(results.CountOverflow, "steady", "", "feed", 500))
 	s := f.summarise(t)
-	if s.Verdict != VerdictBroken || s.Health.State != HealthValid || !strings.Contains(s.Reasons[0], "500 messages were refused since the send buffer was full") {
+	if s.Verdict != VerdictBroken || s.Health.State != HealthValid || !strings.Contains(s.Reasons[0], ": 500 refused since the send buffer was full") {
 		t.Errorf("got %s, %s, %q", s.Verdict, s.Health.State, s.Reasons)
 	}
 }

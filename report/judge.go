@@ -98,7 +98,7 @@ func (j *Judge) final(i int, t scenarios.Threshold, audit *results.Audit, status
 		f.Result = OutcomeNotJudged
 		f.Reason = "the run did not come to its end"
 		if o.state == found {
-			f.Reason = fmt.Sprintf("%s was %s when the run ended early", t.Metric, formatValue(o.value, t.Unit))
+			f.Reason = fmt.Sprintf("%s was %s when the run ended early", subjectOf(t), formatValue(o.value, t.Unit))
 		}
 	}
 	return f
@@ -115,7 +115,7 @@ func finding(t scenarios.Threshold, o observation) Finding {
 			f.Result = OutcomePass
 		}
 		value, limit := formatApart(o.value, t.Value, t.Unit)
-		f.Reason = fmt.Sprintf("%s was %s", t.Metric, value)
+		f.Reason = fmt.Sprintf("%s was %s", subjectOf(t), value)
 		if f.Result == OutcomeFail {
 			f.Reason += fmt.Sprintf(", not %s %s", t.Op, limit)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // JUnit writes the summary as JUnit XML, as Jenkins, GitLab, GitHub's actions and Surefire's readers take it: a case for
-// each threshold, for each audit class that the target's contract forbids, for the generator's health, and for the
+// each threshold, for each audit class that the target's contract forbids, for what the pipeline did not take, for the generator's health, and for the
 // verdict, which fails wherever weir's exit code is not 0. What was not judged is skipped, what cannot support a verdict
 // is an error. Text from the scenario or the wire is legal XML 1.0. The error is the writer's.
 func JUnit(w io.Writer, s *Summary) error {
@@ -28,6 +28,7 @@ func JUnit(w io.Writer, s *Summary) error {
 	suite.Cases = append(suite.Cases, junitVerdict(s), junitHealth(s))
 	suite.Cases = append(suite.Cases, junitThresholds(s)...)
 	suite.Cases = append(suite.Cases, junitClasses(s)...)
+	suite.Cases = append(suite.Cases, junitNotTaken(s))
 	class := "weir." + strings.ReplaceAll(suite.Name, ".", "_")
 	for i := range suite.Cases {
 		c := &suite.Cases[i]
@@ -182,4 +183,19 @@ func junitClasses(s *Summary) (cases []junitCase) {
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// junitNotTaken fails where messages were not taken, and is skipped where that cannot be told.
+func junitNotTaken(s *Summary) junitCase {
+	c := junitCase{Name: "audit.not_taken", Class: "delivery"}
+	lines := notTakenLines(s.Audit.NotTaken)
+	switch {
+	case len(notTakenReasons(s.Audit.NotTaken)) > 0:
+		c.Failure = reasonOf("delivery", lines...)
+	case len(lines) > 0:
+		c.Skipped = &junitReason{Message: clean(strings.Join(lines, "; "))}
+	case !s.Audit.Available:
+		c.Skipped = &junitReason{Message: "the run ended before its account was closed"}
+	}
+	return c
 }

@@ -145,7 +145,7 @@ func TestJUnit(t *testing.T) {
 		{"interrupted", goldenRuns()["interrupted"], []string{"run/verdict: error", "thresholds/e2e.p99 < 50ms: skipped",
 			"thresholds/audit.lost == 0: skipped", "thresholds/throughput.delivered >= 1k/s: skipped", "delivery/audit.lost: skipped",
 			"delivery/audit.unseen: skipped", "delivery/audit.shed: skipped", "delivery/audit.duplicate: skipped",
-			"delivery/audit.reordered: skipped", "delivery/audit.corrupt: skipped", "delivery/audit.stray: skipped"}},
+			"delivery/audit.reordered: skipped", "delivery/audit.corrupt: skipped", "delivery/audit.stray: skipped", "delivery/audit.not_taken: skipped"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			suite, _ := junitOf(t, test.f.summarise(t))

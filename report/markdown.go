@@ -198,14 +198,11 @@ func (m *markdown) audit(s *Summary) {
 	defer m.shut()
 	if !s.Audit.Available {
 		m.printf("\nThe run ended before its account was closed.\n")
-		return
 	}
-	var rows [][]string
-	for _, c := range listClasses(s.Audit.Classes) {
-		rows = append(rows, []string{c.Name, classCount(c, s.Audit), c.Meaning})
+	lines := notTakenLines(s.Audit.NotTaken)
+	if s.Audit.Available {
+		m.classes(s)
 	}
-	m.table(false, []string{"class", "count", ""}, rows)
-	var lines []string
 	for _, r := range s.Audit.Reference {
 		if r.AckedGone+r.Doubled+r.Reordered > 0 {
 			lines = append(lines, referenceLine(r))
@@ -215,6 +212,14 @@ func (m *markdown) audit(s *Summary) {
 		m.printf("\n")
 		m.list(lines, markdownRows)
 	}
+}
+
+func (m *markdown) classes(s *Summary) {
+	var rows [][]string
+	for _, c := range listClasses(s.Audit.Classes) {
+		rows = append(rows, []string{c.Name, classCount(c, s.Audit), c.Meaning})
+	}
+	m.table(false, []string{"class", "count", ""}, rows)
 }
 
 // classCount is a class's count as text.

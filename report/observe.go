@@ -95,7 +95,7 @@ func latencyObservation(t scenarios.Threshold, stat string, s results.Series, to
 	total = max(total, n)
 	missing := total - n
 	amongMissing := observation{state: beyond, text: fmt.Sprintf("%s falls among the %s of %s expected deliveries that are missing",
-		t.Metric, formatCount(missing), formatCount(total))}
+		subjectOf(t), formatCount(missing), formatCount(total))}
 	if percent, ok := t.Percentile(); ok {
 		q := percent / 100
 		ns, ok := s.QuantileOver(q, total)

@@ -40,6 +40,7 @@ type page struct {
 	PerDelivery string
 	Generator   []chart // over time: the generator's own
 	Identity    string
+	NotTaken    []string
 	Classes     []classRow
 	Audited     bool
 	Reference   [][]string
@@ -167,6 +168,9 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 			continue // is said on top
 		}
 		p.Health.Reasons = append(p.Health.Reasons, HealthReason{Remark{reason.Code, sentence(reason.Text)}, reason.State})
+	}
+	for _, line := range notTakenLines(s.Audit.NotTaken) {
+		p.NotTaken = append(p.NotTaken, sentence(line))
 	}
 	p.fillTables(s)
 	p.fillCharts(r, s, t)

@@ -101,6 +101,27 @@ func unsteady(p *scenarios.Plan) map[string]bool {
 	return names
 }
 
+// comesAndGoes reports whether clients of the group leave and come back by plan: what was on its way to one that leaves
+// is undetermined, and what reaches one that comes back before its marker is early, with no fault of anybody.
+func comesAndGoes(p *scenarios.Plan, group string) bool {
+	return countVaries(p, group) || slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool {
+		return g.Name == group && g.Churn != nil
+	})
+}
+
+// steadyClasses is the account of the measure phases without the groups whose clients come and go by plan.
+func steadyClasses(p *scenarios.Plan, audit *results.Audit, within scope) (c results.Classes) {
+	if audit == nil {
+		return c
+	}
+	for _, row := range audit.Rows {
+		if within.phases[row.Phase] && !comesAndGoes(p, row.Group) {
+			c.Add(row.Classes)
+		}
+	}
+	return c
+}
+
 func countVaries(p *scenarios.Plan, group string) bool {
 	return slices.ContainsFunc(p.Phases.Measure, func(m scenarios.MeasurePhase) bool {
 		_, set := m.Clients[group]

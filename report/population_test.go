@@ -128,6 +128,41 @@ func TestConflationIsNoBreach(t *testing.T) {
 }
 
 // A group that reads slowly is counted, and its figures are in no other's.
+// TestComingAndGoingIsNoDoubt: what clients that leave and come back by plan cause raises no doubt, what is left of it does.
+func TestComingAndGoingIsNoDoubt(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		change   func(*fixture)
+		doubtful bool
+		early    bool
+	}{
+		{"churn", func(f *fixture) { f.plan.Clients[1].Churn = &scenarios.Churn{Session: time.Second, Away: time.Second} }, false, false},
+		{"a count that moves", func(f *fixture) {
+			f.plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"desks": scenarios.Hold(1)}
+		}, false, false},
+		{"clients that stay", func(*fixture) {}, true, true},
+		{"churn, and a send that was never settled", func(f *fixture) {
+			f.plan.Clients[1].Churn = &scenarios.Churn{Session: time.Second, Away: time.Second}
+			f.audit.Reference[0].Unsettled = 1
+		}, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := passing()
+			test.change(f)
+			f.loseOf("desks", 3, func(c *results.Classes) *int64 { return &c.Undetermined })
+			f.loseOf("desks", 0, func(c *results.Classes) *int64 { c.Early += 2; return &c.Undetermined })
+			s := f.summarise(t)
+			doubts := slices.ContainsFunc(s.Health.Reasons, func(r HealthReason) bool { return r.Code == "undetermined" })
+			early := slices.ContainsFunc(s.Warnings, func(r Remark) bool { return r.Code == "early" })
+			if doubts != test.doubtful || early != test.early {
+				t.Errorf("doubtful %t, warned of early %t; want %t, %t", doubts, early, test.doubtful, test.early)
+			}
+		})
+	}
+}
+
 func TestSummaryOfASlowGroup(t *testing.T) {
 	f := passing()
 	slowDesks(f)

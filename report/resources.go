@@ -9,12 +9,6 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-// The units of what is judged of resources.
-const (
-	unitCores = "cores"
-	unitBytes = "bytes"
-)
-
 // resourceGauge returns the gauge that a threshold's subject is about.
 func resourceGauge(subject string) (gauge string, ok bool) {
 	switch subject {
@@ -98,7 +92,7 @@ func (j *Judge) resourceBreach(t scenarios.Threshold, gauge, stat string, within
 		return "", 0
 	}
 	value, bound := formatApart(g.max, t.Value, t.Unit)
-	return fmt.Sprintf("%s is %s already, not %s %s", t.Metric, value, t.Op, bound), g.max
+	return fmt.Sprintf("%s is %s already, not %s %s", subjectOf(t), value, t.Op, bound), g.max
 }
 
 // Resources is what the parts of a run used in the measure phases, over their intervals. Each figure is null where it

@@ -45,7 +45,7 @@ func TestResourceThresholds(t *testing.T) {
 		note   string
 	}{
 		{"mean holds", "gateway_cpu.mean", "<", 1.5, "cores", "", results.GaugeGatewayCPU, []float64{1, 1, 1, 1, 2, 2}, OutcomePass, "gateway_cpu.mean was 1.33 cores", ""},
-		{"mean of a phase", "gateway_cpu.mean", "<", 1.5, "cores", "burst", results.GaugeGatewayCPU, []float64{1, 1, 1, 1, 2, 2}, OutcomeFail, "gateway_cpu.mean was 2.00 cores, not < 1.5 cores", ""},
+		{"mean of a phase", "gateway_cpu.mean", "<", 1.5, "cores", "burst", results.GaugeGatewayCPU, []float64{1, 1, 1, 1, 2, 2}, OutcomeFail, "gateway_cpu{phase=burst}.mean was 2.00 cores, not < 1.5 cores", ""},
 		{"maximum", "gateway_rss.max", "<=", 1 << 30, "bytes", "", results.GaugeGatewayRSS, []float64{1, 1, 3 << 29, 1, 1, 1}, OutcomeFail, "gateway_rss.max was 1.50 GiB, not <= 1 GiB", ""},
 		{"maximum of another phase", "gateway_rss.max", "<=", 1 << 30, "bytes", "burst", results.GaugeGatewayRSS, []float64{1, 1, 3 << 29, 1, 1, 1}, OutcomePass, "", ""},
 		{"share", "machine_busy.max", "<", 0.9, "ratio", "", results.GaugeMachineBusy, []float64{.1, .1, .95, .1, .1, .1}, OutcomeFail, "machine_busy.max was 95%, not < 90%", ""},

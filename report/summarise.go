@@ -44,6 +44,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Plan:          r.Plan,
 		Dir:           r.Dir,
 	}
+	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
 	s.Resources = resources(e, all, s.Rates.Delivered)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
@@ -56,7 +57,8 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		classes:    s.assertable(),
 		audit:      r.Audit,
 		conflated:  s.Audit.Conflated,
-		overflow:   s.Counters[results.CountOverflow],
+		notTaken:   s.Audit.NotTaken,
+		publishers: publishers(r.Plan),
 		thresholds: s.Thresholds,
 		damage:     r.Damage,
 	})
@@ -212,6 +214,7 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 		slow:      stages[results.StageE2ESlow].Count(),
 		negative:  map[results.Stage]int64{},
 		classes:   classes,
+		unsettled: unsettled(r, classes, all),
 		audited:   r.Audit != nil,
 		defects:   defects(r.Audit),
 		busy:      e.gaugeMean(results.GaugeMachineBusy, all),
@@ -267,4 +270,13 @@ func orEmpty[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// unsettled counts the undetermined deliveries that a send without an answer may be the cause of: where every send was
+// settled, those to clients that left by plan are not among them.
+func unsettled(r *results.Run, classes results.Classes, within scope) int64 {
+	if r.Audit != nil && !slices.ContainsFunc(r.Audit.Reference, func(t results.TopicAudit) bool { return t.Unsettled > 0 }) {
+		return steadyClasses(r.Plan, r.Audit, within).Undetermined
+	}
+	return classes.Undetermined
 }

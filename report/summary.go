@@ -121,7 +121,10 @@ type AuditSummary struct {
 	// DeliveryRatio is delivered ÷ expected; null where nothing was expected.
 	DeliveryRatio *float64 `json:"delivery_ratio"`
 	// Conflated is how much of Shed is covered by a declared conflation: it breaks no contract and exceeds no latency.
-	Conflated int64                `json:"conflated"`
+	Conflated int64 `json:"conflated"`
+	// NotTaken lists the senders of which the pipeline did not take every message: what was refused, or never acknowledged
+	// and is not in the topic. Nothing of it is among the expected deliveries.
+	NotTaken  []NotTaken           `json:"not_taken"`
 	Rows      []results.AuditRow   `json:"rows"` // warm-up included
 	Reference []results.TopicAudit `json:"reference"`
 	Defects   []string             `json:"defects"`

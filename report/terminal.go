@@ -203,7 +203,7 @@ func besideLatency(st StageLatency) string {
 	if n := st.Latency.Negative; n > 0 {
 		text := formatCount(n) + " negative"
 		if st.Stage == results.StageGateway {
-			text += " (read by the client before the observer)"
+			text = formatCount(n) + " below zero, " + clientWasFirst
 		}
 		parts = append(parts, text)
 	}
@@ -213,18 +213,29 @@ func besideLatency(st StageLatency) string {
 	return strings.Join(parts, ", ")
 }
 
+// clientWasFirst explains a gateway stage below zero.
+const clientWasFirst = "which is no fault: the client had it before weir's own Kafka reader"
+
 func (t *terminal) audit(s *Summary) {
 	if !s.Audit.Available {
 		t.row("audit", "none: the run ended before its account was closed")
+		t.notTaken(s)
 		return
 	}
 	identity, besides := auditLines(s)
 	t.row("audit", identity)
 	t.row("", besides)
+	t.notTaken(s)
 	for _, r := range s.Audit.Reference {
 		if r.AckedGone+r.Doubled+r.Reordered > 0 {
 			t.row("", clean(referenceLine(r)))
 		}
+	}
+}
+
+func (t *terminal) notTaken(s *Summary) {
+	for _, line := range notTakenLines(s.Audit.NotTaken) {
+		t.row("", clean(line))
 	}
 }
 

@@ -103,9 +103,9 @@ func formatBound(v float64, unit string) string {
 	switch unit {
 	case scenarios.UnitNS:
 		return formatLimit(v)
-	case unitCores:
+	case scenarios.UnitCores:
 		return strconv.FormatFloat(v, 'f', -1, 64) + " " + coresNoun(v)
-	case unitBytes:
+	case scenarios.UnitBytes:
 		return formatBytesOf(v, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
 	}
 	return formatValue(v, unit)
@@ -122,9 +122,9 @@ func formatValue(v float64, unit string) string {
 		return formatShare(v)
 	case unit == scenarios.UnitPerS:
 		return formatRate(v)
-	case unit == unitCores:
+	case unit == scenarios.UnitCores:
 		return formatCores(v)
-	case unit == unitBytes:
+	case unit == scenarios.UnitBytes:
 		return formatBytes(v)
 	}
 	return formatCount(int64(math.Round(v)))
@@ -150,9 +150,9 @@ func formatApart(v, limit float64, unit string) (value, bound string) {
 		}
 	case scenarios.UnitPerS:
 		return digits(v) + "/s", bound
-	case unitCores:
+	case scenarios.UnitCores:
 		return digits(v) + " " + coresNoun(v), bound
-	case unitBytes:
+	case scenarios.UnitBytes:
 		return formatCount(int64(math.Round(v))) + " B", bound
 	}
 	return value, bound
@@ -216,3 +216,16 @@ func plural(n int64, noun string) string {
 
 // needed is the number of values from which the quantile q is supported.
 func needed(q float64) int64 { return int64(math.Ceil(10/(1-q) - 1e-3)) }
+
+// subjectOf is what a threshold is about, with its filters: e2e{phase=burst}.p99.
+func subjectOf(t scenarios.Threshold) string {
+	if len(t.Filters) == 0 {
+		return t.Metric
+	}
+	var filters []string
+	for _, label := range sortedKeys(t.Filters) {
+		filters = append(filters, label+"="+t.Filters[label])
+	}
+	subject, stat := t.Subject()
+	return subject + "{" + strings.Join(filters, ",") + "}." + stat
+}

@@ -16,7 +16,8 @@ type verdictInput struct {
 	classes    results.Classes // of the measure phases; what arrived alone where the audit is not closed
 	audit      *results.Audit  // nil where it is not closed
 	conflated  int64           // deliveries shed where a declared conflation covers it
-	overflow   int64           // messages that a full send buffer refused in the measure phases
+	notTaken   []NotTaken      // of the measure phases
+	publishers map[string]bool // the senders that are clients of the gateway
 	thresholds []Finding
 	damage     string
 }
@@ -71,6 +72,11 @@ func noVerdictReason(in verdictInput) string {
 		return "the run has no audit: nobody knows what was to be delivered"
 	case in.health.Figures.Record == nil:
 		return "the run has no health record: nobody knows whether the generator kept up"
+	}
+	for _, n := range in.notTaken {
+		if unknown := n.unknown(); unknown != "" {
+			return unknown
+		}
 	}
 	return ""
 }
@@ -145,7 +151,7 @@ func brokenReasons(in verdictInput) []string {
 	because(forbidden("reordered", g) && c.Reordered > 0, "%s out of order; the target guarantees it", pluralIs(c.Reordered, "delivery"))
 	because(forbidden("corrupt", g) && c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
 	because(forbidden("stray", g) && c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
-	because(in.overflow > 0, "%s refused since the send buffer was full: Kafka accepted nothing for longer than the producers' stall allows", pluralIs(in.overflow, "message"))
+	reasons = append(reasons, notTakenReasons(in.notTaken)...)
 	if in.audit != nil {
 		because(in.audit.NeverJoinedCount > 0, "%s never received anything they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
 		reasons = append(reasons, referenceReasons(in)...)
@@ -161,19 +167,24 @@ func beside(conflated int64) string {
 	return " but what it conflates"
 }
 
-// referenceReasons charge to Kafka and the producers what the topic shows as wrong already. A topic may double or
-// reorder where the target's guarantee permits it; what was acknowledged and is gone breaks either guarantee.
+// referenceReasons charge to Kafka and the producers what the topic shows as wrong already, and to the gateway as well what
+// came up through it. A topic may double or reorder where the target's guarantee permits it; what was acknowledged and is
+// gone breaks either guarantee. What the clients' publishing broke is broken whether anybody was to read it or not.
 func referenceReasons(in verdictInput) []string {
 	var reasons []string
 	for _, t := range in.audit.Reference {
+		up := in.publishers[t.Producer]
 		where := fmt.Sprintf("by Kafka or producer %s, not by the gateway: topic %s as read back", t.Producer, t.Topic)
-		if t.AckedGone > 0 && in.classes.Missing() > 0 {
+		if up {
+			where = fmt.Sprintf("by the gateway or Kafka, on the way up from the clients of %s: topic %s as read back", t.Producer, t.Topic)
+		}
+		if t.AckedGone > 0 && (up || in.classes.Missing() > 0) {
 			reasons = append(reasons, fmt.Sprintf("%s lost %s lacks them", pluralIs(t.AckedGone, "acknowledged message"), where))
 		}
-		if t.Doubled > 0 && in.classes.Duplicate > 0 && forbidden("duplicate", in.guarantees) {
+		if t.Doubled > 0 && (up || in.classes.Duplicate > 0) && forbidden("duplicate", in.guarantees) {
 			reasons = append(reasons, fmt.Sprintf("%s doubled %s holds them twice", pluralIs(t.Doubled, "message"), where))
 		}
-		if t.Reordered > 0 && in.classes.Reordered > 0 && forbidden("reordered", in.guarantees) {
+		if t.Reordered > 0 && (up || in.classes.Reordered > 0) && forbidden("reordered", in.guarantees) {
 			reasons = append(reasons, fmt.Sprintf("%s reordered %s has them so", pluralIs(t.Reordered, "message"), where))
 		}
 	}

@@ -17,7 +17,8 @@ func warnings(r *results.Run, s *Summary) []Remark {
 	c := s.Audit.Classes
 	warn(s.Audit.Available && !s.Audit.CorruptionChecked, "corruption_unchecked",
 		"corruption was not checked: the wire form hides the values' bytes")
-	warn(c.Early > 0, "early", "%s sent before the subscription was known to be in force", pluralIs(c.Early, "delivery"))
+	early := steadyClasses(r.Plan, r.Audit, measureScope(r.Plan, nil)).Early
+	warn(early > 0, "early", "%s sent before the subscription was known to be in force", pluralIs(early, "delivery"))
 	warn(c.Foreign > 0, "foreign", "%s without a stamp of this run", plural(c.Foreign, "frame"))
 	warn(s.Health.Figures.CoalescedShare > coalescedShare, "coalesced",
 		"%s of deliveries shared a read with a later one: their read time, and so their latency, is an upper bound",
@@ -41,7 +42,7 @@ func warnings(r *results.Run, s *Summary) []Remark {
 			"pipeline is slow they send less, so their latencies hide coordinated omission", name)
 	}
 	for _, f := range s.Thresholds {
-		warn(f.Note != "", "threshold_support", "threshold %s: %s", f.Text, f.Note)
+		warn(f.Note != "" && f.Note != roundTripNote, "threshold_support", "threshold %s: %s", f.Text, f.Note)
 	}
 	return append(list, eventWarnings(r.Events)...)
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -39,7 +40,8 @@ func reference(t *testing.T, s *report.Summary) results.TopicAudit {
 	return r
 }
 
-// TestRefusedSendsAreNotExpected: the broker's error proves that it wrote nothing.
+// TestRefusedSendsAreNotExpected: the broker's error proves that it wrote nothing. No client was to receive them, and the
+// pipeline that did not take them does not pass.
 func TestRefusedSendsAreNotExpected(t *testing.T) {
 	t.Parallel()
 	var p *pipeline
@@ -59,9 +61,19 @@ func TestRefusedSendsAreNotExpected(t *testing.T) {
 		t.Errorf("got the reference %+v; want %+v", r, want)
 	}
 	wantClasses(t, s, results.Classes{Expected: (sent - r.Refused) * followers})
-	wantExit(t, s, report.ExitPassed)
+	wantExit(t, s, report.ExitContractBroken)
+	wantNotTaken(t, s, report.NotTaken{Refused: r.Refused})
 	if got := s.Counters[results.CountRefused]; got != r.Refused {
 		t.Errorf("the counters have %d refused; want %d", got, r.Refused)
+	}
+}
+
+// wantNotTaken requires that the summary names exactly that as not taken of the feed.
+func wantNotTaken(t *testing.T, s *report.Summary, want report.NotTaken) {
+	t.Helper()
+	want.Producer, want.Topic, want.Sent = "feed", testTopic, sent
+	if got := s.Audit.NotTaken; len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v not taken; want %+v", got, want)
 	}
 }
 
@@ -91,8 +103,35 @@ func TestUnsettledSendsAreSettledByTheTopic(t *testing.T) {
 				t.Errorf("got %+v; want some of the unsettled in the topic, and none of the acked gone", r)
 			}
 			wantClasses(t, s, results.Classes{Expected: r.InTopic * followers})
+			if absent := sent - r.InTopic; absent > 0 {
+				wantNotTaken(t, s, report.NotTaken{Unanswered: absent, UnansweredMost: absent})
+				wantExit(t, s, report.ExitContractBroken)
+			} else if len(s.Audit.NotTaken) > 0 {
+				t.Errorf("got %+v not taken; want nothing", s.Audit.NotTaken)
+			}
 		})
 	}
+}
+
+// TestBrokerThatTakesNothingMoreBreaksTheVerdict: from some moment on every produce request ends its connection, for
+// good. What was never written is expected nowhere, so that all that is expected arrives; most sends were lost all the same.
+func TestBrokerThatTakesNothingMoreBreaksTheVerdict(t *testing.T) {
+	t.Parallel()
+	var p *pipeline
+	p = newPipeline(t, testkit.Options{Fault: duringLoad(func() {
+		p.kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+			p.kafka.KeepControl()
+			return nil, errors.New("the connection ends"), true
+		})
+	})})
+	s := p.run(t)
+	r := reference(t, s)
+	if r.Unsettled == 0 || r.Refused != 0 || r.InTopic != r.Acked || r.Acked+r.Unsettled != sent {
+		t.Fatalf("got the reference %+v; want unsettled sends that are not in the topic, and all others acked", r)
+	}
+	wantClasses(t, s, results.Classes{Expected: r.InTopic * followers})
+	wantNotTaken(t, s, report.NotTaken{Unanswered: r.Unsettled, UnansweredMost: r.Unsettled})
+	wantExit(t, s, report.ExitContractBroken)
 }
 
 // TestStalledBrokerShowsAsAckLatency: the schedule goes on while the broker answers nothing for a second.
