@@ -172,7 +172,7 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	engine, err := loadgen.Start(going, loadgen.Options{
 		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
-		KafkaOpts: r.kafka.ClientOpts,
+		KafkaOpts: r.kafka.ClientOpts, AllowTargets: r.o.AllowTargets,
 	})
 	if err != nil {
 		return nil, nil, cause(going, err)
@@ -330,7 +330,7 @@ func (r *run) targetPlan() scenarios.GatewayPlan {
 
 // standUp starts brokers and target and writes the environment.
 func (r *run) standUp(ctx context.Context) error {
-	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets}
+	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets, Log: r.say}
 	plan := r.o.Plan
 	o.Security = plan.Kafka.Security
 	r.say(fmt.Sprintf("start %s Kafka", plan.Kafka.Provider))
