@@ -23,12 +23,13 @@ endif
 
 .PHONY: test-docker
 test-docker: ## the tests on real Kafka in Docker; fails where there is no Docker
-	WEIR_REQUIRE_DOCKER=1 $(GO) test $(RACE) -count=1 -p 1 -timeout 15m -run Docker ./testbed ./cmd/weir
+# These measure, and under the race detector the generator would be the bottleneck; make test has the detector.
+	WEIR_REQUIRE_DOCKER=1 $(GO) test -count=1 -p 1 -timeout 15m -run Docker ./testbed ./cmd/weir
 
 .PHONY: test-external
 test-external: ## the tests on a running cluster: WEIR_KAFKA_SEEDS=host:port,…; on a secured broker, too: WEIR_KAFKA_DIR=…
 	@test -n "$$WEIR_KAFKA_SEEDS" || { echo "set WEIR_KAFKA_SEEDS to the cluster's addresses"; exit 1; }
-	$(GO) test $(RACE) -count=1 -timeout 10m -run RealExternal ./cmd/weir
+	$(GO) test -count=1 -timeout 10m -run RealExternal ./cmd/weir
 
 .PHONY: check
 check: ## format, vet, lint and race tests
@@ -42,7 +43,9 @@ bench: ## the micro-benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./loadgen ./gateway ./results
 
 .PHONY: nightly
-nightly: build ## longer: the quickstart RUNS times on each kind of Kafka, and each fuzz target for a minute
+nightly: build ## longer: the library on the embedded Kafka and in Docker, the quickstart RUNS times on each, a minute of each fuzz target
+	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet || exit; done
+	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet --set kafka.provider=docker || exit; done
 	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet || exit; done
 	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet --set kafka.provider=docker || exit; done
 	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet --set kafka.provider=docker --set kafka.brokers=3 || exit; done

@@ -26,6 +26,10 @@ const (
 	// keyedClients follow two keys each.
 	keyedClients = testKeys / 2
 	wholeClients = 4
+	// patience is for waits that end as soon as what they wait for is there, also on a machine that is far too busy.
+	patience = time.Minute
+	// missingDrain is the drain of a run in which something may be missing on purpose: then it lasts to the deadline.
+	missingDrain = 5 * time.Second
 )
 
 // pipeline is an in-process Kafka with a defective gateway over it, and the plan of a run against them.
@@ -53,7 +57,7 @@ func smallPlan(seeds []string, url string) *scenarios.Plan {
 			Topics: []scenarios.Topic{{Name: testTopic, Partitions: testPartitions, Existing: true}},
 		},
 		Gateway: scenarios.GatewayPlan{
-			Target: scenarios.TargetExternal, URL: url, Profile: scenarios.ReferenceProfile(), ReadyIn: 2 * time.Second,
+			Target: scenarios.TargetExternal, URL: url, Profile: scenarios.ReferenceProfile(), ReadyIn: patience,
 			Guarantees: scenarios.Guarantees{Delivery: "at-most-once", Ordered: true},
 		},
 		Producers: []scenarios.Producer{{
@@ -67,7 +71,7 @@ func smallPlan(seeds []string, url string) *scenarios.Plan {
 			{Name: "whole", Count: wholeClients, ConnectRate: 1000, Subscribe: scenarios.Subscribe{Topic: testTopic, All: true}, Reconnect: true},
 		},
 		Phases: scenarios.Phases{
-			ConnectDeadline: 10 * time.Second, JoinDeadline: 10 * time.Second, DrainDeadline: 2 * time.Second,
+			ConnectDeadline: patience, JoinDeadline: patience, DrainDeadline: missingDrain,
 			Measure: []scenarios.MeasurePhase{{Name: "steady", Duration: testMeasure}},
 		},
 		Thresholds: []scenarios.Threshold{},

@@ -330,7 +330,7 @@ func (r *run) targetPlan() scenarios.GatewayPlan {
 
 // standUp starts brokers and target and writes the environment.
 func (r *run) standUp(ctx context.Context) error {
-	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets}
+	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets, Log: r.say}
 	plan := r.o.Plan
 	o.Security = plan.Kafka.Security
 	r.say(fmt.Sprintf("start %s Kafka", plan.Kafka.Provider))

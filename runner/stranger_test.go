@@ -27,25 +27,31 @@ func wantEarlyEnd(t *testing.T, s *report.Summary, load time.Duration, texts ...
 	}
 }
 
+// briefJoin is a join deadline that passes, and before which markers have come through.
+const briefJoin = 3 * time.Second
+
 // TestStrangerOnThePort: what listens there is no gateway.
 func TestStrangerOnThePort(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		url   func(t *testing.T) string
 		texts []string
+		final bool // trying again is in vain: the run does not wait for its deadline
 	}{
-		{"HTTP without WebSocket", func(t *testing.T) string { return testkit.Stranger(t, 200) }, []string{"HTTP 200", "is /ws the WebSocket endpoint?"}},
-		{"HTTP not found", func(t *testing.T) string { return testkit.Stranger(t, 404) }, []string{"HTTP 404", "is /ws the WebSocket endpoint?"}},
-		{"HTTP never ready", func(t *testing.T) string { return testkit.Stranger(t, 503) }, []string{"HTTP 503", "not ready"}},
-		{"accepts and says nothing", func(t *testing.T) string { return testkit.StrangerTCP(t, "") }, []string{"no answer to the WebSocket handshake"}},
-		{"speaks something else", func(t *testing.T) string { return testkit.StrangerTCP(t, "220 mail.example ESMTP\r\n") }, []string{"speaks no HTTP"}},
-		{"nothing", func(*testing.T) string { return "ws://127.0.0.1:1/ws" }, []string{"nothing listens at 127.0.0.1:1"}},
+		{"HTTP without WebSocket", func(t *testing.T) string { return testkit.Stranger(t, 200) }, []string{"HTTP 200", "is /ws the WebSocket endpoint?"}, true},
+		{"HTTP not found", func(t *testing.T) string { return testkit.Stranger(t, 404) }, []string{"HTTP 404", "is /ws the WebSocket endpoint?"}, true},
+		{"HTTP never ready", func(t *testing.T) string { return testkit.Stranger(t, 503) }, []string{"HTTP 503", "not ready"}, false},
+		{"accepts and says nothing", func(t *testing.T) string { return testkit.StrangerTCP(t, "") }, []string{"no answer to the WebSocket handshake"}, false},
+		{"speaks something else", func(t *testing.T) string { return testkit.StrangerTCP(t, "220 mail.example ESMTP\r\n") }, []string{"speaks no HTTP"}, true},
+		{"nothing", func(*testing.T) string { return "ws://127.0.0.1:1/ws" }, []string{"nothing listens at 127.0.0.1:1"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			kafka := testkit.Kafka(t, testPartitions, testTopic)
 			plan := smallPlan(kafka.ListenAddrs(), c.url(t))
-			plan.Gateway.ReadyIn = 500 * time.Millisecond
+			if !c.final {
+				plan.Gateway.ReadyIn = 3 * time.Second // one attempt at least must come to its answer
+			}
 			plan.Phases.Measure[0].Duration = time.Minute
 			wantEarlyEnd(t, runPlan(t, plan), time.Minute, append(c.texts, plan.Gateway.URL[len("ws://"):])...)
 		})
@@ -57,7 +63,7 @@ func TestTargetThatDeliversNothing(t *testing.T) {
 	t.Parallel()
 	kafka := testkit.Kafka(t, testPartitions, testTopic)
 	plan := smallPlan(kafka.ListenAddrs(), testkit.SilentTarget(t))
-	plan.Phases.JoinDeadline = 600 * time.Millisecond
+	plan.Phases.JoinDeadline = briefJoin
 	plan.Phases.Measure[0].Duration = time.Minute
 	s := runPlan(t, plan)
 	wantEarlyEnd(t, s, time.Minute, "24 of 24 clients never saw a marker", "keyed/0", "accepted the connections and delivered nothing")
@@ -78,7 +84,7 @@ func TestTargetThatForgetsAPartition(t *testing.T) {
 		}
 		return testkit.Action{}
 	}})
-	p.plan.Phases.JoinDeadline = 600 * time.Millisecond
+	p.plan.Phases.JoinDeadline = briefJoin
 	p.plan.Phases.Measure[0].Duration = time.Minute
 	s := p.run(t)
 	wantEarlyEnd(t, s, time.Minute, "never saw a marker on every stream", "producer feed", "does the gateway read every partition?")
@@ -93,7 +99,7 @@ func TestTargetThatChangesValues(t *testing.T) {
 	p := newPipeline(t, testkit.Options{Fault: func(testkit.Delivery) testkit.Action {
 		return testkit.Action{Do: testkit.BreakStamp}
 	}})
-	p.plan.Phases.JoinDeadline = 600 * time.Millisecond
+	p.plan.Phases.JoinDeadline = briefJoin
 	p.plan.Phases.Measure[0].Duration = time.Minute
 	wantEarlyEnd(t, p.run(t), time.Minute, "24 of 24 clients never saw a marker", "frames came without a stamp", "does the gateway pass values on unchanged")
 }
@@ -104,7 +110,7 @@ func TestTargetThatThrowsEveryoneOut(t *testing.T) {
 	p := newPipeline(t, testkit.Options{Fault: func(testkit.Delivery) testkit.Action {
 		return testkit.Action{Do: testkit.Close, Code: 4123}
 	}})
-	p.plan.Phases.JoinDeadline = 600 * time.Millisecond
+	p.plan.Phases.JoinDeadline = briefJoin
 	p.plan.Phases.Measure[0].Duration = time.Minute
 	wantEarlyEnd(t, p.run(t), time.Minute, "never saw a marker", "client thrown out", "4123")
 }

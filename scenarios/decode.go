@@ -141,7 +141,7 @@ func (o *object) need(names ...string) {
 func (o *object) misspelt(name string) bool {
 	return slices.ContainsFunc(o.order, func(given string) bool {
 		_, known := o.shape.key(given)
-		return !known && nearest(given, o.shape.names()) == name
+		return !known && Nearest(given, o.shape.names()) == name
 	})
 }
 
@@ -247,7 +247,7 @@ func wordOf(n *node, words []string) (string, error) {
 	if slices.Contains(words, n.value) {
 		return n.value, nil
 	}
-	if near := nearest(n.value, words); near != "" {
+	if near := Nearest(n.value, words); near != "" {
 		return "", fmt.Errorf("%s is not known here (did you mean %s? there is %s)", quote(n.value), near, strings.Join(words, ", "))
 	}
 	return "", fmt.Errorf("%s is not known here (write %s)", quote(n.value), alternatives(words))

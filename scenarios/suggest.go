@@ -8,7 +8,7 @@ import (
 // didYouMean returns " (did you mean x?)" for the candidate nearest to word, or the list of candidates where none is
 // near, or nothing where there are none.
 func didYouMean(word string, candidates []string) string {
-	if near := nearest(word, candidates); near != "" {
+	if near := Nearest(word, candidates); near != "" {
 		return fmt.Sprintf(" (did you mean %s?)", near)
 	}
 	if len(candidates) == 0 {
@@ -25,8 +25,9 @@ func didYouMean(word string, candidates []string) string {
 	return fmt.Sprintf(" (there is %s)", list)
 }
 
-// nearest returns the candidate within a third of word's length in edits, or "".
-func nearest(word string, candidates []string) string {
+// Nearest returns the candidate that word may have been meant to be: within a third of its length in edits, case and the
+// marks between words apart; or "".
+func Nearest(word string, candidates []string) string {
 	if len(word) > 64 {
 		return ""
 	}

@@ -109,7 +109,7 @@ func TestNearest(t *testing.T) {
 		"provder": "provider", "borkers": "brokers", "Seeds": "seeds", "final-read": "final_read", "minISR": "min_isr",
 		"e2": "e2e", "colour": "", "": "", "x": "",
 	} {
-		if got := nearest(word, known); got != want {
+		if got := Nearest(word, known); got != want {
 			t.Errorf("%q: got %q; want %q", word, got, want)
 		}
 	}

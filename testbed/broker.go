@@ -54,7 +54,7 @@ type broker struct {
 
 func newBroker(id, of int, image, netName string, o Options) (*broker, error) {
 	name := fmt.Sprintf("kafka-%d", id)
-	lines, err := newLineSink(name+": ", o.logPath(name), o.Log)
+	lines, err := newLineSink(o.logPath(name))
 	if err != nil {
 		return nil, err
 	}

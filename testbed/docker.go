@@ -151,7 +151,7 @@ func (d *dockerCluster) pull(ctx context.Context, image string) error {
 	if _, err := d.api.ImageInspect(ctx, image); err == nil {
 		return nil
 	}
-	d.log("pulling image " + image)
+	d.log("pulling image " + image + ", which takes a while the first time")
 	p, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(log.NewNoopLogger()))
 	if err != nil {
 		return err

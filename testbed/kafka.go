@@ -67,7 +67,6 @@ func startEmbedded(ctx context.Context, plan scenarios.KafkaPlan, o Options) (*K
 		executable: o.Executable,
 		args:       []string{"child", "kafka", "--brokers", fmt.Sprint(plan.Brokers), "--run-id", o.RunID},
 		logPath:    o.logPath("kafka"),
-		log:        o.Log,
 	}, childReadyIn, &ready)
 	if err != nil {
 		return nil, err

@@ -14,12 +14,10 @@ const (
 	maxLineBytes = 8192 // longer lines are cut into pieces
 )
 
-// lineSink takes the lines of one child: it keeps the last ones for errors, writes all to a file and passes them on. Its
+// lineSink takes the lines of one child: it keeps the last ones for errors, and writes all to a file. Its
 // memory is bounded by keptLines × maxLineBytes. Safe for concurrent use.
 type lineSink struct {
-	prefix string
-	pass   func(line string) // nil drops
-	watch  func(line string) // sees each line first; nil for none; set before the first line
+	watch func(line string) // sees each line first; nil for none; set before the first line
 
 	mu   sync.Mutex
 	last []string
@@ -27,8 +25,8 @@ type lineSink struct {
 }
 
 // newLineSink opens the file at path for appending, or none when path is empty.
-func newLineSink(prefix, path string, pass func(string)) (*lineSink, error) {
-	s := &lineSink{prefix: prefix, pass: pass}
+func newLineSink(path string) (*lineSink, error) {
+	s := &lineSink{}
 	if path == "" {
 		return s, nil
 	}
@@ -51,11 +49,8 @@ func (s *lineSink) add(line string) {
 		s.watch(line)
 	}
 	if s.file != nil {
-		// A full disk must not stop the child: its lines still reach pass and the errors.
+		// A full disk must not stop the child: its last lines still reach the errors.
 		_, _ = s.file.WriteString(line + "\n")
-	}
-	if s.pass != nil {
-		s.pass(s.prefix + line)
 	}
 }
 
@@ -69,7 +64,7 @@ func (s *lineSink) tail() string {
 	return "; its last lines:\n  " + strings.Join(s.last, "\n  ")
 }
 
-// close releases the file; lines that come later are still kept and passed on.
+// close releases the file; lines that come later are still kept.
 func (s *lineSink) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

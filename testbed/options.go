@@ -12,8 +12,9 @@ type Options struct {
 	Executable string
 	// RunID names the run in labels, container names and instance ids: short, [a-z0-9].
 	RunID string
-	// Log receives the children's lines and the progress of slow steps; nil drops them. It is called from several
-	// goroutines, one call at a time for each child.
+	// Log receives what a user waiting for a slow step, such as the pull of an image, should know, and warnings; nil drops
+	// it. It may be called from several goroutines, and not after the part that was started has been stopped. What the
+	// children write is not in it: that goes to Dir, its end also into the errors.
 	Log func(line string)
 	// Dir is where the children's output is kept (kafka.log, gateway.log, reaper.log); empty keeps none.
 	Dir string

@@ -20,12 +20,11 @@ const (
 
 // processSpec is what a child is started from.
 type processSpec struct {
-	name       string // as errors and log lines name it: "embedded kafka"
+	name       string // as errors name it: "embedded kafka"
 	executable string
 	args       []string
-	logPath    string            // "" keeps no file
-	log        func(line string) // may be nil
-	grace      time.Duration     // between the steps of a stop; 0 is defaultGrace
+	logPath    string        // "" keeps no file
+	grace      time.Duration // between the steps of a stop; 0 is defaultGrace
 	// outlive is for the reaper: a session of its own, not killed with weir, standard error straight to the file,
 	// since a pipe's reader dies with weir.
 	outlive bool
@@ -74,7 +73,7 @@ func launch(s processSpec) (*process, error) {
 	if s.outlive {
 		path = ""
 	}
-	lines, err := newLineSink(s.name+": ", path, s.log)
+	lines, err := newLineSink(path)
 	if err != nil {
 		return nil, err
 	}

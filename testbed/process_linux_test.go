@@ -107,7 +107,7 @@ func startTestGateway(t *testing.T, plan scenarios.GatewayPlan) (*Target, error)
 	t.Helper()
 	plan.Target = scenarios.TargetReference
 	if plan.ReadyIn == 0 {
-		plan.ReadyIn = 10 * time.Second
+		plan.ReadyIn = time.Minute
 	}
 	return StartTarget(t.Context(), plan, []string{"127.0.0.1:1", "127.0.0.1:2"}, []string{"a", "b"}, options(t))
 }

@@ -37,7 +37,7 @@ type reaperOrder struct {
 func startReaper(ctx context.Context, o Options, dockerHost string) (*process, error) {
 	p, err := startProcess(ctx, processSpec{
 		name: "reaper", executable: o.Executable, args: []string{"child", "reaper"},
-		logPath: o.logPath("reaper"), log: o.Log, grace: reapGrace, outlive: true,
+		logPath: o.logPath("reaper"), grace: reapGrace, outlive: true,
 	}, 0, nil)
 	if err != nil {
 		return nil, err

@@ -45,7 +45,6 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 		executable: o.Executable,
 		args:       append(gatewayArgs(plan, listen, seeds, topics, o.Publish, instance), securityArgs(o.Security)...),
 		logPath:    o.logPath("gateway"),
-		log:        o.Log,
 	}, plan.ReadyIn, &ready)
 	if err != nil {
 		return nil, err

@@ -68,9 +68,9 @@ func TestReferenceTargetTrouble(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.mode, func(t *testing.T) {
 			t.Setenv(gatewayMode, tt.mode)
-			plan := scenarios.GatewayPlan{ReadyIn: 10 * time.Second}
+			plan := scenarios.GatewayPlan{ReadyIn: time.Minute}
 			if tt.mode == "hang" || tt.mode == "never" {
-				plan.ReadyIn = time.Second
+				plan.ReadyIn = 5 * time.Second // time for the child to start and to say what the error quotes
 			}
 			target, err := startTestGateway(t, plan)
 			if tt.want != nil {

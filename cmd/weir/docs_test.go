@@ -180,12 +180,16 @@ func TestDocumentsCommands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	files := []string{filepath.Join(root, "README.md")}
+	for _, pattern := range []string{"*.md", "scenarios/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, "docs", filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents are found at docs/%s: %v", pattern, err)
+		}
+		files = append(files, found...)
 	}
 	ran := 0
-	for _, file := range append([]string{filepath.Join(root, "README.md")}, files...) {
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -48,6 +48,9 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
+		if err := f.scenario.export(); err != nil {
+			return err
+		}
 		needs.Plan = plan
 	}
 	out := cmd.OutOrStdout()

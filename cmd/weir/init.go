@@ -16,8 +16,9 @@ import (
 
 // initFlags are the flags of weir init.
 type initFlags struct {
-	from, out string
-	force     bool
+	from, out      string
+	force          bool
+	list, noSchema bool
 }
 
 func initCommand() *cobra.Command {
@@ -27,10 +28,13 @@ func initCommand() *cobra.Command {
 		Short: "Write a commented scenario to start from, asking nothing",
 		Long: `Write a commented scenario to start from: a copy of one of the library under a name of its own. It asks
 nothing and never writes over a file unless told to by --force. Without an argument the file is
-scenario.yaml.`,
+scenario.yaml. Beside it goes ` + schemaFile + `, which the scenario's first line names, so that an editor with
+a YAML language server completes and checks it.`,
 		Example: `  weir init prices                  # writes prices.yaml
   weir init load/prices.yaml
-  weir init prices --out -          # prints it`,
+  weir init rooms --from chat
+  weir init prices --out -          # prints it
+  weir init --list                  # what there is to start from`,
 		Args: arguments(0, 1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, strings.Join(args, "")) },
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -40,11 +44,20 @@ scenario.yaml.`,
 	cmd.Flags().StringVar(&f.from, "from", "quickstart", "the `SCENARIO` of the library to start from")
 	cmd.Flags().StringVar(&f.out, "out", "", "the `FILE` to write, - for standard output (default NAME.yaml)")
 	cmd.Flags().BoolVar(&f.force, "force", false, "write over a file that is there")
+	cmd.Flags().BoolVar(&f.noSchema, "no-schema", false, "write no "+schemaFile+" and no line about it")
+	cmd.Flags().BoolVar(&f.list, "list", false, "list the library and write nothing")
 	_ = cmd.RegisterFlagCompletionFunc("from", completeScenario) // the flag is there
 	return cmd
 }
 
 func (f *initFlags) run(cmd *cobra.Command, arg string) error {
+	if f.list {
+		if arg != "" {
+			return usagef("--list writes nothing, and so takes no %q", arg)
+		}
+		_, err := fmt.Fprint(cmd.OutOrStdout(), libraryLines())
+		return err
+	}
 	name, file := starterNames(arg)
 	if f.out != "" {
 		file = f.out
@@ -57,13 +70,45 @@ func (f *initFlags) run(cmd *cobra.Command, arg string) error {
 		_, err := cmd.OutOrStdout().Write(text)
 		return err
 	}
+	if !f.noSchema {
+		text = append([]byte("# yaml-language-server: $schema="+schemaFile+"\n"), text...)
+	}
 	if err := writeStarter(file, text, f.force); err != nil {
 		return err
 	}
-	shown := shellWord(file)
-	fmt.Fprintf(cmd.OutOrStdout(), "wrote %s, a copy of %s to be changed. Next:\n  weir validate %s\n  weir run %s\n",
-		printable(file), libraryFile(f.from), shown, shown)
+	out, shown := cmd.OutOrStdout(), shellWord(file)
+	fmt.Fprintf(out, "wrote %s, a copy of %s to be changed", printable(file), libraryFile(f.from))
+	if !f.noSchema {
+		said, err := writeSchema(filepath.Join(filepath.Dir(file), schemaFile), f.force)
+		if err != nil {
+			fmt.Fprintln(out)
+			return err
+		}
+		fmt.Fprint(out, said)
+	}
+	fmt.Fprintf(out, ". Next:\n  weir validate %s\n  weir run %s\n", shown, shown)
 	return nil
+}
+
+// schemaFile is the language's schema beside a scenario.
+const schemaFile = "weir.schema.json"
+
+// writeSchema writes the schema where none is, and over another only when told to. It returns how the sentence about the
+// scenario goes on.
+func writeSchema(file string, over bool) (string, error) {
+	there, err := os.ReadFile(file)
+	switch {
+	case err == nil && string(there) == scenarios.Schema():
+		return "; " + printable(file) + " for editors is there already", nil
+	case err == nil && !over:
+		return "; " + printable(file) + " is of another weir and was left alone (--force writes over it)", nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("write the schema: %w (--no-schema does without it)", err)
+	}
+	if err := os.WriteFile(file, []byte(scenarios.Schema()), 0o666); err != nil {
+		return "", fmt.Errorf("write the schema: %w (--no-schema does without it)", err)
+	}
+	return ", and " + printable(file) + " for editors", nil
 }
 
 // starterNames is the scenario's name and its file: what is written like a file is one.
@@ -92,6 +137,7 @@ func libraryFile(name string) string { return strings.TrimSuffix(filepath.Base(n
 // What differs from the scenario that the starter is a copy of.
 var (
 	nameLine    = regexp.MustCompile(`(?m)^name:[ \t]*[^ \t#\n]*`)
+	pageLine    = regexp.MustCompile(`(?m)^# docs/scenarios/`)           // a path from weir's repository
 	editorsLine = regexp.MustCompile(`(?m)^# yaml-language-server:.*\n`) // its path is right where the library lies alone
 )
 
@@ -102,12 +148,13 @@ func starter(from, name, file string) ([]byte, error) {
 	if err != nil {
 		names := scenarios.Library()
 		mend := "there is " + strings.Join(names, ", ")
-		if near := nearest(base, names); near != "" {
+		if near := scenarios.Nearest(base, names); near != "" {
 			mend = "did you mean " + near + "?"
 		}
 		return nil, usagef("--from %q is no scenario of the library (%s)", from, mend)
 	}
 	text := editorsLine.ReplaceAllString(string(data), "")
+	text = pageLine.ReplaceAllString(text, "# weir's docs/scenarios/")
 	text = nameLine.ReplaceAllLiteralString(text, "name: "+name)
 	text = strings.ReplaceAll(text, "weir run "+base, "weir run "+printable(shellWord(file)))
 	text = "# Made by weir init from the library's " + base + ". weir validate tells what a change costs.\n#\n" + text

@@ -10,6 +10,7 @@ import (
 // TestMain makes the test binary answer as weir when it is started under that name, as the scripts, the lifetime tests
 // and weir's own children do.
 func TestMain(m *testing.M) {
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each process of a race build takes a second to end
 	testscript.Main(m, map[string]func(){"weir": main})
 }
 

@@ -20,12 +20,18 @@ const busyByItself = 0.90
 // each: then it is skipped, with the figures. start makes a new run each time, in a directory of its own.
 func runMeasured(t *testing.T, want int, start func() *weir) *weir {
 	t.Helper()
+	return runChecked(t, want, start, checkExact)
+}
+
+// runChecked is runMeasured with another requirement of every attempt.
+func runChecked(t *testing.T, want int, start func() *weir, check func(*testing.T, *report.Summary)) *weir {
+	t.Helper()
 	var late lateRuns
 	for {
 		w := start()
 		got := w.wait()
 		s := w.summary()
-		checkExact(t, s)
+		check(t, s)
 		if got == want {
 			return w
 		}

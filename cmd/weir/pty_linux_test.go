@@ -155,15 +155,16 @@ func TestTerminalsWithoutRedraws(t *testing.T) {
 		name     string
 		env      []string
 		args     []string
+		lasts    string
 		controls bool
 	}{
-		{"dumb", []string{"TERM=dumb"}, nil, false},
-		{"unknown", []string{"TERM="}, nil, false},
-		{"quiet without colours", []string{"NO_COLOR=1"}, []string{"--quiet"}, false},
-		{"without colours", []string{"NO_COLOR=1"}, nil, true},
+		{"dumb", []string{"TERM=dumb"}, nil, "300ms", false},
+		{"unknown", []string{"TERM="}, nil, "300ms", false},
+		{"quiet without colours", []string{"NO_COLOR=1"}, []string{"--quiet"}, "300ms", false},
+		{"without colours", []string{"NO_COLOR=1"}, nil, "2s", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := startOnTerminal(t, brief, c.env, c.args...)
+			w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: "+c.lasts, 1), c.env, c.args...)
 			w.wait()
 			if got := strings.Contains(w.shown.String(), "\x1b["); got != c.controls {
 				t.Errorf("got control sequences %v; want %v", got, c.controls)

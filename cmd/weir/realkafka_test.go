@@ -83,6 +83,19 @@ func (w *weir) containers() []string {
 	return strings.Fields(string(out))
 }
 
+// TestDockerPullIsTold: what takes long at the first run is said, and an image that can't be had ends it.
+func TestDockerPullIsTold(t *testing.T) {
+	requireDocker(t)
+	const image = "127.0.0.1:1/nobody/kafka:1"
+	w := startQuickstart(t, "--set", "kafka.provider=docker", "--set", "kafka.image="+image)
+	if got, want := w.wait(), report.ExitError; got != want {
+		t.Errorf("exit code: got %d; want %d", got, want)
+	}
+	if got, want := w.stderr.String(), "  pulling image "+image; !strings.Contains(got, want) {
+		t.Errorf("standard error: got %q; want %q in it", got, want)
+	}
+}
+
 // TestDockerKilledWeirLeavesNothing kills weir while its containers run.
 func TestDockerKilledWeirLeavesNothing(t *testing.T) {
 	requireDocker(t)

@@ -100,7 +100,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 		}
 	}
 	mend := "weir --help lists the commands"
-	near := nearest(args[0], names)
+	near := scenarios.Nearest(args[0], names)
 	switch {
 	case isScenario(args[0]):
 		mend = fmt.Sprintf("to run it: weir run %s", args[0])
@@ -129,7 +129,7 @@ func wrongFlag(cmd *cobra.Command, err error) error {
 				names = append(names, f.Name)
 			}
 		})
-		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := scenarios.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			return usagef("%w (did you mean --%s?)", err, near)
 		}
 		return usagef("%w (%s --help lists the flags)", err, cmd.CommandPath())

@@ -35,8 +35,12 @@ func runCommand() *cobra.Command {
 		Short: "Stand a pipeline up, drive it, account for every message and say whether it passed",
 		Long: `Run a scenario: a YAML file, or the name of one of the library (weir run alone lists it).
 
-The result is a run directory with summary.json, report.html, report.md and the log that they are
-made from. Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4
+The result is a run directory with the log of all that was measured, run.log, what is made from it
+(weir report makes it again), and the children's output, kafka.log and gateway.log:
+
+` + runFiles + `
+
+Exit codes: 0 passed, 1 error, 2 wrong scenario or flags, 3 a threshold failed, 4
 delivery broke the target's contract, 5 invalid (the generator or the clock can't support a
 verdict), 130 interrupted.`,
 		Example: `  weir run quickstart
@@ -56,6 +60,9 @@ verdict), 130 interrupted.`,
 func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 	plan, err := f.scenario.plan(scenario)
 	if err != nil {
+		return err
+	}
+	if err := f.scenario.export(); err != nil {
 		return err
 	}
 	if err := checkOut(f.out, plan); err != nil {

@@ -38,6 +38,28 @@ func (f *scenarioFlags) plan(path string) (*scenarios.Plan, error) {
 	return plan, nil
 }
 
+// export puts the variables of the file into the process's environment, where they are not set already: a scenario's
+// secrets may name them, and the children look there, too.
+func (f *scenarioFlags) export() error {
+	if f.envFile == "" {
+		return nil
+	}
+	variables, err := scenarios.ReadEnvFile(f.envFile)
+	if err != nil {
+		return usage(err)
+	}
+	for _, v := range variables {
+		name, value, _ := strings.Cut(v, "=")
+		if _, set := os.LookupEnv(name); set {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return usagef("set the variable %s of %s: %w", name, f.envFile, err)
+		}
+	}
+	return nil
+}
+
 // completeScenario offers the library's names to the shell, and files.
 func completeScenario(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	var names []string

@@ -193,12 +193,3 @@ func TestThousands(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"run", "report", "validate", "doctor"}
-	for word, want := range map[string]string{"rnu": "run", "runn": "run", "reprot": "report", "validaet": "validate", "x": "", "": "", "capacity": "", strings.Repeat("r", 100): ""} {
-		if got := nearest(word, names); got != want {
-			t.Errorf("nearest(%q): got %q; want %q", word, got, want)
-		}
-	}
-}

@@ -39,6 +39,11 @@ const (
 // startSecured runs the small scenario on an external cluster.
 func startSecured(t *testing.T, seeds []string, security *scenarios.KafkaSecurity, env ...string) *weir {
 	t.Helper()
+	return startSecuredWith(t, seeds, security, env)
+}
+
+func startSecuredWith(t *testing.T, seeds []string, security *scenarios.KafkaSecurity, env []string, args ...string) *weir {
+	t.Helper()
 	kafka := "provider: external\n  seeds: [" + strings.Join(seeds, ", ") + "]\n" + securityYAML(security)
 	scenario := strings.Replace(small, "provider: embedded\n  brokers: 1\n", kafka, 1)
 	dir := t.TempDir()
@@ -51,7 +56,7 @@ func startSecured(t *testing.T, seeds []string, security *scenarios.KafkaSecurit
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "run")
-	w := startCommand(t, "", path, env, "run", file, "--out", out, "--set", "phases.measure.0.duration=3s")
+	w := startCommand(t, "", path, env, append([]string{"run", file, "--out", out, "--set", "phases.measure.0.duration=3s"}, args...)...)
 	w.dir = out
 	return w
 }
@@ -199,7 +204,8 @@ func (w *weir) keepsSecret(secret, commandLines string, files ...string) {
 	w.t.Helper()
 	texts := w.artefacts()
 	texts["command lines"] = commandLines
-	for _, name := range append(files, "run.log", "run.log decoded", "summary.json", "report.html", "report.md") {
+	for _, name := range append(files, "run.log", "run.log decoded", "summary.json", "report.html", "report.md", "junit.xml",
+		"intervals.csv", "e2e.hgrm") {
 		if texts[name] == "" {
 			w.t.Errorf("%s is missing or empty: nothing was searched there", name)
 		}
@@ -263,6 +269,28 @@ func TestSecretStaysSecret(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSecretInAnEnvFile: the generator and the gateway find the password in the file of variables, and what the environment
+// says already wins.
+func TestSecretInAnEnvFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "variables")
+	if err := os.WriteFile(file, []byte("# the test's own\n"+passwordEnv+"='"+canary+"'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kafka, trust := securedKafka(t)
+	security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLScramSHA256, scenarios.Secret{Env: passwordEnv})}
+	w := startSecuredWith(t, kafka.ListenAddrs(), security, nil, "--env-file", file, "--set", "phases.measure.0.duration=1s")
+	w.carried()
+	w.keepsSecret(canary, "")
+
+	w = startSecuredWith(t, kafka.ListenAddrs(), security, []string{passwordEnv + "=another"}, "--env-file", file)
+	if got, want := w.wait(), report.ExitError; got != want {
+		t.Errorf("exit code with another password in the environment: got %d; want %d", got, want)
+	}
+	if got, want := w.summary().Run.Error, "the cluster refused user"; !strings.Contains(got, want) {
+		t.Errorf("got error %q; want %q in it", got, want)
 	}
 }
 

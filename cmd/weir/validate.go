@@ -17,7 +17,7 @@ import (
 
 func validateCommand() *cobra.Command {
 	var f scenarioFlags
-	var quiet, asJSON bool
+	var quiet, asJSON, schema bool
 	cmd := &cobra.Command{
 		Use:   "validate SCENARIO...",
 		Short: "Check scenarios; print the plan that each resolves to, as JSON, and what it will cost",
@@ -26,9 +26,21 @@ JSON, what it will cost to standard error. All mistakes come at once, each with 
 then the exit code is 2.`,
 		Example: `  weir validate quickstart
   weir validate --quiet scenarios/*.yaml
-  weir validate quickstart --json | jq .cost`,
-		Args: arguments(1, math.MaxInt, "SCENARIO"),
+  weir validate quickstart --json | jq .cost
+  weir validate --schema > weir.schema.json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if schema {
+				return arguments(0, 0, "")(cmd, args)
+			}
+			return arguments(1, math.MaxInt, "SCENARIO")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if schema {
+				if _, err := io.WriteString(cmd.OutOrStdout(), scenarios.Schema()); err != nil {
+					return fmt.Errorf("print the schema: %w", err)
+				}
+				return nil
+			}
 			wrong := false
 			for _, path := range args {
 				plan, err := f.plan(path)
@@ -52,6 +64,7 @@ then the exit code is 2.`,
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes alone")
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema (draft-07) of the language, for editors, and check nothing")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost")
 	return cmd
 }
