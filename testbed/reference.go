@@ -118,17 +118,21 @@ func awaitReadyz(ctx context.Context, child *process, addr, instance string, dea
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: readyzTimeout}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	var last error
 	for {
 		err := askReadyz(ctx, client, addr, instance)
 		if err == nil || errors.Is(err, errStranger) {
 			return err
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err // an attempt that was cut short by the deadline says less than the one before
 		}
 		select {
 		case <-tick.C:
 		case <-child.exited:
 			return child.endedEarly()
 		case <-ctx.Done():
-			return fmt.Errorf("it said that it listens at %s, but isn't ready in time: %w%s", addr, err, child.lines.tail())
+			return fmt.Errorf("it said that it listens at %s, but isn't ready in time: %w%s", addr, last, child.lines.tail())
 		}
 	}
 }
