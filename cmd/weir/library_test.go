@@ -133,8 +133,8 @@ func (l libraryRun) check(t *testing.T, s *report.Summary) {
 	}
 }
 
-// loosened are overrides that widen the limits of latencies, and of nothing else: a race build is slow, and what is
-// delivered must be right all the same.
+// loosened are overrides that widen the limits of latencies, and of nothing else: a race build or a machine that carries
+// three brokers is slow, and what is delivered must be right all the same.
 func loosened(plan *scenarios.Plan) []string {
 	var sets []string
 	for i, th := range plan.Thresholds {
@@ -179,7 +179,8 @@ func TestLibrary(t *testing.T) {
 	})
 }
 
-// TestRealExternalLibrary runs each with its own rates, clients and thresholds, shorter, on a cluster that is there.
+// TestRealExternalLibrary runs each with its own rates and clients, shorter, on a cluster that is there. The machine may
+// carry the cluster too, so that no latency is held to its limit: the library's own is for a machine left alone.
 func TestRealExternalLibrary(t *testing.T) {
 	seeds := os.Getenv("WEIR_KAFKA_SEEDS")
 	if seeds == "" {
@@ -190,6 +191,6 @@ func TestRealExternalLibrary(t *testing.T) {
 		for i := range plan.Kafka.Topics {
 			sets = append(sets, fmt.Sprintf("kafka.topics.%d.replication=3", i))
 		}
-		return sets
+		return append(sets, loosened(plan)...)
 	})
 }
