@@ -2,8 +2,13 @@ package loadgen
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weirbench/weir/internal/testkit"
@@ -48,5 +53,23 @@ func TestStuckSendsAreAllInTheAccount(t *testing.T) {
 	row := audit.Rows[0]
 	if row.Expected != 2*ref.Sent || row.Undetermined != row.Expected || len(audit.Defects) > 0 {
 		t.Errorf("got %+v, defects %q; want both clients' %d deliveries undetermined", row, audit.Defects, 2*ref.Sent)
+	}
+}
+
+// TestMarkersThatKafkaDoesNotTake: the run can't begin, and the reason is told.
+func TestMarkersThatKafkaDoesNotTake(t *testing.T) {
+	kafka := testkit.Kafka(t, 1, "t")
+	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
+	kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: -1})
+	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+	plan.Phases.JoinDeadline = time.Second
+	e := newTestEngine(t, plan)
+	if err := e.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := e.Join(t.Context())
+	failed, ok := errors.AsType[*JoinError](err)
+	if !ok || failed.Untaken == 0 || !strings.Contains(err.Error(), "Kafka did not take the markers of producer p: MESSAGE_TOO_LARGE") {
+		t.Errorf("got %v; want the markers that Kafka did not take, and its error", err)
 	}
 }

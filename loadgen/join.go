@@ -101,6 +101,14 @@ func (s *swarm) joinError() error {
 		}
 		w.mu.Unlock()
 	}
+	for _, p := range s.producers {
+		p.ackMu.Lock()
+		for text, n := range p.untaken.all {
+			remarks[text] += n
+			e.Untaken += n
+		}
+		p.ackMu.Unlock()
+	}
 	e.Remarks = causes(remarks)
 	return e
 }
@@ -112,6 +120,7 @@ type JoinError struct {
 	First   []string // some of them, with the stream
 	Silent  int      // clients that nothing but control frames came to
 	Foreign int64    // frames without a stamp
+	Untaken int64    // markers that Kafka did not take
 	Remarks string   // what else happened, the most frequent first
 }
 
@@ -119,6 +128,8 @@ type JoinError struct {
 func (e *JoinError) Error() string {
 	likely := "are all streams' channels subscribed, and does the gateway read every partition?"
 	switch {
+	case e.Untaken > 0:
+		likely = "Kafka did not take what was to tell them, so look at its log (message size, compression, permission to write)"
 	case e.Foreign > 0 && e.Silent < e.Clients:
 		likely = fmt.Sprintf("%d frames came without a stamp: does the gateway pass values on unchanged, and is this the right gateway?", e.Foreign)
 	case e.Silent == e.Clients:

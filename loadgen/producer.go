@@ -47,10 +47,11 @@ type producer struct {
 	ends  streamEnds
 	ended func() // called when the last message has been sent
 
-	paceMu sync.Mutex
-	paced  *meter // cells: load phases; stages: send lag
-	ackMu  sync.Mutex
-	acked  *meter // cells: load phases; stages: ack
+	paceMu  sync.Mutex
+	paced   *meter // cells: load phases; stages: send lag
+	ackMu   sync.Mutex
+	acked   *meter  // cells: load phases; stages: ack
+	untaken remarks // why markers were not taken
 
 	inFlight   atomic.Int64 // data messages without an answer
 	unanswered atomic.Int64 // messages of any kind whose answer is not booked yet
@@ -407,8 +408,13 @@ func onAnswer(r *kgo.Record, err error) {
 }
 
 func (p *producer) answered(m *message, err error) {
-	if m.phase >= 0 {
+	switch {
+	case m.phase >= 0:
 		p.book(m, err)
+	case err != nil:
+		p.ackMu.Lock()
+		p.untaken.add(fmt.Sprintf("Kafka did not take the markers of producer %s: %v", p.shape.plan.Name, err))
+		p.ackMu.Unlock()
 	}
 	// A failed record's bytes may still stand in a request under way; only an answered one's are free.
 	if err == nil {
