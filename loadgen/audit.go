@@ -23,7 +23,7 @@ type auditor struct {
 	producers []*producer
 	reference reference
 	totals    map[countKey]int64 // the clients' counters of the whole run
-	slowest   []int64            // by sender, the longest that the observer waited for a message, ns
+	slowest   []int64            // by sender, the longest that the observer waited for a message, or the target, ns
 
 	excluded map[streamKey][]exclusion // sorted by sequence number
 	rows     map[results.Label]*results.AuditRow
@@ -42,6 +42,12 @@ func closeAudit(a *auditor) *results.Audit {
 		slices.SortFunc(list, func(x, y exclusion) int { return int(int64(x.seq) - int64(y.seq)) })
 	}
 	a.takeTotals()
+	a.slowest = slices.Clone(a.slowest)
+	for _, w := range a.swarm.workers {
+		for i, ns := range w.slowest {
+			a.slowest[i] = max(a.slowest[i], ns)
+		}
+	}
 	for _, c := range a.swarm.clients {
 		a.auditClient(c)
 	}
@@ -176,7 +182,8 @@ func (a *auditor) auditClient(c *client) {
 	}
 }
 
-// clientAccount is what one client's streams add up to in the measure phases, and how much of the target's reports of
+// clientAccount is what one client's streams add up to in the measure phases, without what was on its way when it left by
+// plan, and how much of the target's reports of
 // shed messages is not used up yet.
 type clientAccount struct {
 	expected, missing int64
@@ -256,7 +263,7 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 	row.Expected += expected
 	row.Undetermined += undetermined
 	onWayFrom := a.onWayFrom(stay, key)
-	missing, skipped := undetermined, int64(0)
+	missing, skipped, onWayLeft := undetermined, int64(0), int64(0)
 	gaps.missing(t, r.to, func(s span, tail bool) {
 		s.from = max(s.from, r.from)
 		skippable := conflated && !tail // only a gap has a newer value above it
@@ -264,7 +271,7 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 			onWay := span{max(s.from, onWayFrom), s.to}
 			if onWay.from < onWay.to {
 				n := countIn(excluded, onWay)
-				missing += n
+				onWayLeft += n
 				row.Undetermined += n
 				s.to = onWay.from
 			}
@@ -290,8 +297,9 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 		}
 	})
 	row.Shed += skipped
+	row.Conflated += skipped
 	if a.topo.phases[phase].Measured {
-		account.expected += expected - skipped
+		account.expected += expected - skipped - onWayLeft
 		account.missing += missing
 	}
 }

@@ -75,11 +75,15 @@ func (w *worker) complete(c *client, stream int) {
 // conflatedFrom returns where in a skipped span those messages begin that the target was free to skip, since it had a
 // newer value of the key within the interval. It can't be known when the target had either of the two; but where it had
 // message m k(m) after m was sent, it had the newer n within the interval of m only if
-// sent(n) − sent(m) ≤ interval + k(m) − k(n), and k is at least 0 and at most about the longest that the observer
-// waited for a message of this producer. What was sent longer before n than that was held back for longer than declared.
+// sent(n) − sent(m) ≤ interval + k(m) − k(n). k is at least 0 and at most about the longest that the observer waited for a
+// message of this producer or, where that is more, the longest that the target itself took to have one, as its received
+// stamps tell: a target that is held up is late without Kafka being so. Where a target does not say when it received a
+// value, the longest that a client waited for one bounds it, with what conflation held it back for. The target's timer may
+// be late by a tenth of the interval. What was sent longer before n than all of that was held back for longer than declared.
 func (a *auditor) conflatedFrom(key streamKey, skipped span, newer uint64) uint64 {
 	sentAt := a.producers[key.producer].ledger.sentAt[key.id]
-	earliest := sentAt[newer] - int64(a.topo.producers[key.producer].conflation) - a.slowest[key.producer]
+	interval := int64(a.topo.producers[key.producer].conflation)
+	earliest := sentAt[newer] - interval - interval/10 - a.slowest[key.producer]
 	return skipped.from + uint64(sort.Search(int(skipped.size()), func(i int) bool {
 		return sentAt[skipped.from+uint64(i)] >= earliest
 	}))

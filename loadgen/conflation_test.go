@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func TestConflationIsAccountedFor(t *testing.T) {
 			}
 			gateway.Close()
 			got := classes(audit)
-			want := passed.account(e.producers[0].ledger.sentAt, int64(c.declared)+e.observer.slowest[0])
+			want := passed.account(e.producers[0].ledger.sentAt, int64(c.declared)+int64(c.declared)/10+e.slowest(0))
 			if got != want || !c.want(got) || len(audit.Defects) > 0 {
 				t.Errorf("got  %+v, defects %q\nwant %+v", got, audit.Defects, want)
 			}
@@ -261,19 +262,21 @@ func (c *conflatedClient) send(key uint32, at time.Duration) send {
 	return s
 }
 
+// classes closes the account.
+func (c *conflatedClient) classes() results.Classes { return classes(c.audit()) }
+
 // audit closes the account. Every send that was not refused was acknowledged.
-func (c *conflatedClient) audit() results.Classes {
+func (c *conflatedClient) audit() *results.Audit {
 	view := newTopicView(c.swarm.topo, 100)
 	totals := map[countKey]int64{}
 	r := c.worker.handOver()
 	for i, n := range r.counts {
 		totals[countKey{r.layout.counters[i%len(r.layout.counters)], r.layout.cells[i/len(r.layout.counters)]}] += n
 	}
-	audit := closeAudit(&auditor{
+	return closeAudit(&auditor{
 		topo: c.swarm.topo, swarm: c.swarm, producers: c.swarm.producers, totals: totals, slowest: make([]int64, 1),
 		reference: reference{view: view, source: sourceFinalRead, complete: true},
 	})
-	return classes(audit)
 }
 
 // TestValueSentAgainPutsNothingInForce: a gateway that gives a client that is back what it gave it before need not make up
@@ -289,7 +292,7 @@ func TestValueSentAgainPutsNothingInForce(t *testing.T) {
 	c.give(KindData, 3, 0)
 	c.send(3, 20*time.Second)
 	c.give(KindData, 3, 2)
-	if got, want := c.audit(), (results.Classes{Expected: 2, Delivered: 2, Early: 1}); got != want {
+	if got, want := c.classes(), (results.Classes{Expected: 2, Delivered: 2, Early: 1}); got != want {
 		t.Errorf("got %+v; want %+v", got, want)
 	}
 }
@@ -314,7 +317,7 @@ func TestWhatWasToBeSkippedIsNotLostAtTheLeave(t *testing.T) {
 			c.p.ledger.answer(last, sendRefused)
 		}
 		c.swarm.left(c.client)
-		if got := c.audit(); got != want {
+		if got := c.classes(); got != want {
 			t.Errorf("refused %v: got %+v; want %+v", refused, got, want)
 		}
 	}
@@ -352,5 +355,86 @@ func TestQuietKeysAreNoMissingMarkers(t *testing.T) {
 	c.cameAt = time.Now().Add(-time.Hour)
 	if names, _ := c.swarm.unjoinedAtEnd(1); len(names) > 0 {
 		t.Errorf("got %q; want nobody named, since nothing was sent", names)
+	}
+}
+
+// slowest is what of the observer's and the target's lateness counts for a producer.
+func (e *Engine) slowest(producer int) int64 {
+	ns := e.observer.slowest[producer]
+	for _, w := range e.swarm.workers {
+		ns = max(ns, w.slowest[producer])
+	}
+	return ns
+}
+
+// TestLateTargetIsFreeToSkip: a value that the target says it received late shows that it may have had others late too. It
+// counts no later than the client had it, and not where it put the subscription in force, since it may have been kept.
+func TestLateTargetIsFreeToSkip(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name           string
+		late, after    time.Duration
+		arrived        time.Duration
+		back           bool
+		lost, conflate int64
+	}{
+		{"as late as that", 200 * ms, 1300 * ms, time.Hour, false, 0, 1},
+		{"not so late", 199 * ms, 1300 * ms, time.Hour, false, 1, 0},
+		{"says what can't be", time.Hour, 1300 * ms, 199 * ms, false, 1, 0},
+		{"kept", 200 * ms, 1300 * ms, time.Hour, true, 1, 0},
+	} {
+		cl := newConflatedClient(t)
+		give := func(seq uint64, late, arrived time.Duration) {
+			head := fmt.Appendf(nil, `{"type":"message","received_at_ns":%d,"queued_at_ns":13}`+"\n", int64(late))
+			value := stamped(Stamp{Kind: KindData, Run: 1, Key: 3, KeySeq: seq, PartSeq: seq}, 90, 0)
+			cl.worker.takeMessage(cl.client, append(head, value...), int64(arrived), true)
+		}
+		cl.send(3, 0)
+		give(0, 0, 1)
+		cl.send(3, time.Minute)
+		if c.back {
+			cl.swarm.thrownOut(cl.client, errClosed)
+			cl.swarm.begin(cl.client)
+		}
+		cl.send(3, time.Minute+c.after)
+		give(2, c.late, c.arrived)
+		row := cl.audit().Rows[0]
+		if row.Lost != c.lost || row.Shed != c.conflate || row.Conflated != c.conflate {
+			t.Errorf("%s: got %+v; want %d lost, %d conflated", c.name, row, c.lost, c.conflate)
+		}
+	}
+}
+
+// TestReportedDropsAreNotConflated: what the target says it dropped is shed and stays told apart from what it skipped.
+func TestReportedDropsAreNotConflated(t *testing.T) {
+	c := newConflatedClient(t)
+	for _, at := range []time.Duration{0, 10 * time.Second, 20 * time.Second, 20*time.Second + 500*time.Millisecond} {
+		c.send(3, at)
+	}
+	c.worker.takeMessage(c.client, []byte(`{"type":"notice","kind":"dropped","channel":"t","partition":0,"count":1}`), 1, true)
+	c.give(KindData, 3, 3)
+	row := c.audit().Rows[0]
+	if want := (results.Classes{Expected: 4, Delivered: 1, Lost: 1, Shed: 2}); row.Classes != want || row.Conflated != 1 {
+		t.Errorf("got %+v; want %+v, one of the shed conflated", row, want)
+	}
+}
+
+// TestWhatWasOnItsWayIsHeldAgainstNobody: a client that left by plan is judged by what it could have had.
+func TestWhatWasOnItsWayIsHeldAgainstNobody(t *testing.T) {
+	c := newConflatedClient(t)
+	c.swarm.topo.plan.Objective = time.Second
+	c.send(3, 0)
+	c.give(KindData, 3, 0)
+	for range 9 {
+		c.send(3, time.Minute)
+	}
+	c.swarm.left(c.client)
+	audit := c.audit()
+	if got, want := classes(audit), (results.Classes{Expected: 10, Delivered: 1, Undetermined: 9}); got != want {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+	worst := audit.Worst[0]
+	if worst.Expected != 1 || worst.Missing != 0 || worst.WithinShare != 1 || audit.ClientsWithin != 1 {
+		t.Errorf("got %+v, %d clients within; want the one that arrived, in time", worst, audit.ClientsWithin)
 	}
 }

@@ -260,7 +260,7 @@ func TestSlowReadsAreBounded(t *testing.T) {
 	}()
 	var lock sync.Mutex
 	var reads []string
-	err := receiveSlowly(t.Context(), client, &scenarios.SlowReading{Every: time.Nanosecond, Bytes: 4}, &lock, func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
+	err := receiveSlowly(t.Context(), client, &scenarios.SlowReading{Every: time.Nanosecond, Bytes: 4}, nil, &lock, func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
 		if lock.TryLock() {
 			t.Error("the bytes are handled without the lock")
 		}

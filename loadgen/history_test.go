@@ -38,6 +38,7 @@ type history struct {
 	live      map[results.Label]int64 // what is expected while the run goes, refused sends included
 	skipped   int64                   // shed since a newer value came
 	slowest   []int64                 // by sender
+	late      []int64                 // by sender: how late the target had a value at most, as it says
 	unnumber  []int64                 // by sender, refused before they had a number
 	steps     int                     // left until the streams' ends are known
 }
@@ -90,6 +91,7 @@ type historyReader struct {
 	closing  bool          // final markers have come: nobody leaves any more
 	past     []historyStint
 	given    []historyRecord // data
+	marks    []historyRecord
 }
 
 // historyStint is a stream that a client left.
@@ -267,6 +269,7 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 	h.swarm.loadUnix.Store(0)
 	h.swarm.phase.Store(0)
 	h.clocks = make([]int, len(h.producers))
+	h.late = make([]int64, len(h.producers))
 	for i, e := range h.swarm.expectations {
 		e.position = func(byKey bool, id int) uint64 { return h.position(i, byKey, id) }
 	}
@@ -430,7 +433,9 @@ func (h *history) markAll(producer int, kind Kind) {
 	p := h.producers[producer]
 	mark := func(key, partition uint32) {
 		s := p.ledger.at(key, partition)
-		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{h.stamp(producer, kind, s, 0), -1, len(h.sent[producer])})
+		stamp := h.stamp(producer, kind, s, 0)
+		stamp.SentAt = math.MaxInt64 // since everybody came
+		h.logs[producer][partition] = append(h.logs[producer][partition], historyRecord{stamp, -1, len(h.sent[producer])})
 	}
 	for k := range p.shape.choose.keyPartition {
 		if p.shape.publishes() {
@@ -570,7 +575,13 @@ func (h *history) comeBack(r *historyReader) {
 	h.replay(r)
 }
 
+// replay: a marker from before it came back says nothing about the subscription that it has now.
 func (h *history) replay(r *historyReader) {
+	if n := len(r.marks); n > 0 && h.chance(30, "replay a marker") {
+		mark := r.marks[rapid.IntRange(0, n-1).Draw(h.t, "which")]
+		mark.SentAt = r.backAt - 1
+		r.worker.takeMessage(r.client, mark.value(), 0, true)
+	}
 	if n := len(r.given); n > 0 && h.chance(30, "replay") {
 		for _, rec := range r.given[rapid.IntRange(max(0, n-3), n-1).Draw(h.t, "from"):] {
 			h.give(r, rec)
@@ -718,17 +729,21 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 			s.final, s.finalSeq = true, seq
 		}
 		r.worker.takeMessage(r.client, value, 0, true)
+		if rec.Kind == KindJoin {
+			r.marks = append(r.marks, rec)
+		}
 		return
 	}
 	r.given = append(r.given, rec)
 	shape := &h.topo.producers[rec.Producer]
-	rejoin := s.rejoin
+	rejoin, inForce := s.rejoin, s.joined && !s.rejoin
 	if shape.conflation > 0 {
 		if s.rejoin = false; !s.joined && seq >= s.floor {
 			s.joined, s.base = true, seq
 		}
 	}
 	row := h.row(r, int(rec.Producer), rec.phase)
+	wrapped, late := h.wrap(&rec)
 	corrupt := h.chance(3, "corrupt")
 	if corrupt {
 		value[85]++
@@ -745,24 +760,31 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		if corrupt {
 			row.Corrupt++
 		}
+		if inForce {
+			h.late[rec.Producer] = max(h.late[rec.Producer], late)
+		}
 		s.seen[seq] = true
 		s.highest = max(s.highest, int64(seq))
 		if shape.conflation > 0 && h.steps < 0 && h.ended(streamKey{int(rec.Producer), true, int(rec.Key)}, s) {
 			s.complete = true
 		}
 	}
-	r.worker.takeMessage(r.client, rapidWrap(h, value), 0, true)
+	r.worker.takeMessage(r.client, append(wrapped, value...), historyArrival, true)
 }
 
-// rapidWrap puts the value into one of the forms that targets send.
-func rapidWrap(h *history, value []byte) []byte {
+// historyArrival is when everything arrives: nothing is received later by the target.
+const historyArrival = int64(time.Minute)
+
+// wrap returns what stands before the value in one of the forms that targets send, and how late the target says it had it.
+func (h *history) wrap(rec *historyRecord) (head []byte, late int64) {
 	switch rapid.IntRange(0, 2).Draw(h.t, "form") {
 	case 0:
-		return value
+		return nil, 0
 	case 1:
-		return append([]byte("Message from topic: "), value...)
+		return []byte("Message from topic: "), 0
 	}
-	return append([]byte(`{"type":"message","received_at_ns":12,"queued_at_ns":13}`+"\n"), value...)
+	late = int64(rapid.IntRange(1, 150).Draw(h.t, "received late, ms")) * int64(time.Millisecond)
+	return fmt.Appendf(nil, `{"type":"message","received_at_ns":%d,"queued_at_ns":13}`+"\n", rec.SentAt+late), late
 }
 
 // stray gives the client a message that it does not follow, if there is any.
@@ -852,7 +874,7 @@ func (h *history) skippableFor(newer uint64, m historyMessage, producer int) boo
 		return false
 	}
 	sentAt := h.producers[producer].ledger.sentAt[m.key]
-	return sentAt[newer]-sentAt[m.keySeq] <= int64(shape.conflation)+h.slowest[producer]
+	return sentAt[newer]-sentAt[m.keySeq] <= int64(shape.conflation)*11/10+max(h.slowest[producer], h.late[producer])
 }
 
 // onItsWay reports whether the message, or what a conflating gateway may skip it for, may have been on its way when the
@@ -923,12 +945,13 @@ func (h *history) close() *results.Audit {
 
 // check compares the audit with the history's own account.
 func (h *history) check(audit *results.Audit) {
-	var foreign, shed, wantShed, reported int64
+	var foreign, shed, wantShed, conflated, reported int64
 	got := map[results.Label]results.Classes{}
 	for _, row := range audit.Rows {
 		foreign += row.Foreign
 		row.Foreign = 0
 		shed += row.Shed
+		conflated += row.Conflated
 		if row.Classes != (results.Classes{}) {
 			got[results.Label{Phase: row.Phase, Group: row.Group, Producer: row.Producer}] = row.Classes
 		}
@@ -946,8 +969,8 @@ func (h *history) check(audit *results.Audit) {
 		reported += min(key.reader.reported[key.id], missing)
 	}
 	wantShed = h.skipped + reported
-	if foreign != h.foreign || shed != wantShed {
-		h.t.Fatalf("got %d foreign, %d shed; want %d, %d", foreign, shed, h.foreign, wantShed)
+	if foreign != h.foreign || shed != wantShed || conflated != h.skipped {
+		h.t.Fatalf("got %d foreign, %d shed, %d of them conflated; want %d, %d, %d", foreign, shed, conflated, h.foreign, wantShed, h.skipped)
 	}
 	if reported > 0 { // which of the missing are the shed ones is the audit's choice
 		got, want = h.shedMerged(got), h.shedMerged(want)

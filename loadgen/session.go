@@ -148,7 +148,11 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 		}
 	}
 	if slow != nil {
-		return receiveSlowly(ctx, conn, slow, &w.mu, handle)
+		if err := receiveSlowly(ctx, conn, slow, s.over, &w.mu, handle); err != nil {
+			return err
+		}
+		asRead := handle
+		handle = func(p []byte, _, readAt int64, reply io.Writer) error { return asRead(p, 0, readAt, reply) }
 	}
 	return receive(conn, &w.mu, &w.space, handle)
 }
@@ -160,7 +164,8 @@ func (s *swarm) begin(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
 	c.sessions++
-	c.thrown, c.linked = false, true
+	c.thrown = false
+	c.worker.attend(c, c.due, true)
 	c.frames = frameReader{}
 	if c.sessions == 1 {
 		s.everUp.Add(1)
@@ -195,7 +200,8 @@ func (s *swarm) thrownOut(c *client, why error) {
 	w := c.worker
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c.thrown, c.linked = true, false
+	c.thrown = true
+	w.attend(c, c.due, false)
 	w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countThrownOut, 1)
 	if errors.Is(why, io.EOF) {
 		why = fmt.Errorf("%w without a close frame", errClosed)

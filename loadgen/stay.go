@@ -74,6 +74,7 @@ func (s *swarm) stayUntil(life context.Context, c *client, gate chan struct{}, a
 	defer leave(nil)
 	s.wg.Go(func() {
 		if s.until(stay, at) {
+			s.leaving(c)
 			leave(errLeft)
 		}
 	})
@@ -124,13 +125,26 @@ func (s *swarm) loading(start epoch) {
 }
 
 // draining keeps all clients where they are: nobody comes or goes by the plan from now on. Idempotent.
-func (s *swarm) draining() { s.overOnce.Do(func() { close(s.over) }) }
+func (s *swarm) draining() {
+	s.overOnce.Do(func() {
+		for _, w := range s.workers {
+			w.mu.Lock()
+			w.bookAllAttendance()
+			w.mu.Unlock()
+		}
+		close(s.over)
+	})
+}
 
 // arrive has the client wait for markers on its streams.
 func (s *swarm) arrive(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
 	c.present, c.thrown, c.cameAt = true, false, time.Now()
+	if c.sessions > 0 {
+		c.backAt = c.cameAt.UnixNano()
+	}
+	c.worker.attend(c, true, c.linked)
 	for stream := range c.trackers {
 		if c.trackers[stream].flag&flagExpected == 0 {
 			continue
@@ -158,7 +172,8 @@ func (s *swarm) left(c *client) {
 			s.leaveStream(c, stream)
 		}
 	}
-	c.present, c.linked, c.back = false, false, nil
+	c.present, c.back = false, nil
+	w.attend(c, false, false)
 	if w.gaps.err != nil {
 		s.fail(w.gaps.err)
 	}

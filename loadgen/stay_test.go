@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestStintsAreBounded(t *testing.T) {
 			s.arrive(c)
 		}
 		s.begin(c)
-		c.worker.takeMessage(c, stamped(Stamp{Kind: KindJoin, Run: 1, Key: NoKey, PartSeq: i}, 90, 0), 1, true)
+		c.worker.takeMessage(c, stamped(Stamp{Kind: KindJoin, Run: 1, Key: NoKey, PartSeq: i, SentAt: math.MaxInt64}, 90, 0), 1, true)
 		p.ledger.take(NoKey, 0)
 		s.left(c)
 	}
@@ -112,5 +113,21 @@ func TestSlowReadersAreToldApart(t *testing.T) {
 	}
 	if got[""][results.StageSpread] != 30 {
 		t.Errorf("got %d spreads; want one of each message, of the two other clients", got[""][results.StageSpread])
+	}
+}
+
+// TestSlowReadersCatchUpInTheDrain: what is on its way to them when the load ends is read as fast as by anybody: slowly it
+// would take a minute more than the drain has.
+func TestSlowReadersCatchUpInTheDrain(t *testing.T) {
+	kafka := testkit.Kafka(t, 1, "t")
+	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
+	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+	plan.Producers[0].Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 2000, Max: 2000}
+	plan.Phases.DrainDeadline = 20 * time.Second
+	plan.Clients[0].Slow = &scenarios.SlowReading{ReceiveBuffer: 4 << 10, Every: 100 * time.Millisecond, Bytes: 70}
+	plan.Clients[0].Count = 1
+	audit, _, _ := runThrough(t, plan, nil)
+	if got, want := classes(audit), (results.Classes{Expected: 30, Delivered: 30}); got != want {
+		t.Errorf("got %+v; want %+v", got, want)
 	}
 }

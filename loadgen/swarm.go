@@ -64,8 +64,10 @@ type client struct {
 	fed      bool // anything but control frames came from the target
 	thrown   bool // the target closed the newest session and there is no other
 	present  bool // by the plan
+	due      bool // present, and not about to leave
 	linked   bool // connected
 	cameAt   time.Time
+	backAt   int64     // the same where it had left before, Unix ns; else 0
 	past     [][]stint // by stream: what it had when it left; nil where it never did
 	back     []uint64  // by stream: how far it was sent when the client came back after being thrown out
 	// neverJoined names a stream that no marker came on in time.
@@ -106,6 +108,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 		s.workers = append(s.workers, &worker{
 			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: (topo.plan.Audit.Gaps + topo.conflatedGaps()) / o.workers()},
 			remarks: remarks{hide: hide}, closings: remarks{hide: hide},
+			attendance: make([]attendance, len(topo.groups)), slowest: make([]int64, len(topo.producers)),
 		})
 	}
 	s.groups = make([]group, len(topo.groups))

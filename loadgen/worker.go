@@ -27,6 +27,9 @@ type worker struct {
 	foreigns int64   // frames without a stamp, in all
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
+	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
+	attendance []attendance
+	slowest    []int64
 }
 
 // awaited is a delivery that waits for the observer's read of the same message.
@@ -84,13 +87,15 @@ const (
 	countThrownOut
 	countReportedShed
 	countLeft
+	countAbsent
+	countPlanned
 )
 
 var clientCounters = []string{
 	results.CountDelivered, results.CountDuplicate, results.CountReordered, results.CountCorrupt, results.CountStray,
 	results.CountEarly, results.CountForeign, results.CountBytes, results.CountReads, results.CountCoalesced,
 	results.CountConnected, results.CountConnectFail, results.CountThrownOut, results.CountReportedShed,
-	results.CountLeft,
+	results.CountLeft, results.CountAbsent, results.CountPlanned,
 }
 
 // cell returns the meter's cell of a phase (−1 before the load), a group and a producer (−1 for none).
@@ -285,7 +290,7 @@ func (w *worker) takeMarker(c *client, s *Stamp) {
 		return
 	}
 	t := &c.trackers[stream]
-	if t.flag&flagExpected == 0 {
+	if t.flag&flagExpected == 0 || s.Kind == KindJoin && s.SentAt < c.backAt { // kept from before it came back
 		return
 	}
 	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
@@ -326,8 +331,10 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	t := &c.trackers[stream]
 	shape := &topo.producers[s.Producer]
 	again := t.flag&flagRejoin != 0
+	kept := false // the target may have had the value for long
 	// What was sent before the client left says nothing about what it gets since it is back.
 	if first := t.flag&flagJoined == 0; shape.conflation > 0 && (again || first && seq >= c.pastEnd(stream)) {
+		kept = true
 		t.join(seq)
 		w.swarm.joined(c, stream, first)
 	}
@@ -355,6 +362,9 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	w.meter.count(cell, countDelivered, 1)
 	if shape.conflation > 0 {
 		w.complete(c, stream)
+		if !kept {
+			w.noteSlowest(c, s, head, arrivedAt)
+		}
 	}
 	if !intact {
 		w.meter.count(cell, countCorrupt, 1)
@@ -363,6 +373,21 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		w.meter.count(cell, countCoalesced, 1)
 	}
 	w.measure(c, s, head, cell, phase, arrivedAt)
+}
+
+// noteSlowest remembers how long after its sending the target had a value at most, as it says; where it does not, when a
+// client that reads as soon as it can had it.
+func (w *worker) noteSlowest(c *client, s *Stamp, head []byte, arrivedAt int64) {
+	at := int64(0)
+	switch receivedAt := w.swarm.profile.receivedAt; {
+	case len(receivedAt) > 0:
+		at = gatewayStamp(head, receivedAt)
+	case !w.swarm.groups[c.group].slow:
+		at = arrivedAt
+	}
+	if at != 0 {
+		w.slowest[s.Producer] = max(w.slowest[s.Producer], min(at, arrivedAt)-s.SentAt)
+	}
 }
 
 // measure records the latencies of a first arrival.
@@ -442,6 +467,7 @@ func (w *worker) handOver() workerReading {
 	slots, counts := w.meter.empty()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.bookAllAttendance()
 	r := workerReading{w.meter.handOver(slots, counts), w.waiting, w.spread, w.remarks.take(), w.closings.take(), w.unseen}
 	w.waiting, w.spread, w.unseen = nil, nil, 0
 	return r

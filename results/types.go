@@ -85,6 +85,8 @@ const (
 	CountConnectFail  = "connect_fail" // dials that failed (group)
 	CountThrownOut    = "thrown_out"   // connections that the target closed (group)
 	CountLeft         = "left"         // connections that the client closed as the scenario says (group)
+	CountAbsent       = "absent_ms"    // of planned_ms, those without an established connection: dialling, refused, backing off (group)
+	CountPlanned      = "planned_ms"   // client milliseconds of the load that clients were to be there by the scenario (group)
 	CountObserved     = "observed"     // records read by the observer (producer)
 	CountReportedShed = "reported_shed"
 )
@@ -210,6 +212,8 @@ type AuditRow struct {
 	Phase    string `json:"phase"`
 	Group    string `json:"group"`
 	Producer string `json:"producer,omitempty"`
+	// Conflated is the part of Shed that conflation as declared explains; what a notice of the target excused is the rest.
+	Conflated int64 `json:"conflated,omitempty"`
 	Classes
 }
 
