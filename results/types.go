@@ -87,6 +87,8 @@ const (
 	CountLeft         = "left"         // connections that the client closed as the scenario says (group)
 	CountObserved     = "observed"     // records read by the observer (producer)
 	CountReportedShed = "reported_shed"
+	CountAbsent       = "absent_ms"  // time that clients were to be there by the plan and were not connected, ms (group)
+	CountPlanned      = "planned_ms" // time that clients were to be there by the plan, ms (group)
 )
 
 // Counter is one named count of one interval.
@@ -211,6 +213,7 @@ type AuditRow struct {
 	Group    string `json:"group"`
 	Producer string `json:"producer,omitempty"`
 	Classes
+	Conflated int64 `json:"conflated,omitempty"` // the part of Shed that a declared conflation explains
 }
 
 // TopicAudit is what the final read of a topic says about one producer's messages in it.
