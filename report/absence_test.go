@@ -145,8 +145,24 @@ func TestHeadlineOfDelivered(t *testing.T) {
 	f.lose(640, shedClass)
 	f.audit.Rows[2].Conflated = 400
 	for _, figure := range headline(f.summarise(t)) {
-		if want := "23,360 of 23,600; 240 shed"; figure.Name == "delivered" && (figure.Value != "98.9%" || figure.Beside != want) {
-			t.Errorf("got %s, %s; want 98.9%%, %s", figure.Value, figure.Beside, want)
+		if want := "23,360 of 23,600; 240 shed"; figure.Name == "delivered" && (figure.Value != "98.98%" || figure.Beside != want) {
+			t.Errorf("got %s, %s; want 98.98%%, %s", figure.Value, figure.Beside, want)
+		}
+	}
+}
+
+// What is conflated as declared is no fault in the page's account; what is shed beyond it is.
+func TestPageOfConflation(t *testing.T) {
+	for told, want := range map[int64]string{640: "", 400: "bad"} {
+		f := passing()
+		conflated(f)
+		f.lose(640, shedClass)
+		f.audit.Rows[2].Conflated = told
+		var p page
+		p.fillAudit(f.summarise(t))
+		i := slices.IndexFunc(p.Classes, func(r classRow) bool { return r.Name == "shed" })
+		if got := p.Classes[i].Class; got != want {
+			t.Errorf("%d of 640 conflated: the row's class is %q; want %q", told, got, want)
 		}
 	}
 }

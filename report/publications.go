@@ -48,10 +48,10 @@ func publicationsOf(p *scenarios.Plan, e *evidence, audit *results.Audit) (sum p
 
 // sentence says of a run that passed what stands in the topic.
 func (p publications) sentence() string {
-	switch {
-	case p.acked == 0:
+	switch p.acked {
+	case 0:
 		return fmt.Sprintf("%s in the topic, none of them acknowledged", pluralStand(p.inTopic, "publication"))
-	case p.acked == 1:
+	case 1:
 		return "the one acknowledged publication stands in the topic"
 	}
 	return fmt.Sprintf("all %s stand in the topic", plural(p.acked, "acknowledged publication"))
