@@ -88,6 +88,7 @@ func reference(audit *results.Audit, producer string) (sum results.TopicAudit, c
 		sum.InTopic += t.InTopic
 		sum.AckedGone += t.AckedGone
 		sum.Refused += t.Refused
+		sum.Source = t.Source
 		complete = complete && t.Incomplete == ""
 	}
 	return sum, complete

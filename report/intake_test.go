@@ -66,7 +66,7 @@ func TestWhatIsNotTaken(t *testing.T) {
 		name    string
 		change  func(*fixture)
 		verdict Verdict
-		lines   []string // beside the account; the first is the verdict's reason where that is broken or none
+		lines   []string // beside the account; the first is among the verdict's reasons where that is broken or none
 	}{
 		{"everything taken", func(f *fixture) { f.observed() }, VerdictPassed, nil},
 		{"unanswered and written", func(f *fixture) { f.observed(); f.absent("steady", 0, 478, 478) }, VerdictPassed, nil},
@@ -149,7 +149,7 @@ func TestWhatIsNotTaken(t *testing.T) {
 			if got := notTakenLines(s.Audit.NotTaken); !slices.Equal(got, test.lines) {
 				t.Errorf("got  %q\nwant %q", got, test.lines)
 			}
-			if s.Verdict != test.verdict || len(test.lines) > 0 && s.Reasons[0] != test.lines[0] {
+			if s.Verdict != test.verdict || len(test.lines) > 0 && !slices.Contains(s.Reasons, test.lines[0]) {
 				t.Errorf("got %s, %q; want %s", s.Verdict, s.Reasons, test.verdict)
 			}
 		})

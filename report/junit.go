@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +13,8 @@ import (
 )
 
 // JUnit writes the summary as JUnit XML, as Jenkins, GitLab, GitHub's actions and Surefire's readers take it: a case for
-// each threshold, for each audit class that the target's contract forbids, for what the pipeline did not take, for the generator's health, and for the
-// verdict, which fails wherever weir's exit code is not 0. What was not judged is skipped, what cannot support a verdict
+// each threshold, for each audit class that the target's contract forbids, for what is undetermined, for what the pipeline
+// did not take, for the generator's health, and for the verdict, which fails wherever weir's exit code is not 0. What was not judged is skipped, what cannot support a verdict
 // is an error. Text from the scenario or the wire is legal XML 1.0. The error is the writer's.
 func JUnit(w io.Writer, s *Summary) error {
 	suite := junitSuite{
@@ -28,7 +29,7 @@ func JUnit(w io.Writer, s *Summary) error {
 	suite.Cases = append(suite.Cases, junitVerdict(s), junitHealth(s))
 	suite.Cases = append(suite.Cases, junitThresholds(s)...)
 	suite.Cases = append(suite.Cases, junitClasses(s)...)
-	suite.Cases = append(suite.Cases, junitNotTaken(s))
+	suite.Cases = append(suite.Cases, junitUndetermined(s), junitNotTaken(s))
 	class := "weir." + strings.ReplaceAll(suite.Name, ".", "_")
 	for i := range suite.Cases {
 		c := &suite.Cases[i]
@@ -183,6 +184,27 @@ func junitClasses(s *Summary) (cases []junitCase) {
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// junitUndetermined never fails, since no contract speaks of what nobody knows. It is skipped where sends were never
+// settled or too much was on its way to clients that left; what little of the latter there is stands beside a pass.
+func junitUndetermined(s *Summary) junitCase {
+	c := junitCase{Name: "audit.undetermined", Class: "delivery"}
+	n := s.Audit.Undetermined
+	text := fmt.Sprintf("undetermined: %s of %s, %s of them on their way to clients that left by plan", formatCount(n),
+		plural(s.Audit.Expected, "expected delivery"), formatCount(s.Audit.Left))
+	doubted := slices.ContainsFunc(s.Health.Reasons, func(r HealthReason) bool {
+		return r.Code == "undetermined" || r.Code == "undetermined_leaves"
+	})
+	switch {
+	case !s.Audit.Available:
+		c.Skipped = &junitReason{Message: "the run ended before its account was closed"}
+	case n > s.Audit.Left || n > 0 && doubted:
+		c.Skipped = &junitReason{Message: text}
+	case n > 0:
+		c.Out = text
+	}
+	return c
 }
 
 // junitNotTaken fails where messages were not taken, and is skipped where that cannot be told.

@@ -145,7 +145,8 @@ func TestJUnit(t *testing.T) {
 		{"interrupted", goldenRuns()["interrupted"], []string{"run/verdict: error", "thresholds/e2e.p99 < 50ms: skipped",
 			"thresholds/audit.lost == 0: skipped", "thresholds/throughput.delivered >= 1k/s: skipped", "delivery/audit.lost: skipped",
 			"delivery/audit.unseen: skipped", "delivery/audit.shed: skipped", "delivery/audit.duplicate: skipped",
-			"delivery/audit.reordered: skipped", "delivery/audit.corrupt: skipped", "delivery/audit.stray: skipped", "delivery/audit.not_taken: skipped"}},
+			"delivery/audit.reordered: skipped", "delivery/audit.corrupt: skipped", "delivery/audit.stray: skipped", "delivery/audit.undetermined: skipped",
+			"delivery/audit.not_taken: skipped"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			suite, _ := junitOf(t, test.f.summarise(t))
@@ -182,6 +183,32 @@ func TestJUnitFailsWhereTheExitCodeDoes(t *testing.T) {
 		suite, _ := junitOf(t, s)
 		if bad := suite.Failures+suite.Errors > 0; bad != (s.Exit != ExitPassed) {
 			t.Errorf("%s: exit code %d, and %d failures and %d errors", name, s.Exit, suite.Failures, suite.Errors)
+		}
+	}
+}
+
+// What is undetermined is to be seen in the file, and fails no pipeline.
+func TestJUnitUndetermined(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(*fixture)
+		want   []string
+		out    string
+	}{
+		{"none", func(*fixture) {}, nil, ""},
+		{"never settled", func(f *fixture) { f.loseOf("desks", 3, openClass) }, []string{"delivery/audit.undetermined: skipped"}, ""},
+		{"a few that left", func(f *fixture) { churning(f); f.loseOf("desks", 3, openClass) }, nil,
+			"undetermined: 3 of 24,000 expected deliveries, 3 of them on their way to clients that left by plan"},
+		{"many that left", func(f *fixture) { churning(f); f.loseOf("desks", 801, openClass) }, []string{"delivery/audit.undetermined: skipped"}, ""},
+	} {
+		f := passing()
+		f.plan.Thresholds = nil
+		test.change(f)
+		suite, _ := junitOf(t, f.summarise(t))
+		i := slices.IndexFunc(suite.Cases, func(c junitCase) bool { return c.Name == "audit.undetermined" })
+		if got := outcomes(suite); !slices.Equal(got, test.want) || suite.Cases[i].Out != test.out {
+			t.Errorf("%s: got %q, and %q beside; want %q, %q", test.name, got, suite.Cases[i].Out, test.want, test.out)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (j *Judge) observe(t scenarios.Threshold, audit *results.Audit, status resu
 	case "audit":
 		return observeAudit(stat, within, audit)
 	case "delivery":
-		return observeRatio(within, audit)
+		return observeRatio(populationsOf(j.plan), within, audit)
 	case "clients":
 		return observeClients(audit)
 	case "throughput":
@@ -148,12 +148,14 @@ func observeAudit(stat string, within scope, audit *results.Audit) observation {
 	return noData("%s is no class that this weir knows", stat)
 }
 
-func observeRatio(within scope, audit *results.Audit) observation {
+// observeRatio is of the deliveries that were to happen, as latencies are.
+func observeRatio(w populations, within scope, audit *results.Audit) observation {
 	classes, ok := within.classes(audit)
-	if !ok || classes.Expected == 0 {
+	due := w.due(within, audit)
+	if !ok || due == 0 {
 		return noData("no delivery was expected")
 	}
-	return observation{state: found, value: float64(classes.Delivered) / float64(classes.Expected)}
+	return observation{state: found, value: float64(classes.Delivered) / float64(due)}
 }
 
 func observeClients(audit *results.Audit) observation {

@@ -236,7 +236,10 @@ func headline(s *Summary) []figure {
 	delivered := figure{Name: "delivered", Value: unsupportedMark, Beside: "the account was not closed"}
 	if s.Audit.DeliveryRatio != nil {
 		delivered.Value = formatShare(*s.Audit.DeliveryRatio)
-		delivered.Beside = fmt.Sprintf("%s of %s", formatCount(s.Audit.Delivered), formatCount(s.Audit.Expected))
+		delivered.Beside = fmt.Sprintf("%s of %s", formatCount(s.Audit.Delivered), formatCount(s.Audit.due()))
+		if shed := s.Audit.Shed - s.Audit.Conflated; shed > 0 {
+			delivered.Beside += fmt.Sprintf("; %s shed", formatCount(shed))
+		}
 	}
 	figures = append(figures, delivered, figure{"deliveries", formatRate(s.Rates.Delivered), formatRate(s.Rates.Sent) + " sent"})
 	if s.Clients.WithinShare != nil {
@@ -286,6 +289,7 @@ func (p *page) fillAudit(s *Summary) {
 		row := classRow{Name: c.Name, Count: classCount(c, s.Audit), Meaning: c.Meaning, Sub: c.Missing}
 		switch {
 		case c.Count == 0 || c.Name == "expected" || c.Name == "delivered":
+		case c.Name == "shed" && c.Count == s.Audit.Conflated: // as declared
 		case forbidden(c.Name, s.Plan.Gateway.Guarantees):
 			row.Class = "bad"
 		default:

@@ -10,12 +10,14 @@ import (
 // populations says which deliveries of a run each latency is judged over.
 type populations struct {
 	slow      map[string]bool // groups that read slowly on purpose: theirs is e2e_slow, and e2e is the others'
-	conflated map[string]bool // senders to a conflated topic: what is shed of theirs is not missing
+	conflated map[string]bool // senders to a conflated topic: what conflation sheds of theirs is not missing
+	coming    map[string]bool // groups that come and go by plan
 }
 
 func populationsOf(p *scenarios.Plan) populations {
-	w := populations{slow: map[string]bool{}, conflated: map[string]bool{}}
+	w := populations{slow: map[string]bool{}, conflated: map[string]bool{}, coming: map[string]bool{}}
 	for _, g := range p.Clients {
+		w.coming[g.Name] = comesAndGoes(p, g.Name)
 		if g.Slow != nil {
 			w.slow[g.Name] = true
 		}
@@ -35,15 +37,13 @@ func (w populations) deliveries(stage results.Stage, within scope, a *results.Au
 	if a == nil {
 		return 0, false
 	}
+	conflated := w.conflation(a)
 	for _, row := range a.Rows {
 		if !within.has(rowLabel(row)) || w.slow[row.Group] != (stage == results.StageE2ESlow) {
 			continue
 		}
 		ok = true
-		n += row.Expected - row.Undetermined
-		if w.conflated[row.Producer] {
-			n -= row.Shed
-		}
+		n += row.Expected - row.Undetermined - conflated(row)
 	}
 	return n, ok
 }
@@ -53,12 +53,48 @@ func (w populations) conflatedShed(within scope, a *results.Audit) (n int64) {
 	if a == nil {
 		return 0
 	}
+	conflated := w.conflation(a)
 	for _, row := range a.Rows {
-		if w.conflated[row.Producer] && within.has(rowLabel(row)) {
-			n += row.Shed
+		if within.has(rowLabel(row)) {
+			n += conflated(row)
 		}
 	}
 	return n
+}
+
+// conflation says how much of a row's shed deliveries the declared conflation covers. Of an account that does not tell
+// them apart it is all that is shed of a conflated topic.
+func (w populations) conflation(a *results.Audit) func(results.AuditRow) int64 {
+	told := slices.ContainsFunc(a.Rows, func(row results.AuditRow) bool { return row.Conflated > 0 })
+	return func(row results.AuditRow) int64 {
+		switch {
+		case !w.conflated[row.Producer]:
+			return 0
+		case told:
+			return min(row.Conflated, row.Shed)
+		}
+		return row.Shed
+	}
+}
+
+// left is how many undetermined deliveries were on their way to clients of groups that come and go by plan.
+func (w populations) left(within scope, a *results.Audit) (n int64) {
+	if a == nil {
+		return 0
+	}
+	for _, row := range a.Rows {
+		if w.coming[row.Group] && within.has(rowLabel(row)) {
+			n += row.Undetermined
+		}
+	}
+	return n
+}
+
+// due is how many deliveries were to happen, of the groups that read slowly too: those expected without what was
+// conflated as declared and what was on its way to clients that left by plan.
+func (w populations) due(within scope, a *results.Audit) int64 {
+	classes, _ := within.classes(a)
+	return classes.Expected - w.conflatedShed(within, a) - w.left(within, a)
 }
 
 func rowLabel(row results.AuditRow) results.Label {
@@ -107,6 +143,26 @@ func comesAndGoes(p *scenarios.Plan, group string) bool {
 	return countVaries(p, group) || slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool {
 		return g.Name == group && g.Churn != nil
 	})
+}
+
+// leaves is what of a group's expected deliveries is undetermined, where its clients come and go by plan.
+type leaves struct {
+	group                  string
+	undetermined, expected int64
+}
+
+// leavesOf lists the groups that come and go, in the plan's order, each name once.
+func leavesOf(p *scenarios.Plan, audit *results.Audit) (list []leaves) {
+	seen := map[string]bool{}
+	for _, g := range p.Clients {
+		if seen[g.Name] || !comesAndGoes(p, g.Name) {
+			continue
+		}
+		seen[g.Name] = true
+		classes, _ := measureScope(p, map[string]string{"group": g.Name}).classes(audit)
+		list = append(list, leaves{g.Name, classes.Undetermined, classes.Expected})
+	}
+	return list
 }
 
 // steadyClasses is the account of the measure phases without the groups whose clients come and go by plan.

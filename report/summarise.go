@@ -45,6 +45,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
+	s.Clients.Absences = absences(r.Plan, e)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
 	s.Resources = resources(e, all, s.Rates.Delivered)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
@@ -57,6 +58,9 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		classes:    s.assertable(),
 		audit:      r.Audit,
 		conflated:  s.Audit.Conflated,
+		left:       s.Audit.Left,
+		absences:   s.Clients.Absences,
+		published:  publicationsOf(r.Plan, e, r.Audit),
 		notTaken:   s.Audit.NotTaken,
 		publishers: publishers(r.Plan),
 		thresholds: s.Thresholds,
@@ -134,8 +138,9 @@ func auditSummary(audit *results.Audit, all scope, w populations) AuditSummary {
 		Classes:           classes,
 		Available:         true,
 		CorruptionChecked: audit.CorruptionChecked,
-		DeliveryRatio:     share(classes.Delivered, classes.Expected),
+		DeliveryRatio:     share(classes.Delivered, w.due(all, audit)),
 		Conflated:         w.conflatedShed(all, audit),
+		Left:              w.left(all, audit),
 		Rows:              orEmpty(audit.Rows),
 		Reference:         orEmpty(audit.Reference),
 		Defects:           orEmpty(defects(audit)),
@@ -177,7 +182,7 @@ func (s *Summary) assertable() results.Classes {
 }
 
 func clients(p *scenarios.Plan, audit *results.Audit) Clients {
-	c := Clients{Planned: p.ClientCount(), Objective: p.Objective, NeverJoinedList: []string{}, Worst: []results.ClientAudit{}}
+	c := Clients{Planned: p.ClientCount(), Objective: p.Objective, NeverJoinedList: []string{}, Absences: []Absence{}, Worst: []results.ClientAudit{}}
 	if audit == nil {
 		return c
 	}
@@ -210,6 +215,11 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 		complete:  r.Status() == results.StatusComplete,
 		sendLag:   stages[results.StageSendLag],
 		e2e:       stages[results.StageE2E],
+		slowE2E:   stages[results.StageE2ESlow],
+		roundTrip: stages[results.StageRoundTrip],
+		ack:       stages[results.StageAck],
+		published: publicationsOf(r.Plan, e, r.Audit).tested,
+		leaves:    leavesOf(r.Plan, r.Audit),
 		receive:   stages[results.StageReceiveLag],
 		slow:      stages[results.StageE2ESlow].Count(),
 		negative:  map[results.Stage]int64{},

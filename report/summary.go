@@ -118,10 +118,12 @@ type AuditSummary struct {
 	Available bool `json:"available"` // false where the run ended before its account was closed; all counts are 0 then
 	// CorruptionChecked is false where the wire form hides the values: Corrupt then means "not checked", whatever it is.
 	CorruptionChecked bool `json:"corruption_checked"`
-	// DeliveryRatio is delivered ÷ expected; null where nothing was expected.
+	// DeliveryRatio is delivered ÷ (expected − conflated − left); null where nothing was to be delivered.
 	DeliveryRatio *float64 `json:"delivery_ratio"`
 	// Conflated is how much of Shed is covered by a declared conflation: it breaks no contract and exceeds no latency.
 	Conflated int64 `json:"conflated"`
+	// Left is how much of Undetermined counts as on its way to clients of groups that come and go by plan.
+	Left int64 `json:"left"`
 	// NotTaken lists the senders of which the pipeline did not take every message: what was refused, or never acknowledged
 	// and is not in the topic. Nothing of it is among the expected deliveries.
 	NotTaken  []NotTaken           `json:"not_taken"`
@@ -129,6 +131,9 @@ type AuditSummary struct {
 	Reference []results.TopicAudit `json:"reference"`
 	Defects   []string             `json:"defects"`
 }
+
+// due is how many deliveries were to happen.
+func (a AuditSummary) due() int64 { return a.Expected - a.Conflated - a.Left }
 
 // Clients is what is said of clients one by one.
 type Clients struct {
@@ -139,6 +144,7 @@ type Clients struct {
 	Objective       time.Duration         `json:"objective_ns"`
 	NeverJoined     int                   `json:"never_joined"`
 	NeverJoinedList []string              `json:"never_joined_clients"`
+	Absences        []Absence             `json:"absences"` // of the groups that come and go by plan
 	Worst           []results.ClientAudit `json:"worst"`
 }
 

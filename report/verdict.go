@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/scenarios"
@@ -16,6 +17,9 @@ type verdictInput struct {
 	classes    results.Classes // of the measure phases; what arrived alone where the audit is not closed
 	audit      *results.Audit  // nil where it is not closed
 	conflated  int64           // deliveries shed where a declared conflation covers it
+	left       int64           // undetermined deliveries to groups that come and go by plan
+	absences   []Absence       // of these groups
+	published  publications    // where nobody reads by plan
 	notTaken   []NotTaken      // of the measure phases
 	publishers map[string]bool // the senders that are clients of the gateway
 	thresholds []Finding
@@ -35,10 +39,10 @@ func judgeVerdict(in verdictInput) (Verdict, []string) {
 		}
 	}
 	if len(reasons) > 0 {
-		return VerdictInvalid, append(errorReason(in), reasons...)
+		return VerdictInvalid, append(endReason(in), reasons...)
 	}
 	if broken := brokenReasons(in); len(broken) > 0 {
-		return VerdictBroken, append(errorReason(in), broken...)
+		return VerdictBroken, append(endReason(in), broken...)
 	}
 	if failed := failedReasons(in); len(failed) > 0 {
 		return VerdictFailed, failed
@@ -49,23 +53,25 @@ func judgeVerdict(in verdictInput) (Verdict, []string) {
 	return VerdictPassed, []string{passedReason(in)}
 }
 
-// errorReason is the error that the run ended with, which is said first whatever the verdict.
-func errorReason(in verdictInput) []string {
-	if in.end == nil || in.end.Error == "" {
-		return nil
+// endReason is how a run ended that did not end well, by an error or not at all, which is said first whatever the verdict.
+func endReason(in verdictInput) []string {
+	switch {
+	case in.end == nil && in.damage != "":
+		return []string{"the run's log is cut off: " + in.damage}
+	case in.end == nil:
+		return []string{"the run did not end: it was killed, or is still going on"}
+	case in.end.Error != "":
+		return []string{"the run ended with an error: " + in.end.Error}
 	}
-	return []string{"the run ended with an error: " + in.end.Error}
+	return nil
 }
 
 // noVerdictReason says why a run without a finding is no pass either.
 func noVerdictReason(in verdictInput) string {
+	if ended := endReason(in); ended != nil {
+		return ended[0]
+	}
 	switch {
-	case in.end == nil && in.damage != "":
-		return "the run's log is cut off: " + in.damage
-	case in.end == nil:
-		return "the run did not end: it was killed, or is still going on"
-	case in.end.Error != "":
-		return errorReason(in)[0]
 	case in.status != results.StatusComplete:
 		return "the run ended early: " + orElse(in.end.Reason, "no reason was recorded")
 	case in.audit == nil:
@@ -82,18 +88,49 @@ func noVerdictReason(in verdictInput) string {
 }
 
 func passedReason(in verdictInput) string {
-	all := fmt.Sprintf("%s of %s arrived", formatCount(in.classes.Delivered), plural(in.classes.Expected, "expected delivery"))
-	if in.classes.Delivered == in.classes.Expected {
-		all = fmt.Sprintf("all %s arrived", plural(in.classes.Expected, "expected delivery"))
+	all, and := fmt.Sprintf("all %s arrived", plural(in.classes.Expected, "expected delivery")), " and "
+	switch rest := restOf(in); {
+	case in.classes.Expected == 0:
+		all = in.published.sentence()
+	case len(rest) > 0:
+		all = fmt.Sprintf("%s of %s arrived; %s", formatCount(in.classes.Delivered), plural(in.classes.Expected, "expected delivery"), strings.Join(rest, ", "))
+		and = "; "
 	}
 	switch n := len(in.thresholds); n {
 	case 0:
 		return all + "; the scenario has no threshold"
 	case 1:
-		return all + " and the threshold held"
+		return all + and + "the threshold held"
 	default:
-		return fmt.Sprintf("%s and all %d thresholds held", all, n)
+		return fmt.Sprintf("%s%sall %d thresholds held", all, and, n)
 	}
+}
+
+// restOf says what became of the expected deliveries that did not arrive and break no contract.
+func restOf(in verdictInput) (rest []string) {
+	c := in.classes
+	for _, r := range []struct {
+		count int64
+		text  string
+	}{
+		{in.conflated, "conflated as declared"},
+		{in.left, "on their way to clients that left"},
+		{c.Shed - in.conflated, "shed as the target's policy declares"},
+		{c.Undetermined - in.left, "undetermined, since their sends were never settled"},
+	} {
+		if r.count > 0 {
+			rest = append(rest, fmt.Sprintf("%s %s", were(r.count), r.text))
+		}
+	}
+	return rest
+}
+
+// were writes a count and the verb: 1 was, 2 were.
+func were(n int64) string {
+	if n == 1 {
+		return "1 was"
+	}
+	return formatCount(n) + " were"
 }
 
 // failedReasons lists the thresholds that failed, and an abort by one.
@@ -152,6 +189,9 @@ func brokenReasons(in verdictInput) []string {
 	because(forbidden("corrupt", g) && c.Corrupt > 0, "%s corrupt", pluralIs(c.Corrupt, "delivery"))
 	because(forbidden("stray", g) && c.Stray > 0, "%s to clients that had not subscribed to them, or of refused sends", pluralIs(c.Stray, "delivery"))
 	reasons = append(reasons, notTakenReasons(in.notTaken)...)
+	for _, a := range in.absences {
+		because(a.breaks(), "%s", a.sentence())
+	}
 	if in.audit != nil {
 		because(in.audit.NeverJoinedCount > 0, "%s never received anything they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
 		reasons = append(reasons, referenceReasons(in)...)

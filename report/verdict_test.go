@@ -59,7 +59,7 @@ func TestVerdictPrecedence(t *testing.T) {
 		{"error, and broken", all(erring, lossy), VerdictBroken, ExitError, "the run ended with an error"},
 		{"error, and invalid", all(erring, lagging), VerdictInvalid, ExitError, "the run ended with an error"},
 		{"killed", all(killed), VerdictNone, ExitError, "the run did not end"},
-		{"killed when invalid", all(killed, lagging), VerdictInvalid, ExitInvalid, "the generator sent late"},
+		{"killed when invalid", all(killed, lagging), VerdictInvalid, ExitInvalid, "the run did not end: it was killed"},
 		{"aborted", all(slow, aborted), VerdictFailed, ExitThresholdFailed, "threshold e2e.p99 < 50ms failed"},
 		{"aborted by what the report does not see", all(aborted), VerdictFailed, ExitThresholdFailed, "the run was aborted by a threshold"},
 		{"no audit", all(func(f *fixture) { f.audit, f.plan.Thresholds = nil, nil }), VerdictNone, ExitError, "the run has no audit"},

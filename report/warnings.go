@@ -29,6 +29,9 @@ func warnings(r *results.Run, s *Summary) []Remark {
 	warn(thrownOut > 0, "thrown_out", "the target closed %s", plural(thrownOut, "connection"))
 	failed := s.CountersAll[results.CountConnectFail]
 	warn(failed > 0, "connect_fail", "%s failed", plural(failed, "dial"))
+	for _, a := range s.Clients.Absences {
+		warn(a.notable(), "absent", "%s", a.sentence())
+	}
 	if r.Audit != nil {
 		for _, t := range r.Audit.Reference {
 			warn(t.Incomplete != "", "reference_incomplete", "topic %s could not be read back in full for producer %s: %s", t.Topic, t.Producer, t.Incomplete)
