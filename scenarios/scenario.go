@@ -272,7 +272,11 @@ func hostPortMend(address, host string) string {
 
 func checkURL(text string) error {
 	u, err := url.Parse(text)
+	name, secret := secretInQuery(text)
 	switch {
+	case secret:
+		return fmt.Errorf("has the secret %s written out in its query, and it would stand in the run's record (remove it, and give the profile query: {%s: {env: NAME}})",
+			quote(name), shorten(name, 60))
 	case err == nil && u.User != nil, err != nil && strings.Contains(text, "@"):
 		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
 	case err != nil || u.Host == "" && u.Scheme != "wss":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -46,7 +47,9 @@ then the exit code is 2.`,
 				plan, err := f.plan(path)
 				if err != nil {
 					wrong = true
-					fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(err.Error()))
+					if err := printProblems(cmd, path, err, asJSON); err != nil {
+						return fmt.Errorf("print the mistakes: %w", err)
+					}
 					continue
 				}
 				if quiet {
@@ -65,7 +68,7 @@ then the exit code is 2.`,
 	f.add(cmd)
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes alone")
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema (draft-07) of the language, for editors, and check nothing")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost, or scenario and problems")
 	return cmd
 }
 
@@ -87,10 +90,30 @@ func costOf(plan *scenarios.Plan) cost {
 	return cost{plan.Cost(), doctor.MemoryBytes(plan), doctor.RunBytes(plan)}
 }
 
-func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
-	enc := json.NewEncoder(cmd.OutOrStdout())
+// invalid is what validate --json prints of a scenario with mistakes.
+type invalid struct {
+	Scenario string           `json:"scenario"`
+	Problems scenarios.Errors `json:"problems"`
+}
+
+// printProblems prints what is wrong with a scenario.
+func printProblems(cmd *cobra.Command, path string, err error, asJSON bool) error {
+	if wrong, ok := errors.AsType[scenarios.Errors](err); ok && asJSON {
+		return jsonTo(cmd.OutOrStdout()).Encode(invalid{path, wrong})
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(shown(err)))
+	return nil
+}
+
+func jsonTo(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
+	return enc
+}
+
+func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
+	enc := jsonTo(cmd.OutOrStdout())
 	if asJSON {
 		return enc.Encode(validated{path, plan, costOf(plan)})
 	}
