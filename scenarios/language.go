@@ -39,6 +39,7 @@ type key struct {
 	item     *key   // of kindList
 	or       []key  // further forms of the value
 	reserved bool
+	empty    bool // of kindList: it may be
 }
 
 // kind is what a value is.
@@ -115,7 +116,7 @@ var scenarioShape = &shape{
 		{name: "phases", about: "The course of the run.", kind: kindMapping, shape: phasesShape, required: true,
 			example: "{measure: [{name: steady, duration: 20s}]}"},
 		{name: "faults", about: "Kept for a later version.", reserved: true},
-		{name: "thresholds", about: "What must hold for the run to pass.", kind: kindList, item: &thresholdKey, depends: "none",
+		{name: "thresholds", about: "What must hold for the run to pass.", kind: kindList, item: &thresholdKey, empty: true, depends: "none",
 			example: "[e2e.p99 < 50ms]"},
 	},
 }

@@ -77,6 +77,7 @@ type validated struct {
 	Scenario string          `json:"scenario"`
 	Plan     *scenarios.Plan `json:"plan"`
 	Cost     cost            `json:"cost"`
+	Note     string          `json:"note,omitempty"` // what a run of it needs beside the machine
 }
 
 // cost is a plan's cost with the memory that it asks for in all.
@@ -115,12 +116,25 @@ func jsonTo(w io.Writer) *json.Encoder {
 func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
 	enc := jsonTo(cmd.OutOrStdout())
 	if asJSON {
-		return enc.Encode(validated{path, plan, costOf(plan)})
+		return enc.Encode(validated{path, plan, costOf(plan), targetNote(plan)})
 	}
 	if err := enc.Encode(plan); err != nil {
 		return err
 	}
-	return printCost(cmd.ErrOrStderr(), path, costOf(plan))
+	if err := printCost(cmd.ErrOrStderr(), path, costOf(plan)); err != nil {
+		return err
+	}
+	if note := targetNote(plan); note != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", printable(note))
+	}
+	return nil
+}
+
+func expected(n int64, lessThanOne bool) string {
+	if lessThanOne {
+		return "less than one"
+	}
+	return thousands(n)
 }
 
 // printCost prints the cost as a table.
@@ -129,9 +143,10 @@ func printCost(w io.Writer, path string, c cost) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(what, figure string) { fmt.Fprintf(t, "  %s\t%s\n", what, figure) }
 	row("connections", thousands(int64(c.Connections)))
-	row("messages", fmt.Sprintf("%s, %s", thousands(c.Messages), doctor.Bytes(c.ProducedBytes)))
-	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", thousands(c.Deliveries), doctor.Bytes(c.DeliveredBytes),
-		thousands(int64(math.Round(c.PeakDeliveries)))))
+	fewMessages, fewDeliveries := c.LessThanOne()
+	row("messages", fmt.Sprintf("%s, %s", expected(c.Messages, fewMessages), doctor.Bytes(c.ProducedBytes)))
+	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", expected(c.Deliveries, fewDeliveries), doctor.Bytes(c.DeliveredBytes),
+		expected(int64(math.Round(c.PeakDeliveries)), c.PeakDeliveries > 0 && c.PeakDeliveries < 1)))
 	row("memory", fmt.Sprintf("%s on this machine, %s of it audit and up to %s send buffers",
 		doctor.Bytes(c.MemoryBytes), doctor.Bytes(c.AuditBytes), doctor.Bytes(c.SendBufferBytes)))
 	row("disk", fmt.Sprintf("%s in the run directory", doctor.Bytes(c.DiskBytes)))
