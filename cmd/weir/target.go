@@ -54,7 +54,7 @@ func checkTarget(ctx context.Context, plan *scenarios.Plan, allowed []string) er
 		ctx, cancel := context.WithTimeout(ctx, lookUpTime)
 		defer cancel()
 		if addresses, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
-			return nil //nolint:nilerr // see above
+			return nil
 		}
 	}
 	for _, address := range addresses {
