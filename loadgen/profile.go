@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,7 @@ type profile struct {
 	query               []template
 	headers             []template
 	secrets             []string // by header; empty until they are read
+	querySecrets        []string // by pair of the query; empty until they are read
 	channel, keyChannel template
 	greet               []template
 	subscribe           template
@@ -43,7 +45,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 	w := &plan.Gateway.Profile
 	p := &profile{
 		wire: w, path: parseTemplate(w.Path), channel: parseTemplate(w.Channel), keyChannel: parseTemplate(w.KeyChannel),
-		subscribe: parseTemplate(w.Subscribe), secrets: make([]string, len(w.Headers)), opcode: opText,
+		subscribe: parseTemplate(w.Subscribe), secrets: make([]string, len(w.Headers)), querySecrets: make([]string, len(w.Query)), opcode: opText,
 		separator: bytesOf(w.Separator), refusal: bytesOf(w.Refusal), notices: bytesOf(w.Notice), ping: bytesOf(w.Ping),
 		receivedAt: bytesOf(w.ReceivedAt), queuedAt: bytesOf(w.QueuedAt),
 	}
@@ -186,7 +188,7 @@ func (p *profile) checkMessages() error {
 	return errors.Join(errs...)
 }
 
-// readSecrets reads the secrets of the headers and returns what takes them out of texts. No error holds any.
+// readSecrets reads the secrets of the headers and of the query and returns what takes them out of texts. No error holds any.
 func (p *profile) readSecrets() (*scrubber, error) {
 	var errs []error
 	for i, h := range p.wire.Headers {
@@ -202,7 +204,17 @@ func (p *profile) readSecrets() (*scrubber, error) {
 		}
 		p.secrets[i] = secret
 	}
-	return newScrubber(p.secrets), errors.Join(errs...)
+	for i, q := range p.wire.Query {
+		if q.Secret == nil {
+			continue
+		}
+		secret, err := q.Secret.Read()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("gateway.profile.query[%d]: the secret of %s: %w", i, q.Name, err))
+		}
+		p.querySecrets[i] = secret
+	}
+	return newScrubber(slices.Concat(p.secrets, p.querySecrets)), errors.Join(errs...)
 }
 
 // termsOf is what the profile's placeholders stand for with a client, {key} and {channel} apart, and the keys of its
@@ -282,7 +294,7 @@ func (s *swarm) urlFor(with terms, keys []string) string {
 	var query []string
 	for i, q := range p.query {
 		add := func(t *terms) {
-			query = append(query, url.QueryEscape(p.wire.Query[i].Name)+"="+url.QueryEscape(q.plain(t)))
+			query = append(query, url.QueryEscape(p.wire.Query[i].Name)+"="+url.QueryEscape(q.plain(t)+p.querySecrets[i]))
 		}
 		if q.has(holeChannel, holeKey) {
 			with.each(keys, add)

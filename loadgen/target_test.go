@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -264,11 +265,13 @@ func TestOddTargets(t *testing.T) {
 // TestSecretIsNowhere: the target gets the token and tells it back in every way it has.
 func TestSecretIsNowhere(t *testing.T) {
 	const canary = `canary-"7f3a-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789`
+	const inQuery = "query-canary &=%9c1d-0123456789-0123456789"
 	t.Setenv("WEIR_TEST_CANARY", canary)
+	t.Setenv("WEIR_TEST_QUERY_CANARY", inQuery)
 	kafka := testkit.Kafka(t, 1, "t")
 	var once sync.Map
 	target := startOddTarget(t, kafka.ListenAddrs(), &oddTarget{channel: byTopic, subscribed: func(r *http.Request) []string {
-		if r.Header.Get("Authorization") != "Bearer "+canary {
+		if r.Header.Get("Authorization") != "Bearer "+canary || r.URL.Query().Get("token") != "v1-"+inQuery {
 			return nil
 		}
 		return []string{"t"}
@@ -276,7 +279,7 @@ func TestSecretIsNowhere(t *testing.T) {
 		if _, again := once.LoadOrStore(c.RemoteAddr().String(), true); again {
 			return
 		}
-		for _, text := range []string{"err: " + canary, "err: " + strings.Repeat("x", 180) + canary, "note: " + canary, canary} {
+		for _, text := range []string{"err: " + canary, "err: " + strings.Repeat("x", 180) + canary, "note: " + canary, canary, "err: " + inQuery, "err: " + url.QueryEscape(inQuery)} {
 			_ = c.WriteMessage(websocket.TextMessage, []byte(text))
 		}
 	}})
@@ -284,6 +287,7 @@ func TestSecretIsNowhere(t *testing.T) {
 	plan.Gateway.Profile = scenarios.WireProfile{
 		Name: "odd", Refusal: "err:", Notice: "note:",
 		Headers: []scenarios.HandshakeHeader{{Name: "Authorization", Value: "Bearer ", Secret: &scenarios.Secret{Env: "WEIR_TEST_CANARY"}}},
+		Query:   []scenarios.Pair{{Name: "token", Value: "v1-", Secret: &scenarios.Secret{Env: "WEIR_TEST_QUERY_CANARY"}}},
 	}
 	_, _, events := runThrough(t, plan, func(*Engine) {
 		target.mu.Lock()
@@ -294,8 +298,9 @@ func TestSecretIsNowhere(t *testing.T) {
 	})
 	target.mu.Lock()
 	defer target.mu.Unlock()
-	if len(target.requests) == 0 || target.requests[0].Header.Get("Authorization") != "Bearer "+canary {
-		t.Fatal("the target did not get the token")
+	if len(target.requests) == 0 || target.requests[0].Header.Get("Authorization") != "Bearer "+canary ||
+		target.requests[0].URL.Query().Get("token") != "v1-"+inQuery {
+		t.Fatal("the target did not get the tokens")
 	}
 	all := fmt.Sprint(events)
 	for _, want := range []string{"refused a request: err: [secret]", "told a client: note: [secret]"} {
@@ -305,6 +310,12 @@ func TestSecretIsNowhere(t *testing.T) {
 	}
 	if i := strings.Index(all, canary[:recognisable]); i >= 0 {
 		t.Errorf("the secret is in %q", all[i:])
+	}
+	if i := strings.Index(all, inQuery[:recognisable]); i >= 0 {
+		t.Errorf("the query's secret is in %q", all[i:])
+	}
+	if i := strings.Index(all, url.QueryEscape(inQuery)[:recognisable]); i >= 0 {
+		t.Errorf("the query's secret is in %q", all[i:])
 	}
 	// A dial's error quotes what a server answered.
 	plan.Gateway.URL, plan.Phases.ConnectDeadline = testkit.StrangerTCP(t, canary+"\r\n\r\n"), 300*time.Millisecond

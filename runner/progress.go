@@ -26,6 +26,8 @@ type Figures struct {
 	Measured        bool // the phase is one that the summary is about
 	Clients         int  // connected
 	Planned         int  // clients of the plan
+	// Closing is after the drain, when weir closes the clients' connections: how many there are still says nothing.
+	Closing bool
 	// SentPerSecond and DeliveredPerSecond are of the last interval.
 	SentPerSecond, DeliveredPerSecond float64
 	// P99 is the e2e latency over the Deliveries of the measure phases so far.
@@ -129,9 +131,9 @@ func (r *run) progress(iv *results.Interval, events []results.Event) {
 	s.sent, s.delivered = s.sent+sent, s.delivered+delivered
 	all := s.measured.Get(results.StageE2E, anyLabel)
 	span := max(time.Duration(iv.EndAt-iv.StartAt), 1).Seconds()
-	r.lines.add(Progress{Line: s.text(iv), Figures: &Figures{
+	r.lines.add(Progress{Line: s.text(iv, r.closing.Load()), Figures: &Figures{
 		Phase: iv.Phase, Elapsed: time.Duration(iv.EndAt - s.phaseBegan), Length: r.phaseLength(iv.Phase), Measured: r.phaseMeasured(iv.Phase),
-		Clients: int(iv.Gauges[results.GaugeClients]), Planned: r.o.Plan.ClientCount(),
+		Closing: r.closing.Load(), Clients: int(iv.Gauges[results.GaugeClients]), Planned: r.o.Plan.ClientCount(),
 		SentPerSecond: float64(sent) / span, DeliveredPerSecond: float64(delivered) / span,
 		P99: time.Duration(all.Quantile(0.99)), Deliveries: all.Count(),
 		Missing: int64(iv.Gauges[results.GaugeMissingSoFar]), Warnings: s.warnings,
@@ -161,14 +163,18 @@ func (s *status) note(iv *results.Interval, events []results.Event) {
 }
 
 // text is the line of figures where one is due, and empty otherwise.
-func (s *status) text(iv *results.Interval) string {
+func (s *status) text(iv *results.Interval, closing bool) string {
 	span := time.Duration(iv.EndAt - s.since)
 	if span < progressEvery && iv.Phase == s.linePhase || s.sent == 0 && s.delivered == 0 || span <= 0 {
 		return ""
 	}
 	e2e := s.line.Get(results.StageE2E, anyLabel)
-	line := fmt.Sprintf("%-10s %6.0f clients %9.0f sent/s %10.0f delivered/s   p99 %-9v missing %.0f",
-		iv.Phase, iv.Gauges[results.GaugeClients], float64(s.sent)/span.Seconds(), float64(s.delivered)/span.Seconds(),
+	clients := fmt.Sprintf("%6.0f clients", iv.Gauges[results.GaugeClients])
+	if closing {
+		clients = fmt.Sprintf("%14s", "closing")
+	}
+	line := fmt.Sprintf("%-10s %s %9.0f sent/s %10.0f delivered/s   p99 %-9v missing %.0f",
+		iv.Phase, clients, float64(s.sent)/span.Seconds(), float64(s.delivered)/span.Seconds(),
 		time.Duration(e2e.Quantile(0.99)).Round(10*time.Microsecond), iv.Gauges[results.GaugeMissingSoFar])
 	s.line, s.sent, s.delivered, s.since, s.linePhase = results.SeriesSet{}, 0, 0, iv.EndAt, iv.Phase
 	return line

@@ -38,7 +38,13 @@ func TestProgressAgreesWithTheSummary(t *testing.T) {
 		t.Errorf("got p99 %v of %d deliveries, %d missing; want %v of %d, 0", last.P99, last.Deliveries, last.Missing,
 			time.Duration(summary.Latency.E2E.P99NS), summary.Latency.E2E.Count)
 	}
+	if !last.Closing {
+		t.Error("the last figures count clients that weir has closed itself")
+	}
 	for _, f := range figures {
+		if f.Closing && f.Phase != scenarios.PhaseDrain || !f.Closing && f.Clients != f.Planned && f.Phase == scenarios.PhaseDrain {
+			t.Errorf("got %+v; want closing after the drain alone, and every client until then", f)
+		}
 		if f.Planned != keyedClients+wholeClients || f.Elapsed < 0 || f.Measured != (f.Phase == "steady") {
 			t.Errorf("got %+v; want %d planned, a time in the phase, and only steady measured", f, keyedClients+wholeClients)
 		}

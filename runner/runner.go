@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirbench/weir/loadgen"
@@ -113,6 +114,8 @@ type run struct {
 	status status
 	over   bool // an abort threshold was breached and told
 
+	closing atomic.Bool // the drain is over, or there is none
+
 	peakClients int64 // most connections to the target at once
 }
 
@@ -194,6 +197,7 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	}
 	finish, cancel := context.WithTimeout(context.Background(), r.timeToFinish(alive))
 	defer cancel()
+	r.closing.Store(true)
 	audit, health, err := engine.Finish(finish)
 	r.resources(health)
 	if n := engine.Unmatched(); n > 0 {

@@ -23,7 +23,12 @@ type Cost struct {
 	// Duration is what the run takes where nothing waits; Longest where every deadline is used up.
 	Duration time.Duration `json:"duration_ns"`
 	Longest  time.Duration `json:"longest_ns"`
+
+	fewMessages, fewDeliveries bool // less than one in the whole run
 }
+
+// LessThanOne says of the messages and of the deliveries whether less than one is to be expected.
+func (c Cost) LessThanOne() (messages, deliveries bool) { return c.fewMessages, c.fewDeliveries }
 
 // The audit's memory, bytes: its state for a stream of a client, for a partition of a producer, for a key of one, and for
 // a client that publishes; of a conflated topic, for each message and for each value that a client is passed on.
@@ -83,6 +88,7 @@ func (p *Plan) Cost() Cost {
 	}
 	c.Longest = c.Duration + p.Phases.ConnectDeadline + p.Phases.JoinDeadline + p.Phases.DrainDeadline
 	c.Duration += rampOf(p)
+	c.fewMessages, c.fewDeliveries = messages > 0 && messages < 1, deliveries > 0 && deliveries < 1
 	c.Messages, c.Deliveries = whole(messages), whole(deliveries)
 	c.ProducedBytes, c.DeliveredBytes, c.SendBufferBytes = whole(produced), whole(delivered), p.sendBufferBytes()
 	return c
@@ -180,10 +186,13 @@ func (g ClientGroup) presence() float64 {
 	return g.Churn.Session.Seconds() / (g.Churn.Session + g.Churn.Away).Seconds()
 }
 
-// whole rounds to an integer, the largest there is where it would not fit.
+// whole rounds to an integer, what is less than one up, to the largest there is where it would not fit.
 func whole(x float64) int64 {
 	if x >= math.MaxInt64 {
 		return math.MaxInt64
+	}
+	if x > 0 && x < 1 {
+		return 1
 	}
 	return int64(math.Round(x))
 }

@@ -271,6 +271,14 @@ func within[T int | int64 | uint64 | float64 | time.Duration](value, low, high T
 	return nil
 }
 
+// capped says of a value above one of the hard bounds that no flag lifts them, and why they are there.
+func capped[T int | int64 | float64 | time.Duration](err error, value, bound, hard T, why string) error {
+	if err == nil || bound != hard || value <= hard {
+		return err
+	}
+	return fmt.Errorf("%s; no flag lifts that: %s)", strings.TrimSuffix(err.Error(), ")"), why)
+}
+
 func (o *object) integer(key string) field[int] {
 	k := o.of(key)
 	return scalar(o, key, "a whole number", func(n *node) (int, error) {
@@ -278,7 +286,7 @@ func (o *object) integer(key string) field[int] {
 		if err != nil {
 			return 0, err
 		}
-		return value, within(value, int(k.low), int(k.high), strconv.Itoa)
+		return value, capped(within(value, int(k.low), int(k.high), strconv.Itoa), value, int(k.high), maxClients, whyMaxClients)
 	})
 }
 
@@ -307,7 +315,7 @@ func (o *object) duration(key string) field[time.Duration] {
 		if err != nil {
 			return 0, err
 		}
-		return d, within(d, time.Duration(k.low), time.Duration(k.high), formatDuration)
+		return d, capped(within(d, time.Duration(k.low), time.Duration(k.high), formatDuration), d, time.Duration(k.high), maxDuration, whyMax)
 	})
 }
 
@@ -340,7 +348,7 @@ func rateOf(n *node, high float64) (float64, error) {
 	if value < minRate {
 		return 0, fmt.Errorf("%s is too little (at least 1/h)", quote(n.value))
 	}
-	return value, within(value, 0, high, formatRate)
+	return value, capped(within(value, 0, high, formatRate), value, high, maxRate, whyMax)
 }
 
 func (o *object) size(key string) field[int64] {
@@ -370,6 +378,9 @@ func (o *object) list(key string) (items []item, f field[int]) {
 	e, ok := o.take(key)
 	if !ok {
 		return nil, field[int]{}
+	}
+	if e.value.kind == yaml.SequenceNode && len(e.value.children) == 0 && o.of(key).empty {
+		return nil, field[int]{at: e.at, state: given}
 	}
 	return o.items(e, o.of(key).example)
 }

@@ -39,6 +39,7 @@ type key struct {
 	item     *key   // of kindList
 	or       []key  // further forms of the value
 	reserved bool
+	empty    bool // of kindList: it may be
 }
 
 // kind is what a value is.
@@ -115,7 +116,7 @@ var scenarioShape = &shape{
 		{name: "phases", about: "The course of the run.", kind: kindMapping, shape: phasesShape, required: true,
 			example: "{measure: [{name: steady, duration: 20s}]}"},
 		{name: "faults", about: "Kept for a later version.", reserved: true},
-		{name: "thresholds", about: "What must hold for the run to pass.", kind: kindList, item: &thresholdKey, depends: "none",
+		{name: "thresholds", about: "What must hold for the run to pass.", kind: kindList, item: &thresholdKey, empty: true, depends: "none",
 			example: "[e2e.p99 < 50ms]"},
 	},
 }
@@ -294,20 +295,26 @@ var profileShape = &shape{
 	},
 }
 
-var queryShape = &shape{name: "query", about: "The query's names and values.", called: "a name", each: &key{about: "The value.", want: "a text", example: "v1"}}
+var queryShape = &shape{
+	name:   "query",
+	secret: true,
+	about:  "The query's names and values. One that looks like a secret is named by {env: NAME} or {file: PATH}.",
+	called: "a name",
+	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: prefixedSecretShape}}},
+}
 
 var handshakeShape = &shape{
 	name:   "handshake_headers",
 	secret: true,
 	about:  "The headers' names and values. One that looks like a secret is named by {env: NAME} or {file: PATH}.",
 	called: "a header's name",
-	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: secretHeaderShape}}},
+	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: prefixedSecretShape}}},
 }
 
-var secretHeaderShape = &shape{
-	name:   "secret_header",
+var prefixedSecretShape = &shape{
+	name:   "prefixed_secret",
 	secret: true,
-	about:  "Where a header's secret is found, one of env and file, and what stands before it.",
+	about:  "Where a secret of the handshake is found, one of env and file, and what stands before it.",
 	keys: []key{
 		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), depends: "none", example: "TOKEN"},
 		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", depends: "none", example: "secrets/token"},

@@ -24,6 +24,8 @@ type Problem struct {
 	Message string `json:"message"`
 	// Excerpt is the line of the file, without its indentation and shortened; empty where there is none.
 	Excerpt string `json:"excerpt,omitempty"`
+
+	indent int // characters of the line before the excerpt
 }
 
 // Error returns the problem in one line: file:line:column: path: message.
@@ -40,6 +42,30 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
+// excerptColumns is how wide an excerpt with its line's number may be on a terminal.
+const excerptColumns = 100
+
+// Shown returns the problem as Error does and, where there is an excerpt, below it the line with its number and a mark
+// under the column.
+func (p Problem) Shown() string {
+	if p.Excerpt == "" {
+		return p.Error()
+	}
+	head := fmt.Sprintf("  %4d | ", p.Line)
+	margin := strings.Repeat(" ", len(head)-2) + "| "
+	room, mark, text := excerptColumns-len(head), p.Column-1-p.indent, []rune(p.Excerpt)
+	marked := mark >= 0 && mark < len(text)
+	if marked && mark >= room {
+		from := min(mark-room/2, len(text)-room+1)
+		mark, text = mark-from+1, append([]rune("…"), text[from:]...)
+	}
+	shown := p.Error() + "\n" + head + shorten(string(text), room)
+	if marked {
+		shown += "\n" + margin + strings.Repeat(" ", mark) + "^"
+	}
+	return shown
+}
+
 // Errors is every mistake found in a scenario, in the order of the file, those of overrides last. It is the only
 // type of error that Load, Parse and Resolve return.
 type Errors []Problem
@@ -51,6 +77,15 @@ func (e Errors) Error() string {
 		lines[i] = p.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Shown returns the problems as [Problem.Shown] does.
+func (e Errors) Shown() string {
+	shown := make([]string, len(e))
+	for i, p := range e {
+		shown[i] = p.Shown()
+	}
+	return strings.Join(shown, "\n")
 }
 
 // place is where something stands: in the file (line > 0) or in an override.
@@ -174,6 +209,8 @@ func (r *reporter) line(n int) string {
 // written returns the problem as it is shown.
 func (r *reporter) written(p problem) Problem {
 	out := Problem{File: r.source.name, Line: p.at.line, Column: p.at.column, Path: p.at.path, Message: p.message, Excerpt: r.excerpt(p.at.line)}
+	whole := r.line(p.at.line)
+	out.indent = len(whole) - len(strings.TrimLeft(whole, " \t"))
 	if p.at.set != "" {
 		label := p.at.set
 		if r.hiddenIn[label] || secretName.MatchString(label) {

@@ -40,10 +40,11 @@ type WireProfile struct {
 	QueuedAt   string `json:"queued_at,omitempty"`
 }
 
-// Pair is a name and a value.
+// Pair is a name and a value of a URL's query. With Secret the value is Value followed by the secret.
 type Pair struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name   string  `json:"name"`
+	Value  string  `json:"value"`
+	Secret *Secret `json:"secret,omitempty"`
 }
 
 // HandshakeHeader is a header of the WebSocket handshake. With Secret its value is Value followed by the secret: Value

@@ -221,9 +221,8 @@ func (c checker) clients() {
 		total += group.count.value
 		switch {
 		case before <= maxClients && total > maxClients:
-			c.addf(group.count.at, "makes %d clients in all, and one process carries %d: a connection takes a descriptor, a process "+
-				"has 20000 where the limit is not raised, and the rest are for Kafka and files (write at most %d)",
-				total, maxClients, max(maxClients-before, 0))
+			c.addf(group.count.at, "makes %d clients in all, and one process carries %d (write at most %d; no flag lifts that: %s)",
+				total, maxClients, max(maxClients-before, 0), whyMaxClients)
 		case !c.s.lift && before <= usualClients && total > usualClients:
 			c.addf(group.count.at, "makes %d clients in all, and %d is the limit (write at most %d; %s)",
 				total, usualClients, max(usualClients-before, 0), liftsLimits)
@@ -378,7 +377,7 @@ func (c checker) phases() {
 	for _, m := range p.Measure {
 		total += m.Duration
 		if total > maxDuration {
-			c.addf(c.s.phases.measure.at, "the phases come to more than %s (make them shorter)", formatDuration(maxDuration))
+			c.addf(c.s.phases.measure.at, "the phases come to more than %s (make them shorter; no flag lifts that: %s)", formatDuration(maxDuration), whyMax)
 			return
 		}
 	}
@@ -422,7 +421,8 @@ func (c checker) totalRate(m measureItem, phase MeasurePhase) {
 	}
 	switch {
 	case total > maxRate:
-		c.addf(m.at, "the producers' rates come to %s in this phase (at most %s in all)", formatRate(total), formatRate(maxRate))
+		c.addf(m.at, "the producers' rates come to %s in this phase (at most %s in all; no flag lifts that: %s)",
+			formatRate(total), formatRate(maxRate), whyMax)
 	case total > usualRate && !c.s.lift:
 		c.addf(m.at, "the producers' rates come to %s in this phase, and %s in all is the limit (lower them; %s)",
 			formatRate(total), formatRate(usualRate), liftsLimits)

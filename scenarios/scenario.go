@@ -167,7 +167,7 @@ type thresholdItem struct {
 
 // The bounds of single values. They protect the machine, or catch what can only be a slip.
 const (
-	maxClients      = 18_000 // see the message in checkClients
+	maxClients      = 18_000 // see whyMaxClients
 	maxRate         = 1e6
 	minRate         = 1.0 / 3600 * 0.999
 	maxConnectRate  = 10_000
@@ -195,6 +195,12 @@ const (
 	maxBrokers         = 16
 	maxPartitions      = 10_000
 	maxTopicName       = 200 // Kafka's 249 less room for the run's suffix
+)
+
+// Why the bounds that no flag lifts are there.
+const (
+	whyMaxClients = "a connection takes a descriptor, a process has 20000 where the limit is not raised, and the rest are for Kafka and files"
+	whyMax        = "more can only be a slip of the pen"
 )
 
 // What a slip of the pen should not be able to ask for. LiftLimits lifts these, up to the bounds above.
@@ -272,7 +278,11 @@ func hostPortMend(address, host string) string {
 
 func checkURL(text string) error {
 	u, err := url.Parse(text)
+	name, secret := secretInQuery(text)
 	switch {
+	case secret:
+		return fmt.Errorf("has the secret %s written out in its query, and it would stand in the run's record (remove it, and give the profile query: {%s: {env: NAME}})",
+			quote(name), shorten(name, 60))
 	case err == nil && u.User != nil, err != nil && strings.Contains(text, "@"):
 		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
 	case err != nil || u.Host == "" && u.Scheme != "wss":

@@ -190,7 +190,11 @@ func formsOf(t *testing.T, k key) []ordered {
 	case kindMapping:
 		forms = append(forms, ordered{{"$ref", "#/definitions/" + k.shape.name}})
 	case kindList:
-		forms = append(forms, ordered{{"type", "array"}, {"minItems", 1}, {"items", schemaOfKey(t, *k.item)}})
+		array := ordered{{"type", "array"}}
+		if !k.empty {
+			array = append(array, member{"minItems", 1})
+		}
+		forms = append(forms, append(array, member{"items", schemaOfKey(t, *k.item)}))
 	}
 	for _, or := range k.or {
 		forms = append(forms, formsOf(t, or)...)

@@ -132,8 +132,11 @@ func decodeTopic(r *reporter, i item) topicItem {
 
 func decodeGateway(r *reporter, e entry) gatewaySection {
 	o := openObject(r, e.value, e.at, gatewayShape)
-	if url, ok := o.entries["url"]; ok && strings.Contains(url.value.value, "@") {
-		r.hide(url.at) // a user's password may stand in it
+	if url, ok := o.entries["url"]; ok {
+		_, secret := secretInQuery(url.value.value)
+		if secret || strings.Contains(url.value.value, "@") { // a user's password may stand in it
+			r.hide(url.at)
+		}
 	}
 	g := gatewaySection{
 		at:       o.at,

@@ -37,6 +37,9 @@ func decodeKeys(o *object) field[Keys] {
 	e, ok := o.entries["keys"]
 	if !ok || e.value.kind != yaml.MappingNode {
 		return scalar(o, "keys", o.of("keys").want, func(n *node) (Keys, error) {
+			if count, err := parseCount(n.value); err == nil && count > 0 && count <= maxKeys {
+				return Keys{}, fmt.Errorf("%s is a number alone (write {kind: round-robin, count: %d})", quote(n.value), count)
+			}
 			if n.value != string(KeysNone) {
 				return Keys{}, fmt.Errorf("%s is not known here (write %s)", quote(n.value), o.of("keys").want)
 			}

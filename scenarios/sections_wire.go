@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -241,10 +242,30 @@ func decodeQuery(o *object) []Pair {
 	}
 	var out []Pair
 	for _, name := range query.order {
-		out = append(out, Pair{Name: name, Value: query.text(name, sendable(channelPlaceholders)).value})
+		value, secret := secretOrText(query, name, secretQuery, sendable(channelPlaceholders))
+		out = append(out, Pair{Name: name, Value: value, Secret: secret})
 	}
 	query.finish()
 	return out
+}
+
+// secretQuery finds the names in a URL's query whose values are secrets.
+var secretQuery = regexp.MustCompile(`(?i)token|secret|passw(or)?d|passphrase|pwd|credential|cookie|jwt|bearer|signature` +
+	`|auth($|[^o]|ori[sz])|(^|[^a-z])(key|sig)($|[^a-z])|(access|api|app|auth|private|shared|user)[-_]?key`)
+
+// secretInQuery returns the first name in a URL's query that is a secret's, with a value.
+func secretInQuery(text string) (name string, ok bool) {
+	_, query, _ := strings.Cut(text, "?")
+	for _, pair := range strings.FieldsFunc(query, func(c rune) bool { return strings.ContainsRune("&;?#", c) }) {
+		name, value, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if value != "" && secretQuery.MatchString(name) {
+			return name, true
+		}
+	}
+	return "", false
 }
 
 // secretHeader finds the names of headers whose values are secrets.
@@ -274,7 +295,7 @@ func decodeHandshake(o *object) []HandshakeHeader {
 		case slices.Contains(handshakeOwn, strings.ToLower(name)):
 			o.r.addf(h.keyAt, "is a header that the handshake sets itself (remove it%s)", subprotocolMend(name))
 		}
-		out = append(out, handshakeHeader(headers, name, h))
+		out = append(out, handshakeHeader(headers, name))
 	}
 	headers.finish()
 	return out
@@ -287,33 +308,41 @@ func subprotocolMend(name string) string {
 	return ""
 }
 
-func handshakeHeader(headers *object, name string, e entry) HandshakeHeader {
-	r, h := headers.r, HandshakeHeader{Name: name}
+func handshakeHeader(headers *object, name string) HandshakeHeader {
+	value, secret := secretOrText(headers, name, secretHeader, checkHeaderValue)
+	return HandshakeHeader{Name: name, Value: value, Secret: secret}
+}
+
+// secretOrText takes a text, or {env: NAME} or {file: PATH} with what stands before the secret. A text is refused, and
+// not repeated, where the name is a secret's; but in a query {key} and the like are no secrets.
+func secretOrText(o *object, name string, secretNames *regexp.Regexp, check func(string) error) (before string, secret *Secret) {
+	r, e := o.r, o.entries[name]
 	if e.value.kind != yaml.MappingNode {
-		if secretHeader.MatchString(name) && e.value.kind == yaml.ScalarNode && e.value.tag != "!!null" && !e.value.unknown {
-			headers.take(name)
+		literal := e.value.tag != "!!null" && !e.value.unknown
+		literal = literal && (secretNames == secretHeader || !placeholder.MatchString(e.value.value))
+		if literal && secretNames.MatchString(name) {
+			o.take(name)
 			writtenOut(r, e, "{env: NAME}")
-			return h
+			return "", nil
 		}
-		h.Value = headers.text(name, checkHeaderValue).value
-		return h
+		return o.text(name, check).value, nil
 	}
-	headers.take(name)
-	o := openObject(r, e.value, e.at, secretHeaderShape)
-	hideUnlikely(o)
-	env, file, prefix := o.text("env", checkVariable), o.text("file", checkPath), o.text("prefix", checkHeaderValue)
-	o.finish()
+	o.take(name)
+	s := openObject(r, e.value, e.at, prefixedSecretShape)
+	hideUnlikely(s)
+	env, file, prefix := s.text("env", checkVariable), s.text("file", checkPath), s.text("prefix", check)
+	s.finish()
 	switch {
 	case env.state != absent && file.state != absent:
 		r.addf(file.at, "stands beside env, and there can be one of them (remove one)")
 	case env.state == absent && file.state == absent:
 		r.addf(e.at, "names no secret (write {env: TOKEN}, or {file: PATH})")
 	}
-	h.Value, h.Secret = prefix.value, &Secret{Env: env.value}
+	secret = &Secret{Env: env.value}
 	if file.state == given {
-		h.Secret.File = r.beside(file.value)
+		secret.File = r.beside(file.value)
 	}
-	return h
+	return prefix.value, secret
 }
 
 func checkHeaderValue(text string) error {

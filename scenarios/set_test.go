@@ -55,6 +55,7 @@ func TestSets(t *testing.T) {
 		{name: "the last wins", sets: []string{"seed=2", "seed=3"}, got: func(p *Plan) any { return p.Seed }, want: uint64(3)},
 		{name: "new mappings", sets: []string{"gateway.guarantees.delivery=at-least-once"}, got: func(p *Plan) any { return p.Gateway.Guarantees.Delivery }, want: "at-least-once"},
 		{name: "into an empty key", sets: []string{"gateway.queue=2MiB"}, got: func(p *Plan) any { return p.Gateway.QueueBytes }, want: int64(2 << 20)},
+		{name: "no thresholds", sets: []string{"thresholds=[]"}, got: func(p *Plan) any { return len(p.Thresholds) }, want: 0},
 		{name: "flow value", sets: []string{"producers.feed.size={uniform: {min: 256B, max: 1KiB}}"}, got: func(p *Plan) any { return p.Producers[0].Size },
 			want: Size{Kind: SizeUniform, Min: 256, Max: 1024}},
 		{name: "curve as a whole", sets: []string{"producers.feed.rate={ramp: {from: 1/s, to: 5/s}}"}, got: func(p *Plan) any { return p.Producers[0].Rate },

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// maxSuggested bounds a list of candidates; it holds all of the language's own.
+const maxSuggested = 32
+
 // didYouMean returns " (did you mean x?)" for the candidate nearest to word, or the list of candidates where none is
 // near, or nothing where there are none.
 func didYouMean(word string, candidates []string) string {
@@ -15,8 +18,8 @@ func didYouMean(word string, candidates []string) string {
 		return ""
 	}
 	shown := candidates
-	if len(shown) > 16 {
-		shown = shown[:16]
+	if len(shown) > maxSuggested {
+		shown = shown[:maxSuggested]
 	}
 	list := strings.Join(shown, ", ")
 	if len(shown) < len(candidates) {

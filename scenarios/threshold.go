@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -126,6 +127,11 @@ func (s *scanner) subject(t *parsedThreshold) (m metric, stat string, problem *t
 		return m, "", s.problemf(start, "does not begin with a metric (write e2e.p99 < 50ms)")
 	}
 	if i < 0 {
+		if s.accept('.') {
+			if mend := resourceMend(name, s.word()); mend != "" {
+				return m, "", s.problemf(start, "unknown metric %s (did you mean %s?)", quote(s.text[start:s.pos]), mend)
+			}
+		}
 		return m, "", s.problemf(start, "unknown metric %s%s", quote(name), didYouMean(name, metricNames()))
 	}
 	m = known[i]
@@ -158,7 +164,27 @@ func (s *scanner) statistic() string {
 	return s.text[start:s.pos]
 }
 
+// resourceMend returns the figure of processor time, memory and the like that SUBJECT.WHAT was meant to be, or "".
+func resourceMend(subject, what string) string {
+	name := strings.ToLower(subject + "_" + map[string]string{"memory": "rss", "mem": "rss"}[what])
+	if !strings.HasSuffix(name, "_rss") {
+		name = strings.ToLower(subject + "_" + what)
+	}
+	switch {
+	case !slices.Contains(metricNames(), name):
+		return ""
+	case strings.HasSuffix(name, "_rss"):
+		return name + ".max"
+	case resourceMetric(name) || name == "machine_busy":
+		return name + ".mean"
+	}
+	return ""
+}
+
 func (m metric) unknownStat(stat string) string {
+	if mend := resourceMend(m.name, stat); mend != "" {
+		return fmt.Sprintf("unknown statistic %s (did you mean %s?)", quote(stat), mend)
+	}
 	switch {
 	case stat == "":
 		return fmt.Sprintf("%s needs a statistic (write %s.%s)", m.name, m.name, m.statNames()[0])
@@ -304,7 +330,7 @@ func (m metric) kindOfValue() string {
 
 // example returns a value in the metric's unit, made from the number in text where there is one.
 func (m metric) example(text string) string {
-	number, _ := splitNumber(text)
+	number, rest := splitNumber(text)
 	switch m.unit {
 	case UnitNS:
 		return orElse(number, "50") + "ms"
@@ -313,6 +339,9 @@ func (m metric) example(text string) string {
 	case UnitPerS:
 		return orElse(number, "1000") + "/s"
 	case UnitCores:
+		if share, err := parseNumber(number); err == nil && strings.TrimSpace(rest) == "%" {
+			return strconv.FormatFloat(share/100, 'g', 4, 64)
+		}
 		return orElse(number, "1.5")
 	case UnitBytes:
 		return orElse(number, "200") + "MiB"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -115,9 +116,19 @@ func parseCount(text string) (int64, error) {
 	}
 	plain := err == nil && (text == "0" || text == "-0" || !strings.HasPrefix(strings.TrimLeft(text, "+-"), "0")) && text[0] != '+'
 	if !plain {
-		return 0, fmt.Errorf("%s is not a whole number (write 3)", quote(text))
+		return 0, fmt.Errorf("%s is not a whole number (write %s)", quote(text), countMend(text))
 	}
 	return n, nil
+}
+
+// groupedDigits finds whole numbers whose digits are grouped: 1_000, 1,000, 1'000.
+var groupedDigits = regexp.MustCompile(`^[1-9][0-9]{0,2}([_,' ][0-9]{3})+$`)
+
+func countMend(text string) string {
+	if len(text) <= 24 && groupedDigits.MatchString(text) {
+		return strings.NewReplacer("_", "", ",", "", "'", "", " ", "").Replace(text)
+	}
+	return "3"
 }
 
 // parseNumber parses a decimal number without a sign or exponent.

@@ -83,7 +83,7 @@ func TestParseCount(t *testing.T) {
 		}
 	}
 	for text, mend := range map[string]string{
-		"010": "write 3", "1_000": "write 3", "+3": "write 3", "0x10": "write 3", "3.0": "write 3", "": "write 3", "1e3": "write 3",
+		"010": "write 3", "1_000": "write 1000", "1,000,000": "write 1000000", "1_00": "write 3", "+3": "write 3", "0x10": "write 3", "3.0": "write 3", "": "write 3", "1e3": "write 3",
 		"9223372036854775808": "too large",
 	} {
 		checkRefused(t, text, mend, func() error { _, err := parseCount(text); return err })

@@ -24,7 +24,7 @@ func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [SCENARIO]",
 		Short: "Tell what this machine lacks, for a scenario or in general, and the mend",
-		Long: `Check this machine: for what a scenario needs, or without one for a load of 20,000 clients. It
+		Long: `Check this machine: for what a scenario needs, or without one for a load of 10,000 clients. It
 changes and pulls nothing. Each check is a line with ok, warn (a run is possible, its figures may
 suffer) or fail. Exit codes: 0 nothing fails, 1 something that is needed is missing, 2 wrong scenario
 or flags.`,
@@ -42,6 +42,12 @@ or flags.`,
 }
 
 func (f *doctorFlags) run(cmd *cobra.Command, args []string) error {
+	if err := checkGiven(cmd, "out", "DIR"); err != nil {
+		return err
+	}
+	if err := checkAllow(cmd, f.allow); err != nil {
+		return err
+	}
 	needs := doctor.Needs{RunsDir: f.out}
 	if len(args) > 0 {
 		plan, err := f.scenario.plan(args[0])

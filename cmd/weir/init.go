@@ -58,6 +58,12 @@ func (f *initFlags) run(cmd *cobra.Command, arg string) error {
 		_, err := fmt.Fprint(cmd.OutOrStdout(), libraryLines())
 		return err
 	}
+	if err := checkGiven(cmd, "out", "FILE"); err != nil {
+		return err
+	}
+	if base := arg[strings.LastIndexAny(arg, `/\`)+1:]; arg != "" && strings.Trim(base, ".") == "" {
+		return usagef("%q is a directory (write %s/NAME.yaml)", arg, strings.TrimRight(arg, `/\`))
+	}
 	name, file := starterNames(arg)
 	if f.out != "" {
 		file = f.out
@@ -111,16 +117,17 @@ func writeSchema(file string, over bool) (string, error) {
 	return ", and " + printable(file) + " for editors", nil
 }
 
-// starterNames is the scenario's name and its file: what is written like a file is one.
+// starterNames is the scenario's name and its file, which ends in .yaml or .yml.
 func starterNames(arg string) (name, file string) {
-	switch {
-	case arg == "":
+	if arg == "" {
 		return "scenario", "scenario.yaml"
-	case strings.ContainsAny(arg, `/\`) || strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml"):
-		base := filepath.Base(arg)
-		return scenarioName(strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")), arg
 	}
-	return scenarioName(arg), arg + ".yaml"
+	file = arg
+	if !strings.HasSuffix(arg, ".yaml") && !strings.HasSuffix(arg, ".yml") {
+		file += ".yaml"
+	}
+	base := filepath.Base(file)
+	return scenarioName(strings.TrimSuffix(strings.TrimSuffix(base, ".yaml"), ".yml")), file
 }
 
 // notInName is what a scenario's name can't hold.

@@ -155,7 +155,7 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return report.ExitPassed
 	}
-	if text := err.Error(); text != "" {
+	if text := shown(err); text != "" {
 		fmt.Fprintf(stderr, "weir: %s\n", printableLines(text))
 	}
 	if exit, ok := errors.AsType[*exitError](err); ok {
@@ -165,6 +165,14 @@ func exitCode(err error, stderr io.Writer) int {
 		return report.ExitUsage
 	}
 	return report.ExitError
+}
+
+// shown is an error's text; a scenario's mistakes come with the lines that they are in.
+func shown(err error) string {
+	if wrong, ok := errors.AsType[scenarios.Errors](err); ok {
+		return wrong.Shown()
+	}
+	return err.Error()
 }
 
 // printableLines replaces what a terminal would obey in a message of several lines.

@@ -58,8 +58,17 @@ verdict), 130 interrupted.`,
 }
 
 func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
+	if err := checkGiven(cmd, "out", "DIR"); err != nil {
+		return err
+	}
+	if err := checkAllow(cmd, f.allow); err != nil {
+		return err
+	}
 	plan, err := f.scenario.plan(scenario)
 	if err != nil {
+		return err
+	}
+	if err := checkTarget(cmd.Context(), plan, f.allow); err != nil {
 		return err
 	}
 	if err := f.scenario.export(); err != nil {

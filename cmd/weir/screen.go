@@ -117,7 +117,7 @@ func figureLines(f *runner.Figures, columns, rows int) []string {
 	}
 	lines := []string{
 		fmt.Sprintf("  %-10s %s %s", f.Phase, bar(f, 20), timeLeft(f)),
-		fmt.Sprintf("  clients    %s of %s connected", thousands(int64(f.Clients)), thousands(int64(f.Planned))),
+		"  clients    " + connected(f),
 		fmt.Sprintf("  rates      %s/s sent, %s/s delivered", thousands(int64(f.SentPerSecond)), thousands(int64(f.DeliveredPerSecond))),
 		"  e2e        " + latencySoFar(f),
 	}
@@ -128,9 +128,17 @@ func figureLines(f *runner.Figures, columns, rows int) []string {
 		lines = lines[:1]
 	}
 	for i, line := range lines {
-		lines[i] = cut(line, columns-1)
+		lines[i] = cutAtWord(line, columns-1)
 	}
 	return lines
+}
+
+// connected is how many clients are connected; at the end of the drain weir closes their connections itself.
+func connected(f *runner.Figures) string {
+	if f.Closing {
+		return "closing"
+	}
+	return fmt.Sprintf("%s of %s connected", thousands(int64(f.Clients)), thousands(int64(f.Planned)))
 }
 
 // latencySoFar is what the measure phases have had.
@@ -197,6 +205,19 @@ func cut(line string, columns int) string {
 		runes = runes[:max(columns, 0)]
 	}
 	return string(runes)
+}
+
+// cutAtWord shortens a line as cut does, in front of the word or the bar that does not fit.
+func cutAtWord(line string, columns int) string {
+	whole := []rune(printable(line))
+	short := cut(line, columns)
+	if len(whole) <= max(columns, 0) || short == "" || strings.HasSuffix(short, " ") || whole[len([]rune(short))] == ' ' {
+		return strings.TrimRight(short, " ")
+	}
+	if at := strings.LastIndex(strings.TrimRight(short, " "), " "); at >= 0 && strings.TrimSpace(short[:at]) != "" {
+		short = short[:at]
+	}
+	return strings.TrimRight(short, " ,;")
 }
 
 // printable replaces control characters, which a terminal would obey.

@@ -117,7 +117,7 @@ func TestRedrawsAreBounded(t *testing.T) {
 func TestNarrowAndLowTerminals(t *testing.T) {
 	d := newDrawn(21, 24)
 	d.figures(midway)
-	d.whole(t, "  steady     [######\n  clients    498 of\n  rates      1,000/s\n  e2e        p99 22m")
+	d.whole(t, "  steady\n  clients    498 of\n  rates      1,000/s\n  e2e        p99")
 	d = newDrawn(80, 4)
 	d.figures(midway)
 	d.whole(t, strings.Split(midwayBlock, "\n")[0])
@@ -130,6 +130,28 @@ func TestNarrowAndLowTerminals(t *testing.T) {
 	}
 }
 
+// TestFortyColumns: no line ends within a word.
+func TestFortyColumns(t *testing.T) {
+	d := newDrawn(40, 24)
+	d.figures(midway)
+	d.whole(t, `  steady     [############--------] 12s
+  clients    498 of 500 connected; 2
+  rates      1,000/s sent, 10,004/s
+  e2e        p99 22ms so far of 120,340`)
+}
+
+// TestClosing: clients that weir closes itself are not told as clients that are not connected.
+func TestClosing(t *testing.T) {
+	d := newDrawn(80, 24)
+	f := midway
+	f.Phase, f.Elapsed, f.Length, f.Clients, f.Closing, f.Warnings = "drain", time.Second, 10*time.Second, 3, true, 0
+	d.figures(f)
+	d.whole(t, `  drain      [##------------------] 1s, at most 10s
+  clients    closing
+  rates      1,000/s sent, 10,004/s delivered
+  e2e        p99 22ms so far of 120,340 deliveries; missing 120`)
+}
+
 // TestResize: a terminal that was made narrower has broken the block's lines, and all of them go.
 func TestResize(t *testing.T) {
 	d := newDrawn(80, 24)
@@ -138,7 +160,7 @@ func TestResize(t *testing.T) {
 	d.terminal.resize(30)
 	d.columns = 30
 	d.figures(midway)
-	d.whole(t, "start\n  steady     [############---\n  clients    498 of 500 conne\n  rates      1,000/s sent, 10\n  e2e        p99 22ms so far")
+	d.whole(t, "start\n  steady\n  clients    498 of 500\n  rates      1,000/s sent\n  e2e        p99 22ms so far")
 	d.terminal.resize(100)
 	d.columns = 100
 	d.figures(midway)

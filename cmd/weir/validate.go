@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -46,7 +47,9 @@ then the exit code is 2.`,
 				plan, err := f.plan(path)
 				if err != nil {
 					wrong = true
-					fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(err.Error()))
+					if err := printProblems(cmd, path, err, asJSON); err != nil {
+						return fmt.Errorf("print the mistakes: %w", err)
+					}
 					continue
 				}
 				if quiet {
@@ -65,7 +68,7 @@ then the exit code is 2.`,
 	f.add(cmd)
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes alone")
 	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema (draft-07) of the language, for editors, and check nothing")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a scenario on standard output: scenario, plan and cost, or scenario and problems")
 	return cmd
 }
 
@@ -74,6 +77,7 @@ type validated struct {
 	Scenario string          `json:"scenario"`
 	Plan     *scenarios.Plan `json:"plan"`
 	Cost     cost            `json:"cost"`
+	Note     string          `json:"note,omitempty"` // what a run of it needs beside the machine
 }
 
 // cost is a plan's cost with the memory that it asks for in all.
@@ -87,17 +91,50 @@ func costOf(plan *scenarios.Plan) cost {
 	return cost{plan.Cost(), doctor.MemoryBytes(plan), doctor.RunBytes(plan)}
 }
 
-func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
-	enc := json.NewEncoder(cmd.OutOrStdout())
+// invalid is what validate --json prints of a scenario with mistakes.
+type invalid struct {
+	Scenario string           `json:"scenario"`
+	Problems scenarios.Errors `json:"problems"`
+}
+
+// printProblems prints what is wrong with a scenario.
+func printProblems(cmd *cobra.Command, path string, err error, asJSON bool) error {
+	if wrong, ok := errors.AsType[scenarios.Errors](err); ok && asJSON {
+		return jsonTo(cmd.OutOrStdout()).Encode(invalid{path, wrong})
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "weir: %s\n", printableLines(shown(err)))
+	return nil
+}
+
+func jsonTo(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
+	return enc
+}
+
+func printPlan(cmd *cobra.Command, path string, plan *scenarios.Plan, asJSON bool) error {
+	enc := jsonTo(cmd.OutOrStdout())
 	if asJSON {
-		return enc.Encode(validated{path, plan, costOf(plan)})
+		return enc.Encode(validated{path, plan, costOf(plan), targetNote(plan)})
 	}
 	if err := enc.Encode(plan); err != nil {
 		return err
 	}
-	return printCost(cmd.ErrOrStderr(), path, costOf(plan))
+	if err := printCost(cmd.ErrOrStderr(), path, costOf(plan)); err != nil {
+		return err
+	}
+	if note := targetNote(plan); note != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", printable(note))
+	}
+	return nil
+}
+
+func expected(n int64, lessThanOne bool) string {
+	if lessThanOne {
+		return "less than one"
+	}
+	return thousands(n)
 }
 
 // printCost prints the cost as a table.
@@ -106,9 +143,10 @@ func printCost(w io.Writer, path string, c cost) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(what, figure string) { fmt.Fprintf(t, "  %s\t%s\n", what, figure) }
 	row("connections", thousands(int64(c.Connections)))
-	row("messages", fmt.Sprintf("%s, %s", thousands(c.Messages), doctor.Bytes(c.ProducedBytes)))
-	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", thousands(c.Deliveries), doctor.Bytes(c.DeliveredBytes),
-		thousands(int64(math.Round(c.PeakDeliveries)))))
+	fewMessages, fewDeliveries := c.LessThanOne()
+	row("messages", fmt.Sprintf("%s, %s", expected(c.Messages, fewMessages), doctor.Bytes(c.ProducedBytes)))
+	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", expected(c.Deliveries, fewDeliveries), doctor.Bytes(c.DeliveredBytes),
+		expected(int64(math.Round(c.PeakDeliveries)), c.PeakDeliveries > 0 && c.PeakDeliveries < 1)))
 	row("memory", fmt.Sprintf("%s on this machine, %s of it audit and up to %s send buffers",
 		doctor.Bytes(c.MemoryBytes), doctor.Bytes(c.AuditBytes), doctor.Bytes(c.SendBufferBytes)))
 	row("disk", fmt.Sprintf("%s in the run directory", doctor.Bytes(c.DiskBytes)))

@@ -86,7 +86,7 @@ type Needs struct {
 }
 
 // DefaultClients is what a machine is checked for without a plan.
-const DefaultClients = 20_000
+const DefaultClients = 10_000
 
 // check is one of the checks: a name and the function.
 type check struct {

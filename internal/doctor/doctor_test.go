@@ -83,7 +83,7 @@ func planOf(t *testing.T, sets ...string) *scenarios.Plan {
 	return plan
 }
 
-func general(*testing.T) Needs { return Needs{Clients: DefaultClients, RunsDir: "results/runs"} }
+func general(*testing.T) Needs { return Needs{Clients: 20_000, RunsDir: "results/runs"} }
 
 func forPlan(sets ...string) func(*testing.T) Needs {
 	return func(t *testing.T) Needs {
@@ -139,6 +139,9 @@ func TestEachLackIsNamedWithItsMend(t *testing.T) {
 		{"descriptors", "descriptors", limited(1024, 4096), general, Finding{State: Warn,
 			Text: "4,096 descriptors a process, 20,256 for 20,000 clients",
 			Mend: "raise the hard limit: LimitNOFILE=20256 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=20256"}},
+		{"descriptors of no plan", "descriptors", limited(1024, 4096), func(*testing.T) Needs { return Needs{RunsDir: "results/runs"} }, Finding{State: Warn,
+			Text: "4,096 descriptors a process, 10,256 for 10,000 clients",
+			Mend: "raise the hard limit: LimitNOFILE=10256 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=10256"}},
 		{"descriptors of a plan", "descriptors", limited(512, 512), forPlan(), Finding{State: Fail,
 			Text: "512 descriptors a process, 756 for 500 clients",
 			Mend: "raise the hard limit: LimitNOFILE=756 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=756"}},
