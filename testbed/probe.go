@@ -22,8 +22,9 @@ const (
 
 // probe waits until a WebSocket handshake with the URL succeeds, for at most within. What may pass while a target comes
 // up is tried again: a refused connection, one closed at once (a port published for a container that isn't up yet), no
-// answer, a status of 500 and above. Anything else is final.
-func probe(ctx context.Context, target string, within time.Duration, allowed []string) error {
+// answer, a status of 500 and above. Anything else is final. Bare means that the clients' handshakes are like the probe's;
+// where they add a path, a query, headers or a subprotocol a status of 400 to 499 says that the target is there.
+func probe(ctx context.Context, target string, within time.Duration, allowed []string, bare bool) error {
 	u, err := url.Parse(target)
 	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
 		return errors.New("it is no WebSocket URL (write ws://host:port/path)")
@@ -36,6 +37,9 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 	var last error
 	for {
 		final, err := handshake(ctx, u)
+		if refused := (*statusError)(nil); !bare && errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
+			return nil
+		}
 		if err == nil || final {
 			return err
 		}
@@ -115,7 +119,17 @@ func statusTrouble(u *url.URL, resp *http.Response) (final bool, err error) {
 	case http.StatusBadRequest, http.StatusUpgradeRequired:
 		cause = "does it want a subprotocol?"
 	}
-	return resp.StatusCode < 500, fmt.Errorf("it answers HTTP %s to the WebSocket handshake (%s)", resp.Status, cause)
+	return resp.StatusCode < 500, &statusError{resp.StatusCode, resp.Status, cause}
+}
+
+// statusError is an HTTP answer that is no handshake's.
+type statusError struct {
+	code          int
+	status, cause string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("it answers HTTP %s to the WebSocket handshake (%s)", e.status, e.cause)
 }
 
 func path(u *url.URL) string {

@@ -38,7 +38,9 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 
 // useTarget checks that a WebSocket endpoint answers at the plan's URL.
 func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Target, error) {
-	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets); err != nil {
+	w := &plan.Profile
+	bare := w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == ""
+	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, bare); err != nil {
 		return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
 	}
 	return &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}, nil

@@ -211,6 +211,23 @@ func says(text string) func(t *testing.T) string {
 	}
 }
 
+// TestTargetThatWantsMore: where the clients' handshakes carry what the probe's does not, a refusal shows that the target
+// is there; an answer that says that it is not, or is another thing, still does not.
+func TestTargetThatWantsMore(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []scenarios.WireProfile{
+		{Headers: []scenarios.HandshakeHeader{{Name: "Authorization"}}}, {Path: "/ws"}, {Query: []scenarios.Pair{{Name: "a"}}}, {Subprotocol: "s"},
+	} {
+		for code, want := range map[int]string{401: "", 404: "", 200: "HTTP 200", 503: "HTTP 503"} {
+			plan := scenarios.GatewayPlan{Target: scenarios.TargetExternal, URL: status(code)(t), Profile: profile, ReadyIn: time.Second}
+			_, err := StartTarget(t.Context(), plan, nil, nil, Options{})
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("status %d, profile %+v: got %v; want an error with %q", code, profile, err, want)
+			}
+		}
+	}
+}
+
 func TestExternalTarget(t *testing.T) {
 	t.Parallel()
 	fixed := func(url string) func(*testing.T) string { return func(*testing.T) string { return url } }
