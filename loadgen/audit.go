@@ -242,24 +242,9 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 	group := &a.topo.groups[c.group]
 	row := a.row(results.Label{Phase: a.topo.phases[phase].Name, Group: group.plan.Name, Producer: a.topo.producers[key.producer].plan.Name})
 	conflated, excusedBy := a.topo.producers[key.producer].conflation > 0, a.noticeID(group, key)
-	expected, undetermined := int64(r.size()), int64(0)
 	excluded := a.excluded[key]
-	for _, x := range between(excluded, r) {
-		arrived := gaps.has(t, x.seq)
-		switch {
-		case x.refused:
-			expected--
-			if arrived {
-				row.Stray++
-				row.Delivered--
-			}
-		case arrived: // a delivery settles it
-		case a.reference.complete: // the topic settles it: it was not written
-			expected--
-		default:
-			undetermined++
-		}
-	}
+	unwritten, undetermined := a.auditExclusions(row, between(excluded, r), func(seq uint64) bool { return gaps.has(t, seq) })
+	expected := int64(r.size()) - unwritten
 	row.Expected += expected
 	row.Undetermined += undetermined
 	onWayFrom := a.onWayFrom(stay, key)
@@ -302,6 +287,28 @@ func (a *auditor) auditStream(c *client, stay *stint, key streamKey, phase int, 
 		account.expected += expected - skipped - onWayLeft
 		account.missing += missing
 	}
+}
+
+// auditExclusions accounts for messages that were not acknowledged: how many are not expected, since nothing was written,
+// and of how many nobody knows. What was refused and arrived all the same is stray.
+func (a *auditor) auditExclusions(row *results.AuditRow, list []exclusion, arrived func(seq uint64) bool) (unwritten, undetermined int64) {
+	for _, x := range list {
+		came := arrived(x.seq)
+		switch {
+		case x.refused:
+			unwritten++
+			if came {
+				row.Stray++
+				row.Delivered--
+			}
+		case came: // a delivery settles it
+		case a.reference.complete: // the topic settles it: it was not written
+			unwritten++
+		default:
+			undetermined++
+		}
+	}
+	return unwritten, undetermined
 }
 
 // countIn is how many messages of a span are not excluded.
