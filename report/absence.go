@@ -28,15 +28,10 @@ type Absence struct {
 // how long they were to be there are left out.
 func absences(p *scenarios.Plan, e *evidence) []Absence {
 	list := []Absence{}
-	seen := map[string]bool{}
-	for _, g := range p.Clients {
-		if seen[g.Name] || !comesAndGoes(p, g.Name) {
-			continue
-		}
-		seen[g.Name] = true
-		within := measureScope(p, map[string]string{"group": g.Name})
+	for _, group := range comingGroups(p) {
+		within := measureScope(p, map[string]string{"group": group})
 		count := func(name string) int64 { return e.count(name, within.has) }
-		a := Absence{Group: g.Name, AbsentMS: count(results.CountAbsent), PlannedMS: count(results.CountPlanned),
+		a := Absence{Group: group, AbsentMS: count(results.CountAbsent), PlannedMS: count(results.CountPlanned),
 			FailedDials: count(results.CountConnectFail), ThrownOut: count(results.CountThrownOut)}
 		if a.PlannedMS > 0 {
 			list = append(list, a)

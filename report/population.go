@@ -128,7 +128,7 @@ func unsteady(p *scenarios.Plan) map[string]bool {
 	names := map[string]bool{}
 	for _, s := range p.Senders() {
 		varies := slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool {
-			return g.Subscribe.Topic == s.Topic && (w.slow[g.Name] || g.Churn != nil || countVaries(p, g.Name))
+			return g.Subscribe.Topic == s.Topic && (w.slow[g.Name] || w.coming[g.Name])
 		})
 		if varies || w.conflated[s.Name] {
 			names[s.Name] = true
@@ -140,9 +140,22 @@ func unsteady(p *scenarios.Plan) map[string]bool {
 // comesAndGoes reports whether clients of the group leave and come back by plan: what was on its way to one that leaves
 // is undetermined, and what reaches one that comes back before its marker is early, with no fault of anybody.
 func comesAndGoes(p *scenarios.Plan, group string) bool {
-	return countVaries(p, group) || slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool {
-		return g.Name == group && g.Churn != nil
+	churns := slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool { return g.Name == group && g.Churn != nil })
+	return churns || slices.ContainsFunc(p.Phases.Measure, func(m scenarios.MeasurePhase) bool {
+		_, moves := m.Clients[group]
+		return moves
 	})
+}
+
+// comingGroups lists the groups that come and go, in the plan's order, each name once.
+func comingGroups(p *scenarios.Plan) []string {
+	var names []string
+	for _, g := range p.Clients {
+		if !slices.Contains(names, g.Name) && comesAndGoes(p, g.Name) {
+			names = append(names, g.Name)
+		}
+	}
+	return names
 }
 
 // leaves is what of a group's expected deliveries is undetermined, where its clients come and go by plan.
@@ -153,14 +166,9 @@ type leaves struct {
 
 // leavesOf lists the groups that come and go, in the plan's order, each name once.
 func leavesOf(p *scenarios.Plan, audit *results.Audit) (list []leaves) {
-	seen := map[string]bool{}
-	for _, g := range p.Clients {
-		if seen[g.Name] || !comesAndGoes(p, g.Name) {
-			continue
-		}
-		seen[g.Name] = true
-		classes, _ := measureScope(p, map[string]string{"group": g.Name}).classes(audit)
-		list = append(list, leaves{g.Name, classes.Undetermined, classes.Expected})
+	for _, group := range comingGroups(p) {
+		classes, _ := measureScope(p, map[string]string{"group": group}).classes(audit)
+		list = append(list, leaves{group, classes.Undetermined, classes.Expected})
 	}
 	return list
 }
@@ -176,11 +184,4 @@ func steadyClasses(p *scenarios.Plan, audit *results.Audit, within scope) (c res
 		}
 	}
 	return c
-}
-
-func countVaries(p *scenarios.Plan, group string) bool {
-	return slices.ContainsFunc(p.Phases.Measure, func(m scenarios.MeasurePhase) bool {
-		_, set := m.Clients[group]
-		return set
-	})
 }

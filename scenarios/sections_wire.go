@@ -230,14 +230,23 @@ func decodeTexts(o *object, key string, check func(string) error) []string {
 	return out
 }
 
-func decodeQuery(o *object) []Pair {
-	e, ok := o.take("query")
+// openItems takes a mapping of a profile whose keys the user names; ok is false where it is not there or has too many.
+func openItems(o *object, key string, s *shape) (items *object, ok bool) {
+	e, ok := o.take(key)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	query := openObject(o.r, e.value, e.at, queryShape)
-	if len(query.order) > maxProfileItems {
-		o.r.addf(e.at, "%d are too many (at most %d)", len(query.order), maxProfileItems)
+	items = openObject(o.r, e.value, e.at, s)
+	if len(items.order) > maxProfileItems {
+		o.r.addf(e.at, "%d are too many (at most %d)", len(items.order), maxProfileItems)
+		return nil, false
+	}
+	return items, true
+}
+
+func decodeQuery(o *object) []Pair {
+	query, ok := openItems(o, "query", queryShape)
+	if !ok {
 		return nil
 	}
 	var out []Pair
@@ -277,13 +286,8 @@ var headerForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
 var handshakeOwn = []string{"connection", "host", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version", "upgrade"}
 
 func decodeHandshake(o *object) []HandshakeHeader {
-	e, ok := o.take("headers")
+	headers, ok := openItems(o, "headers", handshakeShape)
 	if !ok {
-		return nil
-	}
-	headers := openObject(o.r, e.value, e.at, handshakeShape)
-	if len(headers.order) > maxProfileItems {
-		o.r.addf(e.at, "%d are too many (at most %d)", len(headers.order), maxProfileItems)
 		return nil
 	}
 	var out []HandshakeHeader
