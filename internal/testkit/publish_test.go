@@ -76,11 +76,11 @@ func TestConflate(t *testing.T) {
 	kafka := Kafka(t, 1, "t")
 	g := StartGateway(t, Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1, Conflate: 50 * time.Millisecond})
 	conn := subscribe(t, g, `["t"]`)
-	produce(t, kafka.ListenAddrs(), 200)
-	got := until(t, conn) // the marker is the newest of its key in the end
-	g.Close()             // what was written is counted
+	produce(t, kafka.ListenAddrs(), 100) // until shows the last two digits: of more, the order could not be told
+	got := until(t, conn)                // the marker is the newest of its key in the end
+	g.Close()                            // what was written is counted
 	did := g.Counts()
-	if !slices.IsSorted(got) || int64(len(got)) != did.Delivered || did.Delivered+did.Conflated != 200 || did.Conflated == 0 {
-		t.Errorf("got %d messages, %+v; want all 200 either passed on or skipped, and some skipped", len(got), did)
+	if !slices.IsSorted(got) || int64(len(got)) != did.Delivered || did.Delivered+did.Conflated != 100 || did.Conflated == 0 {
+		t.Errorf("got %q, %+v; want all 100 in order, either passed on or skipped, and some skipped", got, did)
 	}
 }
