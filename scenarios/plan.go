@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"time"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 // Plan is a scenario with every default filled in, the seed included. It is what a run executes, what the run
@@ -48,6 +50,8 @@ type KafkaPlan struct {
 	ReadUncommitted bool `json:"read_uncommitted,omitempty"`
 	// Security is how an external cluster is reached; nil is plain text without authentication.
 	Security *KafkaSecurity `json:"security,omitempty"`
+	// Registry is where the schemas of avro and protobuf payloads are registered; nil is nowhere.
+	Registry *Registry `json:"registry,omitempty"`
 }
 
 // KafkaSecurity is TLS and SASL towards an external cluster. It names files and environment variables; no secret is in
@@ -70,6 +74,7 @@ const (
 	SASLPlain       = "PLAIN"
 	SASLScramSHA256 = "SCRAM-SHA-256"
 	SASLScramSHA512 = "SCRAM-SHA-512"
+	SASLOAuthBearer = "OAUTHBEARER"
 )
 
 // SASL is who weir is to the cluster.
@@ -77,6 +82,11 @@ type SASL struct {
 	Mechanism string `json:"mechanism"`
 	Username  string `json:"username"`
 	Password  Secret `json:"password"`
+	// OAUTHBEARER: Token is a token that is read again whenever it is asked for, or TokenURL is where one is got for
+	// Username and Password as client id and secret (OAuth 2.0 client credentials), with Scope.
+	Token    *Secret `json:"token,omitempty"`
+	TokenURL string  `json:"token_url,omitempty"`
+	Scope    string  `json:"scope,omitempty"`
 }
 
 // Secret is where a secret is found: in an environment variable or in a file, one of the two. The secret itself is read
@@ -105,6 +115,13 @@ type TargetKind string
 const (
 	TargetReference TargetKind = "reference" // weir's own gateway, as a child process
 	TargetExternal  TargetKind = "external"  // a URL
+	TargetCommand   TargetKind = "command"   // any program that weir starts
+	TargetContainer TargetKind = "container" // any image, or a folder that one is built from
+
+	// Those of targets/, which weir builds and starts.
+	TargetNodeWS     TargetKind = "node-ws"
+	TargetSpringBoot TargetKind = "spring-boot"
+	TargetCentrifugo TargetKind = "centrifugo"
 )
 
 // GatewayPlan is the system under test.
@@ -120,6 +137,73 @@ type GatewayPlan struct {
 	Conflate   []Conflation  `json:"conflate,omitempty"`
 	Guarantees Guarantees    `json:"guarantees"`
 	ReadyIn    time.Duration `json:"ready_in_ns"` // how long the target may take to become ready
+
+	// Config is what else the reference gateway is told.
+	Config settings.Gateway `json:"config,omitzero"`
+	// Instances is how many of the reference gateway are started, side by side; 0 is 1.
+	Instances int `json:"instances,omitempty"`
+	// Variant is which form of a target of targets/ is started: node-ws has naive and shared.
+	Variant string `json:"variant,omitempty"`
+	// Command is the program of the command target; Container that of the container target.
+	Command   *CommandTarget   `json:"command,omitempty"`
+	Container *ContainerTarget `json:"container,omitempty"`
+	// Usage is where an external target's CPU and memory are read; nil is nowhere.
+	Usage *UsageSource `json:"usage,omitempty"`
+}
+
+// CommandTarget is a program that weir starts, watches and stops. In Args, Env and Ready {port} stands for a free port that
+// weir chose, {seeds} for the brokers (host:port,…), {topics} for the topics' names in Kafka (a,b), {run} for the run's
+// name.
+type CommandTarget struct {
+	Args []string `json:"args"` // the program and its arguments; no shell
+	Dir  string   `json:"dir,omitempty"`
+	// Env is added to PATH, HOME, TMPDIR, LANG and what weir sets: PORT, KAFKA_SEEDS, KAFKA_TOPICS, WEIR_RUN.
+	Env []EnvVar `json:"env,omitempty"`
+	// URL is where clients connect, with {port}: ws://127.0.0.1:{port}/ws.
+	URL   string `json:"url"`
+	Ready Ready  `json:"ready"`
+	// StopSignal is what asks it to end: SIGTERM by default, SIGINT, SIGQUIT or SIGHUP; StopIn is how long it may take
+	// before it is killed, 10 s by default.
+	StopSignal string        `json:"stop_signal,omitempty"`
+	StopIn     time.Duration `json:"stop_in_ns,omitempty"`
+}
+
+// EnvVar is one variable of a target's environment. With Secret the value is the secret's.
+type EnvVar struct {
+	Name   string  `json:"name"`
+	Value  string  `json:"value,omitempty"`
+	Secret *Secret `json:"secret,omitempty"`
+}
+
+// Ready is how a started target says that it serves: one of a URL that answers 200, a port that is listened on by the
+// target itself, or a line of its output that matches a regular expression. None of them: its WebSocket URL answers.
+type Ready struct {
+	URL  string `json:"url,omitempty"`
+	Port bool   `json:"port,omitempty"`
+	Log  string `json:"log,omitempty"`
+}
+
+// ContainerTarget is an image that weir starts, or builds and starts. The placeholders are those of a CommandTarget; {port}
+// is Port, inside the container, and in URL and Ready.URL the port that it is published at on 127.0.0.1. {seeds} are
+// addresses that the container reaches the brokers at.
+type ContainerTarget struct {
+	Image string   `json:"image,omitempty"`
+	Build string   `json:"build,omitempty"` // a folder with a Dockerfile; one of Image and Build
+	Args  []string `json:"args,omitempty"`  // the image's own command without them
+	Env   []EnvVar `json:"env,omitempty"`
+	Port  int      `json:"port"`
+	URL   string   `json:"url"`
+	Ready Ready    `json:"ready"`
+	// HostNetwork gives the container this machine's network.
+	HostNetwork bool          `json:"host_network,omitempty"`
+	StopIn      time.Duration `json:"stop_in_ns,omitempty"`
+}
+
+// UsageSource is where an external target's use of the machine is read: from the processes with all that they started, or
+// from a Prometheus page with process_cpu_seconds_total, process_resident_memory_bytes and process_open_fds.
+type UsageSource struct {
+	Pids    []int  `json:"pids,omitempty"`
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // Guarantees is what a target declares, and what the audit judges it by.
@@ -127,6 +211,8 @@ type Guarantees struct {
 	Delivery string `json:"delivery"` // at-most-once or at-least-once; either forbids loss within a session
 	Ordered  bool   `json:"ordered"`
 	Sheds    bool   `json:"sheds"` // may drop under its slow-client policy, up to what it reports
+	// Resumes: a client that comes back with its positions gets all that it missed; then absence excuses nothing.
+	Resumes bool `json:"resumes,omitempty"`
 }
 
 // Conflation says that of a topic's records only the newest of each key is passed on, at most once in each interval.
@@ -228,6 +314,8 @@ const (
 	PayloadRandom   PayloadKind = "random"
 	PayloadTemplate PayloadKind = "template"
 	PayloadLines    PayloadKind = "lines"
+	PayloadAvro     PayloadKind = "avro"
+	PayloadProtobuf PayloadKind = "protobuf"
 )
 
 // Payload is what the values are made of beside the stamp.
@@ -245,6 +333,28 @@ type Payload struct {
 	Lines     int     `json:"lines,omitempty"`
 	MeanBytes float64 `json:"mean_bytes,omitempty"`
 	MaxBytes  int     `json:"max_bytes,omitempty"`
+	// Schema is what avro and protobuf payloads are made by.
+	Schema *PayloadSchema `json:"schema,omitempty"`
+}
+
+// PayloadSchema is an Avro or Protobuf schema whose messages are sent in the schema registry's framing.
+type PayloadSchema struct {
+	File    string `json:"file"`              // .avsc or .proto
+	Text    string `json:"text"`              // what stood there when the scenario was read
+	Subject string `json:"subject,omitempty"` // in the registry; the topic's name in Kafka with -value by default
+	Message string `json:"message,omitempty"` // protobuf: which message; the first by default
+	// StampField holds the stamp: a text, of the top level. PadField, a text or bytes, makes the value as long as its size
+	// says; without it the size is what comes.
+	StampField string `json:"stamp_field"`
+	PadField   string `json:"pad_field,omitempty"`
+}
+
+// Registry is a schema registry.
+type Registry struct {
+	URL      string  `json:"url"`
+	Username string  `json:"username,omitempty"`
+	Password *Secret `json:"password,omitempty"`
+	CAFile   string  `json:"ca_file,omitempty"`
 }
 
 // ClientGroup is a number of WebSocket clients that behave alike. Groups of a Plan may share a name: a group with
@@ -255,6 +365,8 @@ type ClientGroup struct {
 	ConnectRate float64   `json:"connect_rate_per_s"`
 	Subscribe   Subscribe `json:"subscribe"`
 	Reconnect   bool      `json:"reconnect"` // come back after being thrown out, with a jittered backoff
+	// Resume: a client that comes back tells the target how far it was, as the profile's Resume says.
+	Resume bool `json:"resume,omitempty"`
 	// Publish is what each client sends through the gateway; nil is nothing.
 	Publish *Publish `json:"publish,omitempty"`
 	// Churn is how clients leave and come back while the load goes on; nil is never.

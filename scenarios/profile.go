@@ -38,6 +38,46 @@ type WireProfile struct {
 	// ReceivedAt and QueuedAt stand before the gateway's own times, Unix nanoseconds in digits, in front of a message's value.
 	ReceivedAt string `json:"received_at,omitempty"`
 	QueuedAt   string `json:"queued_at,omitempty"`
+
+	// TLS is how wss:// targets are trusted; nil trusts the system's authorities.
+	TLS *TLS `json:"tls,omitempty"`
+	// Deflate offers permessage-deflate.
+	Deflate bool `json:"deflate,omitempty"`
+	// Framing is what the target wraps its messages in: "" (nothing), stomp (1.2) or socket.io (Engine.IO 4 over WebSocket
+	// alone). Then Subscribe and Greet are not texts of the profile's: the framing knows them, and Channel and KeyChannel name
+	// the destination (STOMP) or what Subscribe's event is emitted with (Socket.IO).
+	Framing string `json:"framing,omitempty"`
+	// Event is the Socket.IO event that subscribes: it is emitted with the channel's name.
+	Event string `json:"event,omitempty"`
+	// Value is how values stand in a message: "" (as they are), json (escaped, inside a JSON string) or base64 (standard
+	// alphabet, with or without padding).
+	Value string `json:"value,omitempty"`
+	// Joined begins the answer after which everything that is sent on the client's channels is delivered. Without it a
+	// client has joined when it has seen a join marker.
+	Joined string `json:"joined,omitempty"`
+	// Acknowledge is sent for each message that arrives; {id} stands for the digits or the text behind AcknowledgeID in it.
+	Acknowledge   string `json:"acknowledge,omitempty"`
+	AcknowledgeID string `json:"acknowledge_id,omitempty"`
+	// Resume is how a client that comes back says how far it was; nil where it can't.
+	Resume *ResumeProfile `json:"resume,omitempty"`
+}
+
+// ResumeProfile is how positions are learned and told. Positions are, for each topic, an epoch and the next offset of each
+// partition. In the messages from the target they stand as a JSON object {"TOPIC":{"epoch":"…","next":{"0":17}}}.
+type ResumeProfile struct {
+	// Subscribe takes WireProfile.Subscribe's place when a client comes back; {positions} is the object.
+	Subscribe string `json:"subscribe"`
+	// Partition and Offset stand before the digits of a message's partition and offset.
+	Partition string `json:"partition"`
+	Offset    string `json:"offset"`
+	// Positions begins the messages that tell positions; Field is the field of theirs that holds the object. Those of
+	// WireProfile.Control may have the field too.
+	Positions string `json:"positions,omitempty"`
+	Field     string `json:"field"`
+	// Failed stands in an answer that says that what was missed can't be given any more; CaughtUp begins the message that
+	// says that what follows is live.
+	Failed   string `json:"failed"`
+	CaughtUp string `json:"caught_up,omitempty"`
 }
 
 // Pair is a name and a value of a URL's query. With Secret the value is Value followed by the secret.
@@ -85,6 +125,15 @@ func ReferenceProfile() WireProfile {
 		},
 		ReceivedAt: `"received_at_ns":`,
 		QueuedAt:   `"queued_at_ns":`,
+		Resume: &ResumeProfile{
+			Subscribe: `{"type":"subscribe","id":1,"channels":{channels},"resume":{positions}}`,
+			Partition: `"partition":`,
+			Offset:    `"offset":`,
+			Positions: `{"type":"positions"`,
+			Field:     "positions",
+			Failed:    `"resumed":false`,
+			CaughtUp:  `{"type":"caught_up"`,
+		},
 	}
 }
 

@@ -19,6 +19,7 @@ var forbidden = map[string][]string{
 	"testbed":   {"results", "loadgen", "gateway", "runner", "report"},
 	"runner":    {"gateway"},
 	// Both the gateway and the harness use it.
+	"internal/settings": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 	"internal/kafkasec": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 }
 

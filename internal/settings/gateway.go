@@ -1,0 +1,135 @@
+// Package settings holds what can be set at the reference gateway, as plain data, so that a scenario can name it and the
+// gateway can be told without either depending on the other.
+package settings
+
+import "time"
+
+// Gateway is what can be set at a gateway beside where it listens and what it serves. The zero value of each field is its
+// default, as the gateway documents it. It marshals to JSON and back without loss. Durations are in nanoseconds, sizes in
+// bytes.
+type Gateway struct {
+	// Compression offers permessage-deflate, without context takeover.
+	Compression bool         `json:"compression,omitempty"`
+	Resume      Resume       `json:"resume,omitzero"`
+	Consume     Consume      `json:"consume,omitzero"`
+	Batch       []Batch      `json:"batch,omitempty"`
+	Publish     Publish      `json:"publish,omitzero"`
+	Limits      Limits       `json:"limits,omitzero"`
+	Timeouts    Timeouts     `json:"timeouts,omitzero"`
+	Origins     Origins      `json:"origins,omitzero"`
+	TLS         *TLS         `json:"tls,omitempty"`    // nil: plain text
+	Tokens      *Tokens      `json:"tokens,omitempty"` // nil: nobody is asked who they are
+	Permissions []Permission `json:"permissions,omitempty"`
+	Trace       Trace        `json:"trace,omitzero"`
+	// Pprof is the address, host:port, that profiles are served at, and nothing else; empty for none.
+	Pprof string `json:"pprof,omitempty"`
+}
+
+// Resume is how clients that come back get what they missed.
+type Resume struct {
+	Off bool `json:"off,omitempty"`
+	// MemoryBytes bounds the recent records of all topics that are kept for replays; what is older is read from Kafka.
+	// 64 MiB by default.
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	// Replays is how many clients are given what they missed at a time; the others wait. 64 by default.
+	Replays int `json:"replays,omitempty"`
+	// PositionsEvery is how often a client is told how far it is, so that what it reads again is bounded; 10 s by default.
+	PositionsEvery time.Duration `json:"positions_every_ns,omitempty"`
+}
+
+// Consume is how the gateway reads its topics.
+type Consume struct {
+	// Group is a consumer group that shares the partitions; empty reads all of them by direct assignment.
+	Group string `json:"group,omitempty"`
+	// Routed declares that clients are routed to the gateway that has their partitions: with a group and without it a
+	// gateway that is not alone in the group refuses to serve, since its clients would miss the others' partitions.
+	Routed bool `json:"routed,omitempty"`
+	// Member is the group's static member id; empty for a dynamic one.
+	Member string `json:"member,omitempty"`
+	// Protocol is that of the group: classic, consumer (KIP-848), or auto, which is consumer where the brokers have it.
+	Protocol string `json:"protocol,omitempty"`
+}
+
+// Batch says that a topic's records are written to a client together, several to a frame.
+type Batch struct {
+	Topic    string        `json:"topic"`
+	Interval time.Duration `json:"interval_ns"` // how long a record waits for others
+	Bytes    int           `json:"bytes"`       // a frame of so many is not waited with
+}
+
+// Publish is how clients' records are written.
+type Publish struct {
+	MaxInFlight int           `json:"max_in_flight,omitempty"` // of one client
+	BufferBytes int           `json:"buffer_bytes,omitempty"`  // of all
+	Linger      time.Duration `json:"linger_ns,omitempty"`
+	// Dedup is how long the ids of clients' messages are remembered, so that one that is sent again is written once; 0 is 2
+	// minutes.
+	Dedup time.Duration `json:"dedup_ns,omitempty"`
+	// Keys are the keys of topics whose records get the same key whatever the client says, by topic: a text in which
+	// {subject} stands for who the client is.
+	Keys map[string]string `json:"keys,omitempty"`
+}
+
+// Limits bound what clients may cost. 0 is the default of each; −1 is no limit, where the gateway documents one.
+type Limits struct {
+	Connections          int   `json:"connections,omitempty"`
+	ConnectionsPerSource int   `json:"connections_per_source,omitempty"` // of one IP address
+	ChannelsPerClient    int   `json:"channels_per_client,omitempty"`
+	MessageBytes         int   `json:"message_bytes,omitempty"` // of one message from a client, after inflation
+	FramesPerSecond      int   `json:"frames_per_s,omitempty"`  // of one client, control frames included
+	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`
+	QueueBytesTotal      int64 `json:"queue_bytes_total,omitempty"` // of all clients together
+}
+
+// Timeouts bound waiting.
+type Timeouts struct {
+	Handshake time.Duration `json:"handshake_ns,omitempty"`
+	Write     time.Duration `json:"write_ns,omitempty"`
+	Ping      time.Duration `json:"ping_ns,omitempty"`
+	Close     time.Duration `json:"close_ns,omitempty"`
+	Drain     time.Duration `json:"drain_ns,omitempty"`
+	// DrainSpread spreads the closing of clients at a drain evenly over so long; 0 closes all at once.
+	DrainSpread time.Duration `json:"drain_spread_ns,omitempty"`
+}
+
+// Origins says which browser pages may connect.
+type Origins struct {
+	Allow []string `json:"allow,omitempty"` // besides the gateway's own; "*" for all
+	// RefuseNone refuses requests without an Origin header, which no browser sends.
+	RefuseNone bool `json:"refuse_none,omitempty"`
+}
+
+// TLS is the certificate that the gateway shows; the files are PEM and are read again when they change.
+type TLS struct {
+	CertFile string `json:"cert_file"`
+	KeyFile  string `json:"key_file"`
+}
+
+// Tokens is how clients say who they are: a JWT as "Authorization: Bearer …", or in the query "token". No secret is in it.
+type Tokens struct {
+	HMACFile  string `json:"hmac_file,omitempty"` // a file with the secret of HS256, HS384, HS512
+	JWKSFile  string `json:"jwks_file,omitempty"` // a key set, read again when it changes
+	JWKSURL   string `json:"jwks_url,omitempty"`  // a key set, fetched again when a key is not in it
+	Issuer    string `json:"issuer,omitempty"`    // demanded of "iss" where set
+	Audience  string `json:"audience,omitempty"`  // demanded in "aud" where set
+	Anonymous bool   `json:"anonymous,omitempty"` // clients without a token are let in, as nobody
+}
+
+// Permission lets clients use channels. With any in the list, what none allows is refused.
+type Permission struct {
+	// Channels are patterns: a channel's name, in which * stands for any part without a slash and ** for any. {subject}
+	// stands for the token's "sub".
+	Channels []string `json:"channels"`
+	// Claim and Value: the token must have the claim with this value, or a list that holds it. Empty: anybody.
+	Claim     string `json:"claim,omitempty"`
+	Value     string `json:"value,omitempty"`
+	Subscribe bool   `json:"subscribe,omitempty"`
+	Publish   bool   `json:"publish,omitempty"`
+	Presence  bool   `json:"presence,omitempty"`
+}
+
+// Trace is how sampled messages are followed from Kafka to the write.
+type Trace struct {
+	Endpoint string  `json:"endpoint,omitempty"` // OTLP over HTTP, a URL; empty for none
+	Ratio    float64 `json:"ratio,omitempty"`    // share of records, by the traceparent header where there is one
+}
