@@ -28,7 +28,7 @@ func newClient(conn net.Conn, cfg *Config, h *hub) *client {
 		conn:    conn,
 		cfg:     cfg,
 		hub:     h,
-		frames:  newFrameReader(conn, cfg.ReadLimitBytes),
+		frames:  newFrameReader(conn, cfg.Limits.MessageBytes),
 		members: make(map[string]*member),
 	}
 	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters, h.pacer.relief)
@@ -63,7 +63,7 @@ func (c *client) sever() { _ = c.conn.Close() }
 // meanwhile and wait in the kernel.
 func (c *client) read() (standing bool) {
 	silent := 0 // intervals without a sign of life
-	c.setReadDeadline(c.cfg.PingInterval)
+	c.setReadDeadline(c.cfg.Timeouts.Ping)
 	for {
 		op, payload, err := c.frames.next()
 		switch breach, isBreach := errors.AsType[*frameError](err); {
@@ -96,9 +96,9 @@ func (c *client) probe(silent int) bool {
 	switch {
 	case silent <= 2:
 		c.queue.pushPing()
-		c.setReadDeadline(c.cfg.PingInterval)
+		c.setReadDeadline(c.cfg.Timeouts.Ping)
 	case silent == 3:
-		c.setReadDeadline(c.cfg.PingInterval / 4)
+		c.setReadDeadline(c.cfg.Timeouts.Ping / 4)
 	default:
 		return false
 	}
@@ -188,21 +188,21 @@ func (c *client) closing() bool {
 }
 
 // discard reads what can no longer be understood until the client closes or
-// CloseTimeout has passed. Closing a socket with unread data would reset the
+// Timeouts.Close has passed. Closing a socket with unread data would reset the
 // connection, and the client would lose the close frame.
 func (c *client) discard() {
-	c.setReadDeadline(c.cfg.CloseTimeout)
+	c.setReadDeadline(c.cfg.Timeouts.Close)
 	// Every error ends it, and none is news.
 	_, _ = io.Copy(io.Discard, c.conn)
 }
 
-// setReadDeadline sets the deadline d from now, or CloseTimeout from now once
+// setReadDeadline sets the deadline d from now, or Timeouts.Close from now once
 // the client is being closed. The writer sets the deadline after closing was
 // set, so that whichever of the two comes last, it is the short one.
 func (c *client) setReadDeadline(d time.Duration) {
 	_ = c.conn.SetReadDeadline(time.Now().Add(d)) // fails only if the connection is closed: so will the read
 	if c.closing() {
-		_ = c.conn.SetReadDeadline(time.Now().Add(c.cfg.CloseTimeout))
+		_ = c.conn.SetReadDeadline(time.Now().Add(c.cfg.Timeouts.Close))
 	}
 }
 
@@ -225,7 +225,7 @@ func (c *client) write() {
 		c.writeFailed(err)
 		return
 	}
-	c.setReadDeadline(c.cfg.CloseTimeout)
+	c.setReadDeadline(c.cfg.Timeouts.Close)
 }
 
 // writeBatch writes what waits and returns how many bytes of the queue it was.
@@ -248,7 +248,7 @@ func (c *client) writeFrames(frames []byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
-	if err := c.conn.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.cfg.Timeouts.Write)); err != nil {
 		return err
 	}
 	n, err := c.conn.Write(frames)

@@ -18,7 +18,7 @@ const (
 	CloseAbnormal CloseCode = 1006
 	// CloseInvalidPayload: a text message or close reason is not UTF-8.
 	CloseInvalidPayload CloseCode = 1007
-	// CloseTooBig: a message exceeds Config.ReadLimitBytes.
+	// CloseTooBig: a message exceeds Config.Limits.MessageBytes.
 	CloseTooBig CloseCode = 1009
 	// CloseServiceRestart: the gateway shuts down; reconnect.
 	CloseServiceRestart CloseCode = 1012

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 // SlowPolicy says what happens to a client whose queue is full.
@@ -28,16 +30,15 @@ const (
 // zero value of each field but Brokers and Topics stands for a default, which
 // [Config.WithDefaults] fills in.
 type Config struct {
+	// Gateway is what else can be set.
+	settings.Gateway
+
 	// Listen is the TCP address of the HTTP server, "127.0.0.1:0" by default;
 	// port 0 picks a free one, which Run's ready function is told.
 	Listen string
 	// InstanceID is echoed by /readyz, /stats and the hello message, so that who
 	// starts a gateway can tell that what answers is what it started.
 	InstanceID string
-	// AllowedOrigins are the browser origins ("https://app.example.com") that
-	// may connect besides the gateway's own; "*" allows all. Requests without an
-	// Origin header do not come from a browser and are always allowed.
-	AllowedOrigins []string
 
 	// Brokers are the Kafka bootstrap addresses, host:port.
 	Brokers []string
@@ -57,38 +58,6 @@ type Config struct {
 	QueueBytes int
 	// SlowPolicy is what happens when a queue is full; SlowDisconnect by default.
 	SlowPolicy SlowPolicy
-	// MaxChannelsPerClient bounds a client's subscriptions, 1,000 by default.
-	MaxChannelsPerClient int
-	// ReadLimitBytes bounds one message from a client, 64 KiB by default.
-	ReadLimitBytes int
-
-	// MaxInFlightPerClient bounds a client's publish messages that have no answer
-	// yet, 256 by default.
-	MaxInFlightPerClient int
-	// PublishBufferBytes bounds the published records that wait for Kafka's
-	// acknowledgement, of all clients, each counted with 512 bytes beside its key
-	// and value; 64 MiB by default, at least 1 MiB.
-	PublishBufferBytes int
-	// PublishLinger is how long a published record waits for others to go with it,
-	// at most 1 s. It is 0 by default, which is right for latency and costs little:
-	// while Kafka is busy with five requests a broker, records gather all the same.
-	PublishLinger time.Duration
-
-	// HandshakeTimeout bounds reading the HTTP request and writing the answer
-	// to an upgrade, 10 s by default.
-	HandshakeTimeout time.Duration
-	// WriteTimeout bounds one write to a client (at most one batch of 16 KiB or
-	// one frame), 10 s by default.
-	WriteTimeout time.Duration
-	// PingInterval is the time between pings, 25 s by default. A client that has
-	// answered none of two is closed before the fourth would be due.
-	PingInterval time.Duration
-	// CloseTimeout is how long the gateway waits for the client's part of the
-	// closing handshake before it drops the connection, 1 s by default.
-	CloseTimeout time.Duration
-	// DrainTimeout bounds waiting for the acknowledgements of published records and
-	// writing out the queues at shutdown, 10 s by default.
-	DrainTimeout time.Duration
 
 	// KafkaOpts are appended to the options of the Kafka client: TLS, SASL, a
 	// dialer. They do not print.
@@ -101,15 +70,15 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MetadataInterval, 5*time.Second)
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.SlowPolicy, SlowDisconnect)
-	setDefault(&c.MaxChannelsPerClient, 1000)
-	setDefault(&c.ReadLimitBytes, 64<<10)
-	setDefault(&c.MaxInFlightPerClient, 256)
-	setDefault(&c.PublishBufferBytes, 64<<20)
-	setDefault(&c.HandshakeTimeout, 10*time.Second)
-	setDefault(&c.WriteTimeout, 10*time.Second)
-	setDefault(&c.PingInterval, 25*time.Second)
-	setDefault(&c.CloseTimeout, time.Second)
-	setDefault(&c.DrainTimeout, 10*time.Second)
+	setDefault(&c.Limits.ChannelsPerClient, 1000)
+	setDefault(&c.Limits.MessageBytes, 64<<10)
+	setDefault(&c.Publish.MaxInFlight, 256)
+	setDefault(&c.Publish.BufferBytes, 64<<20)
+	setDefault(&c.Timeouts.Handshake, 10*time.Second)
+	setDefault(&c.Timeouts.Write, 10*time.Second)
+	setDefault(&c.Timeouts.Ping, 25*time.Second)
+	setDefault(&c.Timeouts.Close, time.Second)
+	setDefault(&c.Timeouts.Drain, 10*time.Second)
 	return c
 }
 
@@ -153,8 +122,8 @@ func (c Config) Validate() error {
 			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
 	}
-	if c.PublishLinger < 0 || c.PublishLinger > time.Second {
-		bad("PublishLinger: %s is not from 0 to 1s", c.PublishLinger)
+	if c.Publish.Linger < 0 || c.Publish.Linger > time.Second {
+		bad("Publish.Linger: %s is not from 0 to 1s", c.Publish.Linger)
 	}
 	if c.SlowPolicy != SlowDisconnect && c.SlowPolicy != SlowDropOldest {
 		bad("SlowPolicy: %q is unknown (write %q or %q)", c.SlowPolicy, SlowDisconnect, SlowDropOldest)
@@ -164,10 +133,10 @@ func (c Config) Validate() error {
 		value, min int
 	}{
 		{"QueueBytes", c.QueueBytes, 1 << 10},
-		{"MaxChannelsPerClient", c.MaxChannelsPerClient, 1},
-		{"ReadLimitBytes", c.ReadLimitBytes, 128},
-		{"MaxInFlightPerClient", c.MaxInFlightPerClient, 1},
-		{"PublishBufferBytes", c.PublishBufferBytes, 1 << 20},
+		{"Limits.ChannelsPerClient", c.Limits.ChannelsPerClient, 1},
+		{"Limits.MessageBytes", c.Limits.MessageBytes, 128},
+		{"Publish.MaxInFlight", c.Publish.MaxInFlight, 1},
+		{"Publish.BufferBytes", c.Publish.BufferBytes, 1 << 20},
 	} {
 		if f.value < f.min {
 			bad("%s: %d is too small (at least %d)", f.name, f.value, f.min)
@@ -178,11 +147,11 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"MetadataInterval", c.MetadataInterval},
-		{"HandshakeTimeout", c.HandshakeTimeout},
-		{"WriteTimeout", c.WriteTimeout},
-		{"PingInterval", c.PingInterval},
-		{"CloseTimeout", c.CloseTimeout},
-		{"DrainTimeout", c.DrainTimeout},
+		{"Timeouts.Handshake", c.Timeouts.Handshake},
+		{"Timeouts.Write", c.Timeouts.Write},
+		{"Timeouts.Ping", c.Timeouts.Ping},
+		{"Timeouts.Close", c.Timeouts.Close},
+		{"Timeouts.Drain", c.Timeouts.Drain},
 	} {
 		if f.value <= 0 {
 			bad("%s: %s is not a positive duration", f.name, f.value)
@@ -240,7 +209,7 @@ func (c Config) String() string {
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		fmt.Fprintf(&b, "%s:%v", f.Name, v.Field(i).Interface())
+		fmt.Fprintf(&b, "%s:%+v", f.Name, v.Field(i).Interface())
 	}
 	return b.String()
 }

@@ -95,7 +95,7 @@ func TestRecordMessage(t *testing.T) {
 }
 
 func TestSubscribeAndUnsubscribe(t *testing.T) {
-	g := start(t, func(c *Config) { c.MaxChannelsPerClient = 3 })
+	g := start(t, func(c *Config) { c.Limits.ChannelsPerClient = 3 })
 	c := g.dial()
 	for _, tt := range []struct{ send, want string }{
 		{`{"type":"subscribe","id":1,"channels":["prices/k7","prices/k7"]}`, `{"type":"subscribed","id":1,"channels":["prices/k7","prices/k7"]}`},

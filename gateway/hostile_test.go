@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 // masked is a frame as a client sends it, with a zero mask.
@@ -23,8 +25,8 @@ func masked(op opcode, payload string) []byte {
 
 func TestHostileClients(t *testing.T) {
 	g := start(t, func(c *Config) {
-		c.ReadLimitBytes = 1024
-		c.CloseTimeout = 50 * time.Millisecond
+		c.Limits.MessageBytes = 1024
+		c.Timeouts.Close = 50 * time.Millisecond
 	})
 	healthy := g.dial("prices")
 	header := func(b ...byte) []byte { return append(b, make([]byte, 16)...) }
@@ -77,7 +79,7 @@ func TestHostileClients(t *testing.T) {
 
 // What is wrong in a request is answered, and the connection goes on.
 func TestRefusedRequests(t *testing.T) {
-	g := start(t, func(c *Config) { c.MaxChannelsPerClient = 100 })
+	g := start(t, func(c *Config) { c.Limits.ChannelsPerClient = 100 })
 	c := g.dial()
 	many := make([]string, 101)
 	for i := range many {
@@ -131,7 +133,7 @@ func TestRequestFlood(t *testing.T) {
 }
 
 func TestHTTP(t *testing.T) {
-	g := start(t, func(c *Config) { c.AllowedOrigins = []string{"https://app.example.com"} })
+	g := start(t, func(c *Config) { c.Origins.Allow = []string{"https://app.example.com"} })
 	var ready readiness
 	if status := g.get("/readyz", &ready); status != http.StatusOK || ready != (readiness{Status: "ready", Instance: "gw-1"}) {
 		t.Errorf("GET /readyz: got %d, %+v", status, ready)
@@ -202,7 +204,7 @@ func TestClientClosesAndPings(t *testing.T) {
 // false time.
 func inBubble(t *testing.T, f func(t *testing.T, remote net.Conn, h *testHub)) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &testHub{cfg: Config{InstanceID: "gw-1", PingInterval: time.Second, WriteTimeout: 2 * time.Second}.WithDefaults()}
+		h := &testHub{cfg: Config{InstanceID: "gw-1", Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: time.Second, Write: 2 * time.Second}}}.WithDefaults()}
 		h.hub = newHub([]string{"prices"}, nil, 10, &h.counters)
 		server, remote := net.Pipe()
 		if !h.add(newClient(server, &h.cfg, h.hub), nil) {
@@ -261,7 +263,7 @@ func TestAnsweringClientStays(t *testing.T) {
 	})
 }
 
-// A client that takes nothing for WriteTimeout is dropped.
+// A client that takes nothing for Timeouts.Write is dropped.
 func TestWriteTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ net.Conn, h *testHub) {
 		h.wait() // the hello is never read
@@ -290,8 +292,8 @@ func TestConfigValidate(t *testing.T) {
 		{"conflation", func(c *Config) {
 			c.Conflate = []Conflation{{"ticks", time.Second}, {"prices", time.Microsecond}, {"prices", time.Second}}
 		}, "Conflate[0]: topic \"ticks\" is not one of Topics\nConflate[1]: 1µs is too short an interval (at least 1ms)\nConflate[2]: topic \"prices\" is named twice"},
-		{"publishing", func(c *Config) { c.PublishLinger, c.MaxInFlightPerClient, c.PublishBufferBytes = -1, -1, 1 }, "PublishLinger: -1ns is not from 0 to 1s\nMaxInFlightPerClient: -1 is too small (at least 1)\nPublishBufferBytes: 1 is too small (at least 1048576)"},
-		{"duration", func(c *Config) { c.PingInterval = -1 }, "PingInterval: -1ns is not a positive duration"},
+		{"publishing", func(c *Config) { c.Publish.Linger, c.Publish.MaxInFlight, c.Publish.BufferBytes = -1, -1, 1 }, "Publish.Linger: -1ns is not from 0 to 1s\nPublish.MaxInFlight: -1 is too small (at least 1)\nPublish.BufferBytes: 1 is too small (at least 1048576)"},
+		{"duration", func(c *Config) { c.Timeouts.Ping = -1 }, "Timeouts.Ping: -1ns is not a positive duration"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := ok
@@ -320,7 +322,7 @@ func TestParseConflation(t *testing.T) {
 
 func TestConfigPrintsWithoutKafkaOpts(t *testing.T) {
 	s := Config{Topics: []string{"prices"}}.WithDefaults().String()
-	for _, want := range []string{"Topics:[prices]", "QueueBytes:1048576", "PingInterval:25s", "SlowPolicy:disconnect"} {
+	for _, want := range []string{"Topics:[prices]", "QueueBytes:1048576", "Ping:25s", "SlowPolicy:disconnect"} {
 		if !strings.Contains(s, want) {
 			t.Errorf("%q lacks %q", s, want)
 		}

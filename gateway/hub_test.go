@@ -45,7 +45,7 @@ type testHub struct {
 
 func newTestHub(tb testing.TB, policy SlowPolicy) *testHub {
 	h := &testHub{cfg: Config{SlowPolicy: policy, InstanceID: "gw-1"}.WithDefaults()}
-	h.hub = newHub([]string{"prices"}, nil, h.cfg.MaxChannelsPerClient, &h.counters)
+	h.hub = newHub([]string{"prices"}, nil, h.cfg.Limits.ChannelsPerClient, &h.counters)
 	var err error
 	if h.publisher, err = newPublisher(&h.cfg, &h.counters, slog.New(slog.DiscardHandler)); err != nil {
 		tb.Fatal(err)

@@ -18,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 func TestMain(m *testing.M) {
@@ -43,7 +45,7 @@ func runChild() int {
 		Topics:     []string{"prices"},
 		InstanceID: "gw-1",
 		// Short, so that pings and their answers are overdue after the stop.
-		PingInterval: 200 * time.Millisecond,
+		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: 200 * time.Millisecond}},
 	}
 	if err := Run(ctx, cfg, nil, func(addr string) { fmt.Println(addr) }); err != nil {
 		fmt.Fprintln(os.Stderr, err)

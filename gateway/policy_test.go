@@ -132,7 +132,7 @@ func TestDrainWritesQueuesOut(t *testing.T) {
 func TestDrainGivesUpOnStuckClients(t *testing.T) {
 	g := start(t, func(c *Config) {
 		c.QueueBytes = 64 << 20
-		c.DrainTimeout, c.CloseTimeout = 50*time.Millisecond, 50*time.Millisecond
+		c.Timeouts.Drain, c.Timeouts.Close = 50*time.Millisecond, 50*time.Millisecond
 	})
 	g.dial("prices")
 	for range 100 {

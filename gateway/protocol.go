@@ -24,7 +24,7 @@ const (
 	ErrorUnknownType ErrorCode = "unknown_type"
 	// ErrorUnknownChannel: a channel's topic is not one that the gateway consumes.
 	ErrorUnknownChannel ErrorCode = "unknown_channel"
-	// ErrorTooManyChannels: the request would exceed Config.MaxChannelsPerClient.
+	// ErrorTooManyChannels: the request would exceed Config.Limits.ChannelsPerClient.
 	ErrorTooManyChannels ErrorCode = "too_many_channels"
 	// ErrorNotReady: the gateway is starting or draining. Only as the answer to
 	// an upgrade request, with HTTP status 503.
@@ -38,10 +38,10 @@ const (
 	ErrorNotOpen ErrorCode = "not_open"
 	// ErrorTooLarge: key and value together exceed what a record may have.
 	ErrorTooLarge ErrorCode = "too_large"
-	// ErrorTooManyInFlight: the client waits for Config.MaxInFlightPerClient
+	// ErrorTooManyInFlight: the client waits for Config.Publish.MaxInFlight
 	// answers already.
 	ErrorTooManyInFlight ErrorCode = "too_many_in_flight"
-	// ErrorBufferFull: Config.PublishBufferBytes wait for Kafka.
+	// ErrorBufferFull: Config.Publish.BufferBytes wait for Kafka.
 	ErrorBufferFull ErrorCode = "buffer_full"
 	// ErrorKafka: Kafka said so, or the Kafka client.
 	ErrorKafka ErrorCode = "kafka"

@@ -31,7 +31,7 @@ const (
 // How long an answer takes is Kafka's affair: the producer tries for as long as
 // nothing proves that the record was not written, since giving up earlier would
 // only turn a late answer into an undetermined one. What waits is bounded by
-// Config.MaxInFlightPerClient and Config.PublishBufferBytes.
+// Config.Publish.MaxInFlight and Config.Publish.BufferBytes.
 type publisher struct {
 	cfg      *Config
 	counters *counters
@@ -87,12 +87,12 @@ func newPublisher(cfg *Config, counters *counters, log *slog.Logger) (*publisher
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// Keys go where Kafka's own clients put them.
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
-		kgo.ProducerLinger(cfg.PublishLinger),
+		kgo.ProducerLinger(cfg.Publish.Linger),
 		// Batches are small, and some consumers know no compression.
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(maxRecordBytes + maxBatchOverhead),
 		// The bound is begin's, which refuses without asking the Kafka client.
-		kgo.MaxBufferedRecords(cfg.PublishBufferBytes/publicationBytes + 1),
+		kgo.MaxBufferedRecords(cfg.Publish.BufferBytes/publicationBytes + 1),
 		kgo.MetadataMinAge(minMetadataAge),
 		kgo.WithHooks(connectionErrors{p.errors}),
 		kgo.WithLogger(kafkaLog{log}),
@@ -141,7 +141,7 @@ func (p *publisher) publish(c *client, r publishRequest) {
 		p.refuse(c, r.id, &requestError{ErrorTooLarge, fmt.Sprintf("key and value of %d bytes are more than a record may have (%d)", size, maxRecordBytes)})
 		return
 	}
-	if admitted, refused := c.queue.beginPublish(p.cfg.MaxInFlightPerClient); refused != nil {
+	if admitted, refused := c.queue.beginPublish(p.cfg.Publish.MaxInFlight); refused != nil {
 		p.refuse(c, r.id, refused)
 		return
 	} else if !admitted {
@@ -175,7 +175,7 @@ func (p *publisher) begin(size int) (number uint64, refused *requestError) {
 	switch {
 	case p.draining:
 		return 0, errShuttingDown
-	case p.bytes+size > p.cfg.PublishBufferBytes:
+	case p.bytes+size > p.cfg.Publish.BufferBytes:
 		return 0, &requestError{ErrorBufferFull, "Kafka takes records more slowly than clients publish them"}
 	}
 	p.inFlight++

@@ -293,8 +293,8 @@ func TestPublishToATopicThatIsGone(t *testing.T) {
 // refused, other requests are answered, and the answers come late.
 func TestPublishWhileKafkaStalls(t *testing.T) {
 	g := startOpen(t, func(c *Config) {
-		c.MaxInFlightPerClient = 20
-		c.PublishBufferBytes = 1 << 20
+		c.Publish.MaxInFlight = 20
+		c.Publish.BufferBytes = 1 << 20
 	})
 	arrived, release := holdProduce(t, g.cluster)
 	c, other := g.dial("prices"), g.dial()
@@ -413,10 +413,10 @@ func TestDrainAwaitsAnswers(t *testing.T) {
 	}
 }
 
-// A Kafka that does not answer holds the end up for DrainTimeout, and then the
+// A Kafka that does not answer holds the end up for Timeouts.Drain, and then the
 // clients are told that nothing is known.
 func TestDrainGivesPublicationsUp(t *testing.T) {
-	g := startOpen(t, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond })
+	g := startOpen(t, func(c *Config) { c.Timeouts.Drain = 50 * time.Millisecond })
 	arrived, _ := holdProduce(t, g.cluster)
 	c := g.dial()
 	c.publish(1, "orders/k", "v")
@@ -446,7 +446,7 @@ func TestPublisherIsGone(t *testing.T) {
 // Records larger than Kafka takes are refused before they hold up any others.
 func TestPublishTooLarge(t *testing.T) {
 	g := startOpen(t, func(c *Config) {
-		c.ReadLimitBytes = 2 << 20
+		c.Limits.MessageBytes = 2 << 20
 		c.QueueBytes = 8 << 20
 	})
 	c := g.dial()

@@ -25,7 +25,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		log = slog.New(slog.DiscardHandler)
 	}
 	var counters counters
-	hub := newHub(cfg.Topics, cfg.Conflate, cfg.MaxChannelsPerClient, &counters)
+	hub := newHub(cfg.Topics, cfg.Conflate, cfg.Limits.ChannelsPerClient, &counters)
 	srv := newServer(&cfg, hub, &counters, log)
 	consumer, err := newConsumer(&cfg, hub, &counters, log)
 	if err != nil {
@@ -89,7 +89,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	// 4. The producer closes, whose publications nobody waits for any more.
 	publisher.close()
 	// 5. The HTTP server closes: nobody uses it any more but for health checks.
-	closeHTTP(web, cfg.CloseTimeout)
+	closeHTTP(web, cfg.Timeouts.Close)
 	<-served // step 5 ended it, or it is the failure above
 	log.Info("gateway has drained")
 	return errors.Join(failure, err)
@@ -107,7 +107,7 @@ func goErr(f func() error) <-chan error {
 }
 
 // drain returns when no client is left and no publication in flight, at the
-// latest twice CloseTimeout after DrainTimeout, or thrice where publications had
+// latest twice Timeouts.Close after Timeouts.Drain, or thrice where publications had
 // to be given up.
 func drain(h *hub, p *publisher, cfg *Config, log *slog.Logger) {
 	h.drain()
@@ -117,19 +117,19 @@ func drain(h *hub, p *publisher, cfg *Config, log *slog.Logger) {
 		<-p.idle
 		close(gone)
 	}()
-	if within(gone, cfg.DrainTimeout) {
+	if within(gone, cfg.Timeouts.Drain) {
 		return
 	}
 	if p.busy() {
 		log.Warn("drain timeout: giving up publications that Kafka has not acknowledged")
 		p.close()
-		if within(gone, cfg.CloseTimeout) {
+		if within(gone, cfg.Timeouts.Close) {
 			return
 		}
 	}
 	log.Warn("drain timeout: closing clients with their queues unwritten")
 	h.close()
-	if within(gone, 2*cfg.CloseTimeout) {
+	if within(gone, 2*cfg.Timeouts.Close) {
 		return
 	}
 	log.Warn("clients did not answer the close: cutting them off")

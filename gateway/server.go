@@ -43,7 +43,7 @@ type server struct {
 
 func newServer(cfg *Config, h *hub, c *counters, log *slog.Logger) *server {
 	s := &server{cfg: cfg, hub: h, counters: c, log: log}
-	s.upgrader = websocket.Upgrader{HandshakeTimeout: cfg.HandshakeTimeout, CheckOrigin: s.originAllowed}
+	s.upgrader = websocket.Upgrader{HandshakeTimeout: cfg.Timeouts.Handshake, CheckOrigin: s.originAllowed}
 	s.setReadiness(statusStarting, "")
 	return s
 }
@@ -74,9 +74,9 @@ func (s *server) http(metrics http.Handler) *http.Server {
 	mux.Handle("GET /metrics", metrics)
 	return &http.Server{
 		Handler:           mux,
-		ReadHeaderTimeout: s.cfg.HandshakeTimeout,
-		ReadTimeout:       s.cfg.HandshakeTimeout,
-		WriteTimeout:      s.cfg.HandshakeTimeout,
+		ReadHeaderTimeout: s.cfg.Timeouts.Handshake,
+		ReadTimeout:       s.cfg.Timeouts.Handshake,
+		WriteTimeout:      s.cfg.Timeouts.Handshake,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    maxHTTPHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -129,10 +129,10 @@ func (s *server) refuse(w http.ResponseWriter, status int, err *requestError) {
 // access to the gateway. Only browsers send Origin, and a page cannot forge it.
 func (s *server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(s.cfg.AllowedOrigins, "*") {
+	if origin == "" || slices.Contains(s.cfg.Origins.Allow, "*") {
 		return true
 	}
-	if slices.ContainsFunc(s.cfg.AllowedOrigins, func(o string) bool { return strings.EqualFold(o, origin) }) {
+	if slices.ContainsFunc(s.cfg.Origins.Allow, func(o string) bool { return strings.EqualFold(o, origin) }) {
 		return true
 	}
 	u, err := url.Parse(origin)

@@ -140,8 +140,6 @@ type GatewayPlan struct {
 
 	// Config is what else the reference gateway is told.
 	Config settings.Gateway `json:"config,omitzero"`
-	// Instances is how many of the reference gateway are started, side by side; 0 is 1.
-	Instances int `json:"instances,omitempty"`
 	// Variant is which form of a target of targets/ is started: node-ws has naive and shared.
 	Variant string `json:"variant,omitempty"`
 	// Command is the program of the command target; Container that of the container target.

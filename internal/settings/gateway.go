@@ -59,9 +59,14 @@ type Batch struct {
 
 // Publish is how clients' records are written.
 type Publish struct {
-	MaxInFlight int           `json:"max_in_flight,omitempty"` // of one client
-	BufferBytes int           `json:"buffer_bytes,omitempty"`  // of all
-	Linger      time.Duration `json:"linger_ns,omitempty"`
+	// MaxInFlight bounds a client's publish messages that have no answer yet, 256 by default.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+	// BufferBytes bounds the published records that wait for Kafka's acknowledgement, of all clients, each counted with 512
+	// bytes beside its key and value; 64 MiB by default, at least 1 MiB.
+	BufferBytes int `json:"buffer_bytes,omitempty"`
+	// Linger is how long a published record waits for others to go with it, at most 1 s. It is 0 by default, which is right
+	// for latency and costs little: while Kafka is busy with five requests a broker, records gather all the same.
+	Linger time.Duration `json:"linger_ns,omitempty"`
 	// Dedup is how long the ids of clients' messages are remembered, so that one that is sent again is written once; 0 is 2
 	// minutes.
 	Dedup time.Duration `json:"dedup_ns,omitempty"`
@@ -74,9 +79,9 @@ type Publish struct {
 type Limits struct {
 	Connections          int   `json:"connections,omitempty"`
 	ConnectionsPerSource int   `json:"connections_per_source,omitempty"` // of one IP address
-	ChannelsPerClient    int   `json:"channels_per_client,omitempty"`
-	MessageBytes         int   `json:"message_bytes,omitempty"` // of one message from a client, after inflation
-	FramesPerSecond      int   `json:"frames_per_s,omitempty"`  // of one client, control frames included
+	ChannelsPerClient    int   `json:"channels_per_client,omitempty"`    // subscriptions of one client, 1,000 by default
+	MessageBytes         int   `json:"message_bytes,omitempty"`          // of one message from a client, after inflation; 64 KiB by default
+	FramesPerSecond      int   `json:"frames_per_s,omitempty"`           // of one client, control frames included
 	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`
 	QueueBytesTotal      int64 `json:"queue_bytes_total,omitempty"` // of all clients together
 }
