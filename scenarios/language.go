@@ -218,14 +218,23 @@ var gatewayShape = &shape{
 	name:  "gateway",
 	about: "The system under test.",
 	keys: []key{
-		{name: "target", about: "reference is weir's own gateway, external one that runs already.", kind: kindWord,
-			words: []string{string(TargetReference), string(TargetExternal)}, fallback: string(TargetReference), example: string(TargetExternal)},
+		{name: "target", about: "reference is weir's own gateway, external one that runs already; command is a program and container an image " +
+			"that weir starts; node-ws, spring-boot and centrifugo are gateways that weir brings along.", kind: kindWord,
+			words: targetKinds, fallback: string(TargetReference), example: string(TargetNodeWS)},
+		{name: "variant", about: "Which form of node-ws: naive has a consumer for each connection, shared one for all.", kind: kindWord,
+			words: []string{variantNaive, variantShared}, depends: "shared for node-ws", example: variantNaive},
 		{name: "listen", about: "Where weir's own gateway listens; port 0 picks a free one.", want: "host:port", depends: defaultListen, example: "127.0.0.1:8080"},
 		{name: "url", about: "Where an external gateway is; required there, and only there.", want: "a URL such as ws://127.0.0.1:8080/ws",
-			form: "^ws://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
+			form: "^wss?://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
+		{name: "command", about: "The program of target: command; required there, and only there.", kind: kindMapping, shape: commandShape, depends: "none",
+			example: `{args: [node, server.js], url: 'ws://127.0.0.1:{port}/ws'}`},
+		{name: "container", about: "The container of target: container; required there, and only there.", kind: kindMapping, shape: containerShape,
+			depends: "none", example: `{image: 'my-gateway:1.0', port: 8080, url: 'ws://127.0.0.1:{port}/ws'}`},
+		{name: "usage", about: "Where an external gateway's processor time and memory are read.", kind: kindMapping, shape: usageShape,
+			depends: "nowhere", example: "{pids: [4711]}"},
 		{name: "profile", about: "How the target is spoken to: a built-in profile's name, a profile written out, or the path of a .yaml file " +
-			"that holds one.", want: "reference, bare, a file's path or a profile written out", depends: "reference; bare for an external target",
-			example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
+			"that holds one.", want: "a profile's name, a file's path or a profile written out", words: profileNames,
+			depends: "the target's own; bare for external, command and container", example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
 		{name: "queue", about: "How much weir's own gateway keeps for a client that reads slowly.", kind: kindSize, low: 1 << 10, high: maxQueueBytes,
 			depends: "1MiB", example: "4MiB"},
 		{name: "slow_clients", about: "What weir's own gateway does with a client whose queue is full.", kind: kindWord,
@@ -252,10 +261,12 @@ var guaranteesShape = &shape{
 	about: "What the target declares.",
 	keys: []key{
 		{name: "delivery", about: "Either forbids loss within a session.", kind: kindWord, words: []string{deliveryAtMostOnce, deliveryAtLeastOnce},
-			fallback: deliveryAtMostOnce, example: deliveryAtLeastOnce},
-		{name: "ordered", about: "Whether each stream arrives in order.", kind: kindBool, fallback: "true", example: "false"},
+			depends: "the profile's, or " + deliveryAtMostOnce, example: deliveryAtLeastOnce},
+		{name: "ordered", about: "Whether each stream arrives in order.", kind: kindBool, depends: "the profile's, or true", example: "false"},
 		{name: "sheds", about: "Whether it may drop messages of slow clients, up to what it reports.", kind: kindBool,
-			depends: "true for slow_clients: drop-oldest", example: "true"},
+			depends: "the profile's, or true for slow_clients: drop-oldest", example: "true"},
+		{name: "resumes", about: "Whether a client that comes back with its positions gets all that it missed; then its absence excuses nothing.",
+			kind: kindBool, depends: "the profile's, or true for weir's own gateway", example: "true"},
 	},
 }
 
@@ -292,6 +303,8 @@ var profileShape = &shape{
 			depends: "none", example: `'"received_at_ns":'`},
 		{name: "queued_at", about: "What stands before the gateway's own time of queueing it.", want: "a text", depends: "none",
 			example: `'"queued_at_ns":'`},
+		{name: "guarantees", about: "What a target that is spoken to so declares, where gateway.guarantees does not say.", kind: kindMapping,
+			shape: guaranteesShape, depends: "none", example: "{ordered: false}"},
 	},
 }
 
