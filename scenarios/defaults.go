@@ -17,6 +17,10 @@ const (
 	deliveryAtLeastOnce  = "at-least-once"
 	variantNaive         = "naive"
 	variantShared        = "shared"
+	framingSTOMP         = "stomp"
+	framingSocketIO      = "socket.io"
+	valueJSON            = "json"
+	valueBase64          = "base64"
 )
 
 // The defaults that are one value whatever the rest of the scenario says. Those that depend on it stand in fillIn's parts.
@@ -165,6 +169,7 @@ func (c clientItem) fillIn() []ClientGroup {
 		Count:           c.count.value,
 		ConnectRate:     c.connectRate.or(defaultConnectRate),
 		Reconnect:       c.reconnect.or(true),
+		Resume:          c.resume.or(false),
 		SourceAddresses: c.sources,
 	}
 	if c.publish != nil {

@@ -30,6 +30,7 @@ func (s *Scenario) resolve(r *reporter) *Plan {
 	c.publishing()
 	c.subscriptions()
 	c.conflation()
+	c.resuming()
 	c.phases()
 	c.rates()
 	c.phaseClients()

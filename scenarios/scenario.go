@@ -112,6 +112,7 @@ type clientItem struct {
 	subscribe   []subscribeItem
 	weighted    bool // subscribe is a list
 	reconnect   field[bool]
+	resume      field[bool]
 	publish     *publishItem
 	churn       field[Churn]
 	slow        field[SlowReading]

@@ -94,7 +94,7 @@ func profileOf(r *reporter, n *node, at place, name string) *profileValue {
 	o := openObject(r, n, at, profileShape)
 	in := sendable(channelPlaceholders)
 	bare := BareProfile()
-	path, subscribe := o.text("path", in), o.text("subscribe", in)
+	path, subscribe, greet := o.text("path", in), o.text("subscribe", in), decodeTexts(o, "greet", sendable(greetPlaceholders))
 	p := &profileValue{guarantees: decodeGuarantees(o)}
 	p.WireProfile = WireProfile{
 		Name:        o.text("name", checkNotEmpty).or(name),
@@ -104,7 +104,7 @@ func profileOf(r *reporter, n *node, at place, name string) *profileValue {
 		Subprotocol: o.text("subprotocol", checkNotEmpty).value,
 		Channel:     o.text("channel", sendable([]string{"topic"})).or(bare.Channel),
 		KeyChannel:  o.text("key_channel", sendable([]string{"topic", "key"})).or(bare.KeyChannel),
-		Greet:       decodeTexts(o, "greet", sendable([]string{"client", "topic", "channels"})),
+		Greet:       greet,
 		Subscribe:   subscribe.value,
 		Binary:      o.boolean("binary").value,
 		Separator:   o.text("separator", checkNotEmpty).value,
@@ -116,12 +116,82 @@ func profileOf(r *reporter, n *node, at place, name string) *profileValue {
 	p.Ping, p.Pong = ping.value, pong.value
 	p.Publish = decodePublishProfile(o)
 	p.ReceivedAt, p.QueuedAt = o.text("received_at", checkNotEmpty).value, o.text("queued_at", checkNotEmpty).value
-	if strings.Contains(p.Subscribe, "{channel}") && strings.Contains(p.Subscribe, "{channels}") {
-		r.addf(subscribe.at, "has {channel} and {channels}: it is sent once for each channel, or once with all (keep one)")
-	}
+	oneOrAll(r, subscribe)
 	if (ping.state == absent) != (pong.state == absent) {
 		o.need("ping", "pong")
 	}
+	p.TLS, p.Deflate = decodeTLS(o).value, o.boolean("deflate").value
+	p.Value, p.Joined = o.oneOf("value").value, o.text("joined", checkNotEmpty).value
+	p.Resume = decodeResumeProfile(o)
+	decodeFraming(o, &p.WireProfile)
+	decodeAcknowledge(o, &p.WireProfile)
 	o.finish()
 	return p
+}
+
+// oneOrAll refuses a frame that would be sent once and once for each channel.
+func oneOrAll(r *reporter, frame field[string]) {
+	if strings.Contains(frame.value, "{channel}") && strings.Contains(frame.value, "{channels}") {
+		r.addf(frame.at, "has {channel} and {channels}: it is sent once for each channel, or once with all (keep one)")
+	}
+}
+
+// decodeFraming takes what the target wraps its messages in. A framing knows how to subscribe.
+func decodeFraming(o *object, p *WireProfile) {
+	framing, event := o.oneOf("framing"), o.text("event", checkNotEmpty)
+	p.Framing, p.Event = framing.value, event.value
+	if framing.state == bad {
+		return
+	}
+	if event.state != absent && framing.value != framingSocketIO {
+		o.r.addf(event.at, "is what Socket.IO subscribes by (remove it, or write framing: %s)", framingSocketIO)
+	}
+	if framing.state == absent {
+		return
+	}
+	for _, key := range []string{"greet", "subscribe", "resume"} {
+		if e, ok := o.entries[key]; ok {
+			o.r.addf(e.at, "has no use with framing: %s, which greets and subscribes by itself to what channel and key_channel name (remove it)", framing.value)
+		}
+	}
+}
+
+// decodeAcknowledge takes how a client acknowledges a message.
+func decodeAcknowledge(o *object, p *WireProfile) {
+	frame, id := o.text("acknowledge", sendable([]string{"client", "id"})), o.text("acknowledge_id", checkNotEmpty)
+	p.Acknowledge, p.AcknowledgeID = frame.value, id.value
+	named := strings.Contains(frame.value, "{id}")
+	switch {
+	case frame.state == given && frame.value == "":
+		o.r.addf(frame.at, "is empty")
+	case frame.state == given && named && id.state == absent:
+		o.need("acknowledge_id")
+	case id.state != absent && (frame.state == absent || frame.state == given && !named):
+		o.r.addf(id.at, `is for the {id} in acknowledge (write acknowledge: '{"ack":"{id}"}')`)
+	}
+}
+
+func decodeResumeProfile(o *object) *ResumeProfile {
+	e, ok := o.take("resume")
+	if !ok {
+		return nil
+	}
+	p := openObject(o.r, e.value, e.at, resumeProfileShape)
+	subscribe := p.text("subscribe", sendable(append(slices.Clone(channelPlaceholders), "positions")))
+	out := &ResumeProfile{
+		Subscribe: subscribe.value,
+		Partition: p.text("partition", checkNotEmpty).value,
+		Offset:    p.text("offset", checkNotEmpty).value,
+		Positions: p.text("positions", checkNotEmpty).value,
+		Field:     p.text("field", checkNotEmpty).value,
+		Failed:    p.text("failed", checkNotEmpty).value,
+		CaughtUp:  p.text("caught_up", checkNotEmpty).value,
+	}
+	if subscribe.state == given && !strings.Contains(subscribe.value, "{positions}") {
+		o.r.addf(subscribe.at, "has no {positions} (put it where they must stand)")
+	}
+	oneOrAll(o.r, subscribe)
+	p.need()
+	p.finish()
+	return out
 }

@@ -115,6 +115,7 @@ func checkNotEmpty(text string) error {
 // The placeholders of a profile's texts.
 var (
 	channelPlaceholders = []string{"client", "topic", "key", "channel", "channels"}
+	greetPlaceholders   = []string{"client", "topic", "channels"}
 	publishPlaceholders = []string{"client", "topic", "key", "channel", "id", "value"}
 )
 
