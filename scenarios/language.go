@@ -239,6 +239,8 @@ var gatewayShape = &shape{
 			depends: "1MiB", example: "4MiB"},
 		{name: "slow_clients", about: "What weir's own gateway does with a client whose queue is full.", kind: kindWord,
 			words: []string{slowDisconnect, slowDropOldest}, depends: slowDisconnect, example: slowDropOldest},
+		{name: "config", about: "What else weir's own gateway is set to.", kind: kindMapping, shape: gatewayConfigShape, depends: "as docs/GATEWAY.md says",
+			example: "{compression: true, limits: {connections: 5000}}"},
 		{name: "conflate", about: "Topics of which each client gets only the newest value of each key, at most once in the interval. An " +
 			"external target is declared to do so.", kind: kindMapping, shape: conflateShape, depends: "none", example: "{prices: 100ms}"},
 		{name: "ready_in", about: "How long the target may take to become ready.", kind: kindDuration, low: int64(time.Millisecond), high: day,

@@ -77,6 +77,7 @@ type gatewaySection struct {
 	command    field[CommandTarget]
 	container  field[ContainerTarget]
 	usage      field[UsageSource]
+	config     field[settingsItem]
 	guarantees guaranteesSection
 }
 

@@ -35,6 +35,7 @@ func decodeGateway(r *reporter, e entry) gatewaySection {
 		profile:    decodeProfile(o),
 		queue:      o.size("queue"),
 		slow:       o.oneOf("slow_clients"),
+		config:     decodeConfig(o),
 		conflate:   decodeConflate(o),
 		readyIn:    o.duration("ready_in"),
 		guarantees: decodeGuarantees(o),
@@ -351,6 +352,7 @@ func (g gatewaySection) fillIn() GatewayPlan {
 		p.Listen = g.listen.or(defaultListen)
 		p.QueueBytes = g.queue.or(defaultQueue)
 		p.SlowPolicy = g.slow.or(slowDisconnect)
+		p.Config = g.config.value.Gateway
 	case p.Target == TargetExternal:
 		p.URL = g.url.value
 		if g.usage.state == given {
@@ -373,7 +375,7 @@ func (g gatewaySection) fillIn() GatewayPlan {
 		Delivery: own.delivery.or(of.delivery.or(deliveryAtMostOnce)),
 		Ordered:  own.ordered.or(of.ordered.or(true)),
 		Sheds:    own.sheds.or(of.sheds.or(p.SlowPolicy == slowDropOldest)),
-		Resumes:  own.resumes.or(of.resumes.or(p.Target == TargetReference)),
+		Resumes:  own.resumes.or(of.resumes.or(p.Target == TargetReference && !p.Config.Resume.Off)),
 	}
 	return p
 }
@@ -404,6 +406,7 @@ func (c checker) gateway() {
 	belongs(c, g.listen, TargetReference, "")
 	belongs(c, g.queue, TargetReference, "")
 	belongs(c, g.slow, TargetReference, "")
+	belongs(c, g.config, TargetReference, "")
 	where := ""
 	if kind == TargetCommand || kind == TargetContainer {
 		where = fmt.Sprintf("write it as gateway.%s.url", kind)
@@ -413,6 +416,7 @@ func (c checker) gateway() {
 	belongs(c, g.command, TargetCommand, "")
 	belongs(c, g.container, TargetContainer, "")
 	belongs(c, g.variant, TargetNodeWS, "")
+	c.config()
 	c.tlsIsSpoken()
 }
 
@@ -450,7 +454,11 @@ func (c checker) tlsIsSpoken() {
 	case p.Container != nil:
 		address = p.Container.URL
 	}
-	if profile.state == given && profile.value.TLS != nil && strings.HasPrefix(address, "ws://") {
+	switch {
+	case profile.state != given || profile.value.TLS == nil:
+	case strings.HasPrefix(address, "ws://"):
 		c.addf(profile.at, "has tls, and the target's URL has not (write wss://%s)", strings.TrimPrefix(address, "ws://"))
+	case p.Target == TargetReference && p.Config.TLS == nil && c.s.gateway.config.state != bad:
+		c.addf(profile.at, "has tls, and the gateway shows no certificate (write gateway.config.tls: {cert_file: gateway.pem, key_file: gateway.key})")
 	}
 }

@@ -54,7 +54,7 @@ func TestArgumentsThatHoldSecrets(t *testing.T) {
 // TestTargetsRefuseWhatIsNotTheirs: each part of a target is refused, with the mend, by every other.
 func TestTargetsRefuseWhatIsNotTheirs(t *testing.T) {
 	own := map[string]TargetKind{
-		"listen=127.0.0.1:0": TargetReference, "queue=1MiB": TargetReference, "slow_clients=disconnect": TargetReference,
+		"listen=127.0.0.1:0": TargetReference, "queue=1MiB": TargetReference, "slow_clients=disconnect": TargetReference, "config={compression: true}": TargetReference,
 		"url=ws://127.0.0.1:1/ws": TargetExternal, "usage={pids: [1]}": TargetExternal, "variant=naive": TargetNodeWS,
 		"command={args: [x], url: 'ws://127.0.0.1:{port}/'}":           TargetCommand,
 		"container={image: x, port: 1, url: 'ws://127.0.0.1:{port}/'}": TargetContainer,
