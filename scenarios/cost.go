@@ -18,7 +18,8 @@ type Cost struct {
 	// SendBufferBytes is what the producers' buffers hold after the longest stall they are to outlast.
 	SendBufferBytes int64 `json:"send_buffer_bytes"`
 	AuditBytes      int64 `json:"audit_bytes"`
-	// ConnectionBytes is what the connections take, roughly: both ends where weir starts the gateway, and the kernel's.
+	// ConnectionBytes is what the connections take, roughly: both ends where weir starts its own gateway, the kernel's, and the
+	// positions of clients that resume.
 	ConnectionBytes int64 `json:"connection_bytes"`
 	// Duration is what the run takes where nothing waits; Longest where every deadline is used up.
 	Duration time.Duration `json:"duration_ns"`
@@ -48,6 +49,12 @@ const (
 	gatewayEndBytes = 32 << 10
 )
 
+// What a resuming client remembers, bytes: for each partition of its topic, and besides.
+const (
+	resumePartitionBytes = 8
+	resumeClientBytes    = 64
+)
+
 // stampBytes is the length of a stamp, at most.
 const stampBytes = 96
 
@@ -56,7 +63,13 @@ func connectionBytes(p *Plan) int64 {
 	if p.Gateway.Target == TargetReference {
 		each += gatewayEndBytes
 	}
-	return each * int64(p.ClientCount())
+	bytes := each * int64(p.ClientCount())
+	for _, g := range p.Clients {
+		if t := p.Topic(g.Subscribe.Topic); g.Resume && t != nil {
+			bytes += int64(g.Count) * int64(resumeClientBytes+resumePartitionBytes*t.Partitions)
+		}
+	}
+	return bytes
 }
 
 // Cost estimates what the plan asks of the machine. It is pure.

@@ -15,6 +15,12 @@ const (
 	slowDropOldest       = "drop-oldest"
 	deliveryAtMostOnce   = "at-most-once"
 	deliveryAtLeastOnce  = "at-least-once"
+	variantNaive         = "naive"
+	variantShared        = "shared"
+	framingSTOMP         = "stomp"
+	framingSocketIO      = "socket.io"
+	valueJSON            = "json"
+	valueBase64          = "base64"
 )
 
 // The defaults that are one value whatever the rest of the scenario says. Those that depend on it stand in fillIn's parts.
@@ -26,6 +32,8 @@ const (
 	defaultListen          = "127.0.0.1:0"
 	defaultQueue           = 1 << 20
 	defaultReadyIn         = 30 * time.Second
+	defaultStopSignal      = "SIGTERM"
+	defaultStopIn          = 10 * time.Second
 	defaultSize            = 256
 	defaultSkew            = 1.0
 	defaultStall           = 30 * time.Second
@@ -128,32 +136,6 @@ func (t topicItem) fillIn(k KafkaPlan) Topic {
 	return p
 }
 
-// fillIn: weir's own gateway has a queue and a policy, and sheds where that drops; of an external target nothing is known.
-func (g gatewaySection) fillIn() GatewayPlan {
-	p := GatewayPlan{
-		Target:  TargetKind(g.target.or(string(TargetReference))),
-		ReadyIn: g.readyIn.or(defaultReadyIn),
-	}
-	if p.Target == TargetReference {
-		p.Listen = g.listen.or(defaultListen)
-		p.Profile = *g.profile.or(ptr(ReferenceProfile()))
-		p.QueueBytes = g.queue.or(defaultQueue)
-		p.SlowPolicy = g.slow.or(slowDisconnect)
-	} else {
-		p.URL = g.url.value
-		p.Profile = *g.profile.or(ptr(BareProfile()))
-	}
-	for _, c := range g.conflate {
-		p.Conflate = append(p.Conflate, Conflation{Topic: c.topic, Interval: c.interval.value})
-	}
-	p.Guarantees = Guarantees{
-		Delivery: g.delivery.or(deliveryAtMostOnce),
-		Ordered:  g.ordered.or(true),
-		Sheds:    g.sheds.or(p.SlowPolicy == slowDropOldest),
-	}
-	return p
-}
-
 func (i producerItem) fillIn() Producer {
 	p := Producer{
 		Name:        i.name.value,
@@ -187,6 +169,7 @@ func (c clientItem) fillIn() []ClientGroup {
 		Count:           c.count.value,
 		ConnectRate:     c.connectRate.or(defaultConnectRate),
 		Reconnect:       c.reconnect.or(true),
+		Resume:          c.resume.or(false),
 		SourceAddresses: c.sources,
 	}
 	if c.publish != nil {

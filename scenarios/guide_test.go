@@ -107,10 +107,8 @@ func valueOf(k key, paths map[*shape]string) string {
 	plain := func(n int64) string { return fmt.Sprint(n) }
 	switch k.kind {
 	case kindText:
-		forms = append(forms, strings.TrimSuffix(orElse(k.want, "a text"), "reference, bare, a file's path or a profile written out"))
-		if strings.HasPrefix(k.want, "reference, bare") {
-			forms = []string{code("reference"), code("bare"), "a file's path"}
-		}
+		want, _, _ := strings.Cut(strings.TrimPrefix(orElse(k.want, "a text"), "a profile's name, "), " or a profile written out")
+		forms = append(forms, want)
 	case kindInt:
 		forms = append(forms, "a whole number"+between(plain))
 	case kindBool:
@@ -155,11 +153,11 @@ var metricsAbout = map[string]string{
 	"delivery":        "delivered messages of those expected",
 	"clients":         "clients whose latency is within the objective",
 	"throughput":      "messages a second",
-	"gateway_cpu":     "processor time of weir's own gateway; 1.5 is one and a half cores",
+	"gateway_cpu":     "processor time of the gateway with all that it started, where it is known; 1.5 is one and a half cores",
 	"kafka_cpu":       "processor time of the Kafka that weir started",
 	"generator_cpu":   "processor time of weir itself",
 	"machine_busy":    "the machine's processors, everything on it together",
-	"gateway_rss":     "memory of weir's own gateway",
+	"gateway_rss":     "memory of the gateway with all that it started, where it is known",
 	"kafka_rss":       "memory of the Kafka that weir started",
 	"generator_rss":   "memory of weir itself",
 }

@@ -166,7 +166,7 @@ var tlsShape = &shape{
 		{name: "ca", about: "The certificates of the authorities to trust.", want: "a file's path", depends: "the system's", example: "ca.pem"},
 		{name: "cert", about: "weir's own certificate (mTLS).", want: "a file's path", depends: "none", example: "weir.pem"},
 		{name: "key", about: "The key of cert.", want: "a file's path", depends: "none", example: "weir.key"},
-		{name: "server_name", about: "The name that the brokers' certificates must bear.", want: "a host's name", depends: "the broker's host",
+		{name: "server_name", about: "The name that the other side's certificate must bear.", want: "a host's name", depends: "the host that is dialled",
 			example: "kafka.example.org"},
 	},
 }
@@ -218,18 +218,29 @@ var gatewayShape = &shape{
 	name:  "gateway",
 	about: "The system under test.",
 	keys: []key{
-		{name: "target", about: "reference is weir's own gateway, external one that runs already.", kind: kindWord,
-			words: []string{string(TargetReference), string(TargetExternal)}, fallback: string(TargetReference), example: string(TargetExternal)},
+		{name: "target", about: "reference is weir's own gateway, external one that runs already; command is a program and container an image " +
+			"that weir starts; node-ws, spring-boot and centrifugo are gateways that weir brings along.", kind: kindWord,
+			words: targetKinds, fallback: string(TargetReference), example: string(TargetNodeWS)},
+		{name: "variant", about: "Which form of node-ws: naive has a consumer for each connection, shared one for all.", kind: kindWord,
+			words: []string{variantNaive, variantShared}, depends: "shared for node-ws", example: variantNaive},
 		{name: "listen", about: "Where weir's own gateway listens; port 0 picks a free one.", want: "host:port", depends: defaultListen, example: "127.0.0.1:8080"},
 		{name: "url", about: "Where an external gateway is; required there, and only there.", want: "a URL such as ws://127.0.0.1:8080/ws",
-			form: "^ws://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
+			form: "^wss?://", depends: "none", example: "ws://127.0.0.1:8080/ws"},
+		{name: "command", about: "The program of target: command; required there, and only there.", kind: kindMapping, shape: commandShape, depends: "none",
+			example: `{args: [node, server.js], url: 'ws://127.0.0.1:{port}/ws'}`},
+		{name: "container", about: "The container of target: container; required there, and only there.", kind: kindMapping, shape: containerShape,
+			depends: "none", example: `{image: 'my-gateway:1.0', port: 8080, url: 'ws://127.0.0.1:{port}/ws'}`},
+		{name: "usage", about: "Where an external gateway's processor time and memory are read.", kind: kindMapping, shape: usageShape,
+			depends: "nowhere", example: "{pids: [4711]}"},
 		{name: "profile", about: "How the target is spoken to: a built-in profile's name, a profile written out, or the path of a .yaml file " +
-			"that holds one.", want: "reference, bare, a file's path or a profile written out", depends: "reference; bare for an external target",
-			example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
+			"that holds one.", want: "a profile's name, a file's path or a profile written out", words: profileNames,
+			depends: "the target's own; bare for external, command and container", example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},
 		{name: "queue", about: "How much weir's own gateway keeps for a client that reads slowly.", kind: kindSize, low: 1 << 10, high: maxQueueBytes,
 			depends: "1MiB", example: "4MiB"},
 		{name: "slow_clients", about: "What weir's own gateway does with a client whose queue is full.", kind: kindWord,
 			words: []string{slowDisconnect, slowDropOldest}, depends: slowDisconnect, example: slowDropOldest},
+		{name: "config", about: "What else weir's own gateway is set to.", kind: kindMapping, shape: gatewayConfigShape, depends: "as docs/GATEWAY.md says",
+			example: "{compression: true, limits: {connections: 5000}}"},
 		{name: "conflate", about: "Topics of which each client gets only the newest value of each key, at most once in the interval. An " +
 			"external target is declared to do so.", kind: kindMapping, shape: conflateShape, depends: "none", example: "{prices: 100ms}"},
 		{name: "ready_in", about: "How long the target may take to become ready.", kind: kindDuration, low: int64(time.Millisecond), high: day,
@@ -252,85 +263,11 @@ var guaranteesShape = &shape{
 	about: "What the target declares.",
 	keys: []key{
 		{name: "delivery", about: "Either forbids loss within a session.", kind: kindWord, words: []string{deliveryAtMostOnce, deliveryAtLeastOnce},
-			fallback: deliveryAtMostOnce, example: deliveryAtLeastOnce},
-		{name: "ordered", about: "Whether each stream arrives in order.", kind: kindBool, fallback: "true", example: "false"},
+			depends: "the profile's, or " + deliveryAtMostOnce, example: deliveryAtLeastOnce},
+		{name: "ordered", about: "Whether each stream arrives in order.", kind: kindBool, depends: "the profile's, or true", example: "false"},
 		{name: "sheds", about: "Whether it may drop messages of slow clients, up to what it reports.", kind: kindBool,
-			depends: "true for slow_clients: drop-oldest", example: "true"},
-	},
-}
-
-var profileShape = &shape{
-	name: "profile",
-	about: "How a target is spoken to. In what is sent {client}, {topic}, {key}, {channel} and {channels} (a JSON array) stand for their values, " +
-		"escaped as inside a JSON string; in path and query, as in a URL.",
-	keys: []key{
-		{name: "name", about: "What the reports call it.", want: "a name", depends: "custom, or the file's name", example: "my-gateway"},
-		{name: "path", about: "Added to the target's URL.", want: "a path", depends: "none", example: "/stream/{topic}"},
-		{name: "query", about: "Added to the URL; where a value holds {channel} it is repeated for each channel.", kind: kindMapping, shape: queryShape,
-			depends: "none", example: "{channel: '{channel}'}"},
-		{name: "headers", about: "Headers of the WebSocket handshake.", kind: kindMapping, shape: handshakeShape, depends: "none",
-			example: "{Authorization: {env: TOKEN, prefix: 'Bearer '}}"},
-		{name: "subprotocol", about: "The WebSocket subprotocol to ask for.", want: "a subprotocol", depends: "none", example: "v12.stomp"},
-		{name: "channel", about: "The name of a whole topic to the target.", want: "a text", fallback: "'{topic}'", example: "'topics/{topic}'"},
-		{name: "key_channel", about: "The name of one key of a topic to the target.", want: "a text", fallback: "'{topic}/{key}'", example: "'{topic}:{key}'"},
-		{name: "greet", about: "Frames sent once connected, before subscribe.", kind: kindList, item: &key{want: "a frame"}, depends: "none",
-			example: `['{"id":1,"connect":{}}']`},
-		{name: "subscribe", about: "The frame that subscribes: with {channels} sent once, with {channel} once for each. Without it whoever is " +
-			"connected is subscribed.", want: "a frame", depends: "none", example: `'{"op":"subscribe","to":{channels}}'`},
-		{name: "binary", about: "Whether frames are sent as binary messages.", kind: kindBool, fallback: "false", example: "true"},
-		{name: "separator", about: "What parts several messages in one frame.", want: "a text", depends: "one message a frame", example: `"\n"`},
-		{name: "control", about: "Beginnings of messages without a stamp that are expected and mean nothing.", kind: kindList,
-			item: &key{want: "a text"}, depends: "none", example: `['{"type":"hello"']`},
-		{name: "refusal", about: "The beginning of a message that says that a request failed.", want: "a text", depends: "none", example: `'{"error"'`},
-		{name: "notice", about: "The beginning of a message that tells of messages shed.", want: "a text", depends: "none", example: `'{"dropped"'`},
-		{name: "ping", about: "A message of the target's that pong answers, where it does not use WebSocket's own.", want: "a text", depends: "none",
-			example: "'{}'"},
-		{name: "pong", about: "The answer to ping.", want: "a text", depends: "none", example: "'{}'"},
-		{name: "publish", about: "How a client publishes.", kind: kindMapping, shape: publishProfileShape, depends: "it can't",
-			example: `{frame: '{"id":{id},"to":"{channel}","value":"{value}"}', acked: '{"ok"', id: '"id":'}`},
-		{name: "received_at", about: "What stands before the gateway's own time of receiving a message (Unix nanoseconds).", want: "a text",
-			depends: "none", example: `'"received_at_ns":'`},
-		{name: "queued_at", about: "What stands before the gateway's own time of queueing it.", want: "a text", depends: "none",
-			example: `'"queued_at_ns":'`},
-	},
-}
-
-var queryShape = &shape{
-	name:   "query",
-	secret: true,
-	about:  "The query's names and values. One that looks like a secret is named by {env: NAME} or {file: PATH}.",
-	called: "a name",
-	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: prefixedSecretShape}}},
-}
-
-var handshakeShape = &shape{
-	name:   "handshake_headers",
-	secret: true,
-	about:  "The headers' names and values. One that looks like a secret is named by {env: NAME} or {file: PATH}.",
-	called: "a header's name",
-	each:   &key{about: "The value.", want: "a text", example: "v1", or: []key{{kind: kindMapping, shape: prefixedSecretShape}}},
-}
-
-var prefixedSecretShape = &shape{
-	name:   "prefixed_secret",
-	secret: true,
-	about:  "Where a secret of the handshake is found, one of env and file, and what stands before it.",
-	keys: []key{
-		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), depends: "none", example: "TOKEN"},
-		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", depends: "none", example: "secrets/token"},
-		{name: "prefix", about: "What stands before the secret.", want: "a text", depends: "nothing", example: "'Bearer '"},
-	},
-}
-
-var publishProfileShape = &shape{
-	name:  "publish_profile",
-	about: "How a client publishes, and what the answers mean.",
-	keys: []key{
-		{name: "frame", about: "What is sent: {id} is a number that the answer repeats, {value} the message.", want: "a frame", required: true,
-			example: `'{"id":{id},"to":"{channel}","value":"{value}"}'`},
-		{name: "acked", about: "The beginning of the answer that Kafka has the message.", want: "a text", required: true, example: `'{"ok"'`},
-		{name: "refused", about: "The beginning of the answer that it was not written.", want: "a text", depends: "none", example: `'{"refused"'`},
-		{name: "failed", about: "The beginning of the answer that leaves it open.", want: "a text", depends: "none", example: `'{"timeout"'`},
-		{name: "id", about: "What stands before the number in an answer.", want: "a text", required: true, example: `'"id":'`},
+			depends: "the profile's, or true for slow_clients: drop-oldest", example: "true"},
+		{name: "resumes", about: "Whether a client that comes back with its positions gets all that it missed; then its absence excuses nothing.",
+			kind: kindBool, depends: "the profile's, or true for weir's own gateway", example: "true"},
 	},
 }

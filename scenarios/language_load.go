@@ -177,6 +177,8 @@ var clientShape = &shape{
 			kind: kindMapping, shape: subscribeShape, depends: "nothing", example: "{topic: prices}",
 			or: []key{{kind: kindList, item: &key{kind: kindMapping, shape: weightedShape}, example: "[{topic: prices, weight: 3}, {topic: news, weight: 1}]"}}},
 		{name: "reconnect", about: "Whether a client that was thrown out comes back.", kind: kindBool, fallback: "true", example: "false"},
+		{name: "resume", about: "Whether a client that comes back tells the target how far it was, and is owed all that it missed.", kind: kindBool,
+			fallback: "false", example: "true"},
 		{name: "publish", about: "What each client sends through the gateway.", kind: kindMapping, shape: publishShape, depends: "nothing",
 			example: "{topic: chat, rate: 1/s}"},
 		{name: "churn", about: "How clients leave and come back while the load goes on; the times are exponentially distributed.", kind: kindMapping,

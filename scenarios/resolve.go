@@ -30,6 +30,7 @@ func (s *Scenario) resolve(r *reporter) *Plan {
 	c.publishing()
 	c.subscriptions()
 	c.conflation()
+	c.resuming()
 	c.phases()
 	c.rates()
 	c.phaseClients()
@@ -51,8 +52,6 @@ const (
 	onlyExternalKafka = "is for provider: external alone (remove it, or write provider: external)"
 	onlyDocker        = "is for provider: docker alone (remove it, or write provider: docker)"
 	onlyEmbedded      = "is for provider: embedded alone (remove it)"
-	onlyReference     = "is for target: reference alone, weir's own gateway (remove it)"
-	onlyExternal      = "is for target: external alone (remove it, or write target: external)"
 )
 
 // tooLong reports lists longer than any scenario needs, which the checks, quadratic in places, are not to be run on.
@@ -159,22 +158,6 @@ func (c checker) collisions() {
 				quote(t.name.value), quote(first))
 		}
 		seen[metricName] = t.name.value
-	}
-}
-
-func (c checker) gateway() {
-	g := c.s.gateway
-	switch {
-	case g.target.state == bad:
-	case c.p.Gateway.Target == TargetExternal:
-		if g.url.state == absent {
-			c.addf(g.at.under("url"), "is missing: an external gateway must be named (write url: ws://127.0.0.1:8080/ws)")
-		}
-		refuse(c, g.listen, onlyReference)
-		refuse(c, g.queue, onlyReference)
-		refuse(c, g.slow, onlyReference)
-	default:
-		refuse(c, g.url, onlyExternal)
 	}
 }
 
@@ -493,8 +476,9 @@ func (c checker) figureExists(check field[parsedThreshold]) {
 	}
 	isSlow := func(g clientItem) bool { return g.slow.state != absent }
 	switch {
-	case strings.HasPrefix(name, "gateway_") && resourceMetric(name) && c.s.gateway.target.state != bad && c.p.Gateway.Target == TargetExternal:
-		c.addf(check.at, "%s is not known of a gateway that weir did not start (remove it)", check.value.Metric)
+	case strings.HasPrefix(name, "gateway_") && resourceMetric(name) && c.s.gateway.target.state != bad && c.p.Gateway.Target == TargetExternal &&
+		c.s.gateway.usage.state == absent:
+		c.addf(check.at, "%s is not known of a gateway that weir did not start (remove it, or say by gateway.usage where it is read)", check.value.Metric)
 	case strings.HasPrefix(name, "kafka_") && resourceMetric(name) && c.s.kafka.provider.state != bad && c.p.Kafka.Provider == ProviderExternal:
 		c.addf(check.at, "%s is not known of a cluster that weir did not start (remove it)", check.value.Metric)
 	case name == "round_trip" && !anyGroup(func(g clientItem) bool { return g.publish != nil }):

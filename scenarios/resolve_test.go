@@ -22,7 +22,7 @@ phases: {measure: [{name: steady, duration: 1s}]}
 		Kafka: KafkaPlan{Provider: ProviderEmbedded, Brokers: 3, FinalRead: true,
 			Topics: []Topic{{Name: "prices", Partitions: 6, Replication: 3, MinISR: 2, RetentionBytes: 64 << 20}}},
 		Gateway: GatewayPlan{Target: TargetReference, Listen: "127.0.0.1:0", Profile: ReferenceProfile(), QueueBytes: 1 << 20,
-			SlowPolicy: "disconnect", Guarantees: Guarantees{Delivery: "at-most-once", Ordered: true}, ReadyIn: 30 * time.Second},
+			SlowPolicy: "disconnect", Guarantees: Guarantees{Delivery: "at-most-once", Ordered: true, Resumes: true}, ReadyIn: 30 * time.Second},
 		Producers: []Producer{{Name: "feed", Topic: "prices", Rate: Hold(10), Payload: Payload{Kind: PayloadRandom}, Arrivals: ArrivalsConstant, Size: Size{Kind: SizeFixed, Min: 256, Max: 256},
 			Keys: Keys{Kind: KeysNone}, Acks: "all", Compression: "none", Stall: 30 * time.Second}},
 		Clients: []ClientGroup{{Name: "viewers", Count: 5, ConnectRate: 500, Subscribe: Subscribe{Topic: "prices", All: true}, Reconnect: true}},

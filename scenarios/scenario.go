@@ -67,14 +67,18 @@ type gatewaySection struct {
 	target   field[string]
 	listen   field[string]
 	url      field[string]
-	profile  field[*WireProfile]
+	profile  field[*profileValue]
 	queue    field[int64]
 	slow     field[string]
 	conflate []conflateItem
-	delivery field[string]
-	ordered  field[bool]
-	sheds    field[bool]
 	readyIn  field[time.Duration]
+
+	variant    field[string]
+	command    field[CommandTarget]
+	container  field[ContainerTarget]
+	usage      field[UsageSource]
+	config     field[settingsItem]
+	guarantees guaranteesSection
 }
 
 type conflateItem struct {
@@ -109,6 +113,7 @@ type clientItem struct {
 	subscribe   []subscribeItem
 	weighted    bool // subscribe is a list
 	reconnect   field[bool]
+	resume      field[bool]
 	publish     *publishItem
 	churn       field[Churn]
 	slow        field[SlowReading]
@@ -285,11 +290,11 @@ func checkURL(text string) error {
 			quote(name), shorten(name, 60))
 	case err == nil && u.User != nil, err != nil && strings.Contains(text, "@"):
 		return fmt.Errorf("has a user or a password written out (remove it, and give the profile headers: {Authorization: {env: NAME}})")
-	case err != nil || u.Host == "" && u.Scheme != "wss":
+	case err != nil || u.Host == "":
 		return fmt.Errorf("%s is not a WebSocket URL (write ws://host:port/path)", quote(text))
-	case u.Scheme == "wss":
-		return fmt.Errorf("%s: TLS (wss) comes with a later version (write ws://)", quote(text))
-	case u.Scheme != "ws":
+	case u.Scheme == "https":
+		return fmt.Errorf("%s is not a WebSocket URL (write wss://%s%s)", quote(text), u.Host, u.EscapedPath())
+	case u.Scheme != "ws" && u.Scheme != "wss":
 		return fmt.Errorf("%s is not a WebSocket URL (write ws://%s%s)", quote(text), u.Host, u.EscapedPath())
 	case u.Hostname() == "":
 		return fmt.Errorf("%s names no host (write ws://host:port/path)", quote(text))

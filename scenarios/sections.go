@@ -3,7 +3,6 @@ package scenarios
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -128,36 +127,6 @@ func decodeTopic(r *reporter, i item) topicItem {
 	o.need()
 	o.finish()
 	return t
-}
-
-func decodeGateway(r *reporter, e entry) gatewaySection {
-	o := openObject(r, e.value, e.at, gatewayShape)
-	if url, ok := o.entries["url"]; ok {
-		_, secret := secretInQuery(url.value.value)
-		if secret || strings.Contains(url.value.value, "@") { // a user's password may stand in it
-			r.hide(url.at)
-		}
-	}
-	g := gatewaySection{
-		at:       o.at,
-		target:   o.oneOf("target"),
-		listen:   o.text("listen", checkHostPort(0)),
-		url:      o.text("url", checkURL),
-		profile:  decodeProfile(o),
-		queue:    o.size("queue"),
-		slow:     o.oneOf("slow_clients"),
-		conflate: decodeConflate(o),
-		readyIn:  o.duration("ready_in"),
-	}
-	if e, ok := o.take("guarantees"); ok {
-		guarantees := openObject(r, e.value, e.at, guaranteesShape)
-		g.delivery = guarantees.oneOf("delivery")
-		g.ordered = guarantees.boolean("ordered")
-		g.sheds = guarantees.boolean("sheds")
-		guarantees.finish()
-	}
-	o.finish()
-	return g
 }
 
 // decodeConflate takes {topic: interval, …}.

@@ -142,6 +142,7 @@ func decodeClient(r *reporter, i item) clientItem {
 		count:       o.integer("count"),
 		connectRate: o.rate("connect_rate"),
 		reconnect:   o.boolean("reconnect"),
+		resume:      o.boolean("resume"),
 	}
 	c.subscribe = decodeSubscribe(o, &c)
 	c.publish = decodePublish(o)

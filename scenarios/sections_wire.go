@@ -3,7 +3,6 @@ package scenarios
 import (
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -113,106 +112,15 @@ func checkNotEmpty(text string) error {
 	return nil
 }
 
-// decodeProfile takes the name of a built-in profile, the path of a file with one, or one written out.
-func decodeProfile(o *object) field[*WireProfile] {
-	e, ok := o.take("profile")
-	if !ok {
-		return field[*WireProfile]{}
-	}
-	f := field[*WireProfile]{at: e.at, state: bad}
-	if e.value.kind == yaml.MappingNode {
-		before := len(o.r.problems)
-		f.value = profileOf(o.r, e.value, e.at, "custom")
-		if len(o.r.problems) == before {
-			f.state = given
-		}
-		return f
-	}
-	named := parseScalar(o.r, e.value, e.at, o.of("profile").want, func(n *node) (string, error) { return textOf(n, anyText) })
-	if named.state != given {
-		return f
-	}
-	switch named.value {
-	case "reference":
-		f.value, f.state = ptr(ReferenceProfile()), given
-	case "bare":
-		f.value, f.state = ptr(BareProfile()), given
-	default:
-		if strings.HasSuffix(named.value, ".yaml") || strings.HasSuffix(named.value, ".yml") {
-			f.value, f.state = profileFile(o.r, named)
-			return f
-		}
-		_, err := wordOf(e.value, []string{"reference", "bare"})
-		o.r.addf(e.at, "%s, or the path of a .yaml file", strings.TrimSuffix(err.Error(), ")")+")")
-	}
-	return f
-}
-
-// profileFile reads a profile from a file of its own; its mistakes bear that file's name.
-func profileFile(r *reporter, path field[string]) (*WireProfile, fieldState) {
-	file := r.beside(path.value)
-	data, err := readWhole(file, maxFileBytes)
-	if err != nil {
-		r.addf(path.at, "%s %v", quote(file), err)
-		return nil, bad
-	}
-	inner := newReporter(source{name: file, text: string(data)})
-	inner.env, inner.reads, inner.watch = r.env, r.reads, r.watch
-	var p *WireProfile
-	if root, ok := parseTree(inner, place{}, data); ok {
-		p = profileOf(inner, root, root.at, strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)))
-	}
-	if problems := inner.list(); len(problems) > 0 {
-		r.others = append(r.others, problems...)
-		return nil, bad
-	}
-	return p, given
-}
-
 // The placeholders of a profile's texts.
 var (
 	channelPlaceholders = []string{"client", "topic", "key", "channel", "channels"}
+	greetPlaceholders   = []string{"client", "topic", "channels"}
 	publishPlaceholders = []string{"client", "topic", "key", "channel", "id", "value"}
 )
 
 func sendable(known []string) func(string) error {
 	return func(text string) error { return checkPlaceholders(text, known...) }
-}
-
-// profileOf takes a profile apart.
-func profileOf(r *reporter, n *node, at place, name string) *WireProfile {
-	o := openObject(r, n, at, profileShape)
-	in := sendable(channelPlaceholders)
-	bare := BareProfile()
-	path, subscribe := o.text("path", in), o.text("subscribe", in)
-	p := &WireProfile{
-		Name:        o.text("name", checkNotEmpty).or(name),
-		Path:        path.value,
-		Query:       decodeQuery(o),
-		Headers:     decodeHandshake(o),
-		Subprotocol: o.text("subprotocol", checkNotEmpty).value,
-		Channel:     o.text("channel", sendable([]string{"topic"})).or(bare.Channel),
-		KeyChannel:  o.text("key_channel", sendable([]string{"topic", "key"})).or(bare.KeyChannel),
-		Greet:       decodeTexts(o, "greet", sendable([]string{"client", "topic", "channels"})),
-		Subscribe:   subscribe.value,
-		Binary:      o.boolean("binary").value,
-		Separator:   o.text("separator", checkNotEmpty).value,
-		Control:     decodeTexts(o, "control", checkNotEmpty),
-		Refusal:     o.text("refusal", checkNotEmpty).value,
-		Notice:      o.text("notice", checkNotEmpty).value,
-	}
-	ping, pong := o.text("ping", checkNotEmpty), o.text("pong", checkNotEmpty)
-	p.Ping, p.Pong = ping.value, pong.value
-	p.Publish = decodePublishProfile(o)
-	p.ReceivedAt, p.QueuedAt = o.text("received_at", checkNotEmpty).value, o.text("queued_at", checkNotEmpty).value
-	if strings.Contains(p.Subscribe, "{channel}") && strings.Contains(p.Subscribe, "{channels}") {
-		r.addf(subscribe.at, "has {channel} and {channels}: it is sent once for each channel, or once with all (keep one)")
-	}
-	if (ping.state == absent) != (pong.state == absent) {
-		o.need("ping", "pong")
-	}
-	o.finish()
-	return p
 }
 
 // decodeTexts takes a list of texts.
