@@ -1,10 +1,12 @@
-// Package targets carries what weir must know of the gateways of this directory: how each is spoken to (NAME/profile.yaml).
-// It imports nothing of the project.
+// Package targets holds third-party gateways that are ready to be measured: their sources, how each is built, started,
+// probed and stopped (target.yaml), and how it is spoken to (profile.yaml). It is data; package testbed acts on it.
 package targets
 
 import "embed"
 
-// Files holds NAME/profile.yaml of each target, read only.
+// Files holds a folder for each target, named like it, with target.yaml, profile.yaml and what building it needs.
 //
-//go:embed node-ws/profile.yaml spring-boot/profile.yaml centrifugo/profile.yaml
+//go:embed */target.yaml */profile.yaml
+//go:embed node-ws/package.json node-ws/package-lock.json node-ws/*.js
+//go:embed spring-boot/pom.xml spring-boot/src
 var Files embed.FS
