@@ -17,6 +17,14 @@ type client struct {
 	hub    *hub
 	queue  queue
 	frames *frameReader
+	who    *identity
+	leave  func() // gives the connection's place in the admission back
+
+	deflateMax int     // longest payload that may be sent compressed; 0 where compression was not negotiated
+	subscribes *bucket // for subscribe and unsubscribe, a channel a token
+
+	// messages, where it is set, is given the text and binary messages in place of the protocol.
+	messages func(c *client, op opcode, payload []byte)
 
 	// Guarded by the hub's mutex.
 	members map[string]*member // by name of channel
@@ -24,20 +32,35 @@ type client struct {
 }
 
 func newClient(conn net.Conn, cfg *Config, h *hub) *client {
-	c := &client{
-		conn:    conn,
-		cfg:     cfg,
-		hub:     h,
-		frames:  newFrameReader(conn, cfg.Limits.MessageBytes),
-		members: make(map[string]*member),
-	}
-	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters, h.pacer.relief)
+	c := newMuteClient(conn, cfg, h)
 	c.queue.pushReply(helloMessage(cfg.InstanceID))
+	return c
+}
+
+// newMuteClient is a client that has not been told hello.
+func newMuteClient(conn net.Conn, cfg *Config, h *hub) *client {
+	c := &client{
+		conn:       conn,
+		cfg:        cfg,
+		hub:        h,
+		frames:     newFrameReader(conn, cfg.Limits.MessageBytes),
+		who:        &identity{},
+		leave:      func() {},
+		subscribes: newBucket(cfg.Limits.SubscribesPerSecond),
+		members:    make(map[string]*member),
+	}
+	c.frames.rate = newBucket(cfg.Limits.FramesPerSecond)
+	c.queue.init(cfg.QueueBytes, cfg.SlowPolicy, h.counters, h.pacer.relief)
 	return c
 }
 
 // run serves the client until the connection has ended.
 func (c *client) run() {
+	defer c.leave()
+	if !c.who.expiresAt.IsZero() {
+		expiry := time.AfterFunc(time.Until(c.who.expiresAt), func() { c.close(CloseTokenExpired) })
+		defer expiry.Stop()
+	}
 	var writer sync.WaitGroup
 	writer.Go(c.write)
 	if c.read() {
@@ -50,8 +73,8 @@ func (c *client) run() {
 	writer.Wait()
 }
 
-// sever drops the connection under both goroutines.
-func (c *client) sever() { _ = c.conn.Close() }
+// sever drops the connection under both goroutines, without the farewell of TLS, which could take its time.
+func (c *client) sever() { _ = rawConn(c.conn).Close() }
 
 // read reads until there is no more to be expected of the client, and reports
 // whether the connection still stands.
@@ -119,12 +142,15 @@ func (c *client) handle(op opcode, payload []byte) bool {
 	if c.closing() {
 		return true // only the client's close frame is of interest now
 	}
-	switch op {
-	case opPing:
+	switch {
+	case op == opPing:
 		c.queue.pushPong(payload)
-	case opBinary:
+	case op == opPong:
+	case c.messages != nil:
+		c.messages(c, op, payload)
+	case op == opBinary:
 		c.close(CloseUnsupportedData)
-	case opText:
+	case op == opText:
 		c.request(payload)
 	}
 	return true
@@ -153,6 +179,10 @@ func (c *client) request(text []byte) {
 	case err != nil:
 		c.close(CloseBadMessage)
 		return
+	case !c.subscribes.take(len(req.Channels)):
+		refused = &requestError{ErrorTooManyRequests, "more channels a second than a client may subscribe to and leave"}
+	case req.Type == requestSubscribe && c.who.permitsAll(actionSubscribe, req.Channels) != nil:
+		refused = c.who.permitsAll(actionSubscribe, req.Channels)
 	case req.Type == requestSubscribe:
 		refused = c.hub.subscribe(c, req.ID, req.Channels)
 	case req.Type == requestUnsubscribe:
@@ -169,6 +199,9 @@ func (c *client) publish(fields publishFields, refused *requestError) {
 	var req publishRequest
 	if refused == nil {
 		req, refused = fields.request()
+	}
+	if refused == nil && !c.who.permits(actionPublish, req.channel) {
+		refused = forbidden(req.channel)
 	}
 	if refused != nil {
 		c.hub.publisher.refuse(c, fields.id, refused)

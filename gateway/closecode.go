@@ -10,7 +10,7 @@ const (
 	// CloseNormal answers a client that closed; the answer repeats the client's
 	// own code.
 	CloseNormal CloseCode = 1000
-	// CloseProtocolError: the client broke RFC 6455.
+	// CloseProtocolError: the client broke RFC 6455, or RFC 7692.
 	CloseProtocolError CloseCode = 1002
 	// CloseUnsupportedData: the client sent a binary message.
 	CloseUnsupportedData CloseCode = 1003
@@ -33,6 +33,11 @@ const (
 	// CloseWriteTimeout: a write to the client did not end in time. Never seen
 	// on the wire, since the write was cut short inside a frame.
 	CloseWriteTimeout CloseCode = 4004
+	// CloseTokenExpired: the token that the client came with is no longer valid.
+	CloseTokenExpired CloseCode = 4005
+	// CloseTooManyFrames: the client sends more frames than
+	// Config.Limits.FramesPerSecond.
+	CloseTooManyFrames CloseCode = 4006
 )
 
 // closeCodes is every code with its name in /stats and its reason on the wire.
@@ -52,6 +57,8 @@ var closeCodes = [...]struct {
 	{CloseBadMessage, "bad_message", "message is not a JSON object"},
 	{CloseNoPong, "no_pong", "no pong"},
 	{CloseWriteTimeout, "write_timeout", ""},
+	{CloseTokenExpired, "token_expired", "token has expired"},
+	{CloseTooManyFrames, "too_many_frames", "too many frames"},
 }
 
 // index is the code's place in closeCodes, or -1.

@@ -16,6 +16,7 @@ type hub struct {
 	clientsDone sync.WaitGroup // the clients' goroutines
 	batches     sync.Pool      // of *batch: only a writer that is writing has one
 	publisher   *publisher     // of clients' records; nil in tests that need none
+	queues      *queueTotal    // what waits for all clients; nil where it is not bounded
 
 	// Where topics are conflated, two goroutines publish at times: one that reads
 	// and one that ends intervals. Elsewhere there is one and the lock is not taken.
@@ -30,6 +31,9 @@ type hub struct {
 	topics  map[string]*topic // the map itself is constant
 	seq     uint64            // number of the record being fanned out
 	encoder recordEncoder
+
+	deflater  deflater
+	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
 }
 
 type topic struct {
@@ -87,6 +91,7 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 		topics:      make(map[string]*topic, len(topics)),
 		pacer:       newPacer(),
 		batches:     sync.Pool{New: func() any { return new(batch) }},
+		inflaters:   sync.Pool{New: newInflater},
 	}
 	for _, name := range topics {
 		t := &topic{name: name, header: recordHeader(name), keys: make(map[string]*channel)}
@@ -164,7 +169,7 @@ func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
 			continue
 		}
 		c.lastSeq = h.seq
-		open, pressed := c.queue.pushRecord(msg, m)
+		open, pressed := c.queue.pushRecord(h.forClient(msg, c), m)
 		if open {
 			queued++
 		}
@@ -216,6 +221,7 @@ func (h *hub) add(c *client, channels []string) bool {
 	h.clients[c] = struct{}{}
 	h.counters.connections.Add(1)
 	h.counters.connectionsTotal.Add(1)
+	c.queue.join(h.queues)
 	if len(channels) > 0 {
 		h.subscribeLocked(c, channels)
 		c.queue.pushReply(h.subscribed(nil, channels))
@@ -234,6 +240,7 @@ func (h *hub) remove(c *client) {
 		h.leave(m)
 	}
 	delete(h.clients, c)
+	c.queue.leave()
 	h.counters.connections.Add(-1)
 }
 

@@ -113,6 +113,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	total, largest := m.hub.waiting()
 	emit(prometheus.GaugeValue, "queue_bytes", "Bytes that wait for clients, of all queues.", float64(total), nil)
 	emit(prometheus.GaugeValue, "largest_queue_bytes", "Bytes that wait for the client for which most do.", float64(largest), nil)
+	m.counters.collectSecurity(emit)
 	m.consumer.lags(func(topic string, partition int, records int64) {
 		emit(prometheus.GaugeValue, "consumer_lag_records", "Records not read yet at the last fetch of the partition.", float64(records),
 			prometheus.Labels{"topic": topic, "partition": strconv.Itoa(partition)})

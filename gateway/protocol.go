@@ -26,13 +26,26 @@ const (
 	ErrorUnknownChannel ErrorCode = "unknown_channel"
 	// ErrorTooManyChannels: the request would exceed Config.Limits.ChannelsPerClient.
 	ErrorTooManyChannels ErrorCode = "too_many_channels"
+	// ErrorForbidden: no permission allows it. Also of publish messages, and of
+	// handshakes, with HTTP status 403.
+	ErrorForbidden ErrorCode = "forbidden"
+	// ErrorTooManyRequests: the client subscribes and unsubscribes more often than
+	// Config.Limits.SubscribesPerSecond.
+	ErrorTooManyRequests ErrorCode = "too_many_requests"
+	// ErrorUnauthorized: the token is missing or not valid. Only as the answer to
+	// an upgrade request, with HTTP status 401.
+	ErrorUnauthorized ErrorCode = "unauthorized"
+	// ErrorTooManyConnections: Config.Limits.Connections or ConnectionsPerSource
+	// are open. Only as the answer to an upgrade request, with HTTP status 503 or
+	// 429.
+	ErrorTooManyConnections ErrorCode = "too_many_connections"
 	// ErrorNotReady: the gateway is starting or draining. Only as the answer to
 	// an upgrade request, with HTTP status 503.
 	ErrorNotReady ErrorCode = "not_ready"
 )
 
 // Of the answers to publish messages, which have no error message, "refused" has
-// these and ErrorBadRequest, and "undetermined" the last two.
+// these, ErrorBadRequest and ErrorForbidden, and "undetermined" the last two.
 const (
 	// ErrorNotOpen: the topic is not one of Config.PublishTopics.
 	ErrorNotOpen ErrorCode = "not_open"

@@ -186,7 +186,7 @@ func TestProtocolPublishCodes(t *testing.T) {
 		got = append(got, ErrorCode(row[0]))
 	}
 	want := []ErrorCode{
-		ErrorBadRequest, ErrorNotOpen, ErrorTooLarge, ErrorTooManyInFlight, ErrorBufferFull, ErrorKafka, ErrorShuttingDown,
+		ErrorBadRequest, ErrorNotOpen, ErrorForbidden, ErrorTooLarge, ErrorTooManyInFlight, ErrorBufferFull, ErrorKafka, ErrorShuttingDown,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("codes: got %v; want %v", got, want)
@@ -198,7 +198,10 @@ func TestProtocolErrorCodes(t *testing.T) {
 	for _, row := range docTable(t, "| code | meaning |") {
 		got = append(got, ErrorCode(row[0]))
 	}
-	want := []ErrorCode{ErrorBadRequest, ErrorUnknownType, ErrorUnknownChannel, ErrorTooManyChannels, ErrorNotReady}
+	want := []ErrorCode{
+		ErrorBadRequest, ErrorUnknownType, ErrorUnknownChannel, ErrorTooManyChannels, ErrorForbidden,
+		ErrorTooManyRequests, ErrorUnauthorized, ErrorTooManyConnections, ErrorNotReady,
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("error codes: got %v; want %v", got, want)
 	}

@@ -24,6 +24,7 @@ type message struct {
 	offset    int64 // of a record
 	queuedAt  int64 // of a record, ns since the epoch
 	drops     *dropRun
+	deflated  *message // the same record, compressed, or itself where that does not pay; nil while nobody needed it
 }
 
 type messageKind uint8
@@ -87,6 +88,9 @@ type queue struct {
 	slowTold   bool  // and it has not caught up since
 	slowToldAt int64 // ns since the epoch, 0 for never
 
+	total   *queueTotal // of all clients; nil where it is not bounded
+	counted int         // of bytes, what the total knows
+
 	inFlight int  // publications without an answer
 	draining bool // closes when there is none
 
@@ -105,12 +109,12 @@ func (q *queue) init(bound int, policy SlowPolicy, c *counters, relief chan<- st
 // than half full.
 func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.closing {
 		return false, false
 	}
 	switch {
-	case q.makeRoom(len(msg.frame), q.bound):
+	case q.makeRoom(len(msg.frame), q.total.bound(q.bound, len(msg.frame))):
 		q.append(entry{msg, m})
 	case q.policy == SlowDropOldest:
 		q.drop(msg, m)
@@ -135,7 +139,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 // pushReply queues what may not be dropped.
 func (q *queue) pushReply(payload []byte) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, payload)})
 }
 
@@ -182,7 +186,7 @@ func (q *queue) beginPublish(most int) (admitted bool, refused *requestError) {
 // endPublish queues the answer.
 func (q *queue) endPublish(answer []byte) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.inFlight--
 	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, answer)})
 	q.closeIfDrained()
@@ -192,7 +196,7 @@ func (q *queue) endPublish(answer []byte) {
 // publication is in flight.
 func (q *queue) drain() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.draining = true
 	q.closeIfDrained()
 }
@@ -213,7 +217,7 @@ func (q *queue) waiting() int {
 // pushPing queues a ping unless one waits already.
 func (q *queue) pushPing() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if !q.pinging {
 		q.pinging = true
 		q.pushControl(&message{kind: kindPing, frame: appendFrame(nil, opPing, nil)})
@@ -225,7 +229,7 @@ func (q *queue) pushPing() {
 func (q *queue) pushPong(payload []byte) {
 	frame := appendFrame(nil, opPong, payload)
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.pong != nil {
 		q.bytes += len(frame) - len(q.pong.frame)
 		q.pong.frame = frame
@@ -363,6 +367,7 @@ func (q *queue) wait(done int) bool {
 	defer q.mu.Unlock()
 	q.writes++
 	q.release(done)
+	q.count()
 	for len(q.front) == 0 && q.ring.n == 0 {
 		if q.closing {
 			return false
@@ -428,7 +433,7 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 // close counts, except that one without flush cuts short one with.
 func (q *queue) close(code CloseCode, frame []byte, flush bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	q.closeLocked(code, frame, flush)
 }
 

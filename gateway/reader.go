@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"io"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -28,12 +29,16 @@ func (e *frameError) Error() string { return e.message }
 // what is to be answered is the caller's, who sends it through the queue.
 type frameReader struct {
 	src   io.Reader
-	limit int // of one message, in bytes
+	limit int // of one message, in bytes, compressed or not
 
 	buf        []byte // buf[r:w] is read and not yet used
 	r, w       int
 	fragments  []byte // the message so far, while it comes in fragments
 	fragmentOp opcode // opText or opBinary while it does, else 0
+	deflated   bool   // the message is compressed
+
+	inflaters *sync.Pool // of *inflater; nil where compression was not negotiated
+	rate      *bucket    // of frames
 }
 
 func newFrameReader(src io.Reader, limit int) *frameReader {
@@ -54,6 +59,9 @@ func (f *frameReader) next() (opcode, []byte, error) {
 		payload := f.buf[f.r+h.length : f.r+h.length+h.payloadLen]
 		f.r += h.length + h.payloadLen
 		unmask(payload, h.mask)
+		if !f.rate.take(1) {
+			return 0, nil, &frameError{CloseTooManyFrames, "more frames than the limit allows"}
+		}
 		if h.op >= opClose {
 			return h.op, payload, nil
 		}
@@ -67,6 +75,9 @@ func (f *frameReader) next() (opcode, []byte, error) {
 // while the message is not complete.
 func (f *frameReader) assemble(h frameHeader, payload []byte) (opcode, []byte, error) {
 	op, message := h.op, payload
+	if f.fragmentOp == 0 {
+		f.deflated = h.deflated
+	}
 	if f.fragmentOp != 0 || !h.fin {
 		if f.fragmentOp == 0 {
 			f.fragmentOp = h.op
@@ -78,6 +89,14 @@ func (f *frameReader) assemble(h frameHeader, payload []byte) (opcode, []byte, e
 		op, message = f.fragmentOp, f.fragments
 		f.fragmentOp, f.fragments = 0, nil
 	}
+	if f.deflated {
+		in := f.inflaters.Get().(*inflater)
+		defer f.inflaters.Put(in)
+		var err error
+		if message, err = in.inflate(message, f.limit); err != nil {
+			return 0, nil, err
+		}
+	}
 	if op == opText && !utf8.Valid(message) {
 		return 0, nil, &frameError{CloseInvalidPayload, "text message is not UTF-8"}
 	}
@@ -87,6 +106,7 @@ func (f *frameReader) assemble(h frameHeader, payload []byte) (opcode, []byte, e
 type frameHeader struct {
 	op         opcode
 	fin        bool
+	deflated   bool // the message that begins here is compressed
 	mask       [4]byte
 	length     int // of the header itself
 	payloadLen int
@@ -99,7 +119,7 @@ func (f *frameReader) header() (frameHeader, error) {
 		return frameHeader{}, err
 	}
 	b0, b1 := f.buf[f.r], f.buf[f.r+1]
-	h := frameHeader{op: opcode(b0 & 0x0F), fin: b0&finBit != 0, length: 6}
+	h := frameHeader{op: opcode(b0 & 0x0F), fin: b0&finBit != 0, deflated: b0&rsv1Bit != 0, length: 6}
 	short := b1 &^ maskBit
 	if err := f.checkStart(h, b0, b1, short); err != nil {
 		return frameHeader{}, err
@@ -125,7 +145,7 @@ func (f *frameReader) header() (frameHeader, error) {
 	if (short == 126 && length <= 125) || (short == 127 && (length <= 0xFFFF || length>>63 != 0)) {
 		return frameHeader{}, &frameError{CloseProtocolError, "length is not in its shortest form"}
 	}
-	if h.op < opClose && length > uint64(f.limit-len(f.fragments)) {
+	if h.op < opClose && length > uint64(f.wireLimit(h)-len(f.fragments)) {
 		return frameHeader{}, &frameError{CloseTooBig, "message exceeds the limit"}
 	}
 	copy(h.mask[:], p[len(p)-4:])
@@ -133,11 +153,19 @@ func (f *frameReader) header() (frameHeader, error) {
 	return h, nil
 }
 
+// wireLimit bounds what comes of the message that the frame belongs to.
+func (f *frameReader) wireLimit(h frameHeader) int {
+	if h.deflated || f.deflated && f.fragmentOp != 0 {
+		return deflatedLimit(f.limit)
+	}
+	return f.limit
+}
+
 // checkStart judges a frame by its first two bytes.
 func (f *frameReader) checkStart(h frameHeader, b0, b1, short byte) error {
 	var breach string
 	switch control := h.op >= opClose; {
-	case b0&0x70 != 0:
+	case b0&0x30 != 0, h.deflated && (f.inflaters == nil || h.op != opText && h.op != opBinary):
 		breach = "reserved bits are set"
 	case b1&maskBit == 0:
 		breach = "frame is not masked"

@@ -26,7 +26,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	}
 	var counters counters
 	hub := newHub(cfg.Topics, cfg.Conflate, cfg.Limits.ChannelsPerClient, &counters)
-	srv := newServer(&cfg, hub, &counters, log)
+	hub.queues = newQueueTotal(cfg.Limits.QueueBytesTotal)
+	srv, err := newServer(&cfg, hub, &counters, log)
+	if err != nil {
+		return fmt.Errorf("set up the authentication of clients: %w", err)
+	}
 	consumer, err := newConsumer(&cfg, hub, &counters, log)
 	if err != nil {
 		return fmt.Errorf("set up the Kafka client: %w", err)
@@ -37,7 +41,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		return fmt.Errorf("set up the Kafka client for publishing: %w", err)
 	}
 	hub.publisher = publisher
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	listener, err := listen(ctx, &cfg, &counters, log)
 	if err != nil {
 		consumer.client.Close()
 		publisher.drain()
@@ -93,6 +97,18 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	<-served // step 5 ended it, or it is the failure above
 	log.Info("gateway has drained")
 	return errors.Join(failure, err)
+}
+
+func listen(ctx context.Context, cfg *Config, c *counters, log *slog.Logger) (net.Listener, error) {
+	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := secureListener(plain, cfg.TLS, &c.reloadFailures, log)
+	if err != nil {
+		_ = plain.Close()
+	}
+	return listener, err
 }
 
 // goErr runs f in a goroutine. The channel gives its result once, and nil to who

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,14 +39,26 @@ type server struct {
 	log      *slog.Logger
 	upgrader websocket.Upgrader
 
+	admission     *admission
+	authenticator *authenticator
+
 	readiness atomic.Pointer[readiness]
 }
 
-func newServer(cfg *Config, h *hub, c *counters, log *slog.Logger) *server {
+// newServer reads what tokens are verified with, if that is in files.
+func newServer(cfg *Config, h *hub, c *counters, log *slog.Logger) (*server, error) {
 	s := &server{cfg: cfg, hub: h, counters: c, log: log}
-	s.upgrader = websocket.Upgrader{HandshakeTimeout: cfg.Timeouts.Handshake, CheckOrigin: s.originAllowed}
+	var err error
+	if s.authenticator, err = newAuthenticator(cfg, &c.reloadFailures, log); err != nil {
+		return nil, err
+	}
+	s.admission = newAdmission(cfg.Limits.Connections, cfg.Limits.ConnectionsPerSource)
+	s.upgrader = websocket.Upgrader{
+		HandshakeTimeout: cfg.Timeouts.Handshake,
+		CheckOrigin:      func(*http.Request) bool { return true }, // admit has checked it
+	}
 	s.setReadiness(statusStarting, "")
-	return s
+	return s, nil
 }
 
 // setReadiness changes what /readyz answers. A server that drains stays so,
@@ -86,40 +99,57 @@ func (s *server) http(metrics http.Handler) *http.Server {
 // serveWebSocket upgrades the connection, hands it to the hub, and returns, so
 // that the HTTP server's buffers and goroutine go.
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
-	if ready := s.readiness.Load(); ready.Status != statusReady {
-		w.Header().Set("Retry-After", "1")
-		s.refuse(w, http.StatusServiceUnavailable, &requestError{ErrorNotReady, "the gateway is " + ready.Status})
+	who, leave, ok := s.admit(w, r)
+	if !ok {
 		return
 	}
-	channels := r.URL.Query()["channel"]
-	if err := s.hub.check(channels); err != nil {
-		s.refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	ws, err := s.upgrader.Upgrade(w, r, nil)
+	conn, deflate, err := s.upgrade(w, r)
 	if err != nil {
+		leave()
+		s.counters.refusedHandshake(http.StatusBadRequest)
 		s.log.Debug("upgrade refused", "remote", r.RemoteAddr, "err", err)
-		return // Upgrade has answered
+		return // upgrade has answered
 	}
-	// Only the socket is kept of gorilla's connection: its reader would answer
-	// on its own and get between the frames of the writer.
 	if s.cfg.SlowPolicy == SlowDropOldest {
-		boundUnsent(ws.NetConn()) // else the oldest would wait in the kernel, where they can't be dropped
+		boundUnsent(rawConn(conn)) // else the oldest would wait in the kernel, where they can't be dropped
 	}
-	c := newClient(ws.NetConn(), s.cfg, s.hub)
-	if !s.hub.add(c, channels) {
+	c := newClient(conn, s.cfg, s.hub)
+	c.who, c.leave = who, leave
+	c.useDeflate(deflate)
+	if !s.hub.add(c, r.URL.Query()["channel"]) {
 		c.refuse()
 	}
 }
 
+// upgrade answers the handshake. Only the socket is kept of gorilla's
+// connection: its reader would answer on its own and get between the frames of
+// the writer.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, *deflateTerms, error) {
+	header := http.Header{}
+	var terms *deflateTerms
+	if s.cfg.Compression {
+		if terms = negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions")); terms != nil {
+			// Not in the canonical form, in which gorilla keeps the header for itself.
+			header["Sec-WebSocket-Extensions"] = []string{terms.String()}
+		}
+	}
+	ws, err := s.upgrader.Upgrade(w, r, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	return ws.NetConn(), terms, nil
+}
+
 // refuse closes a connection that was upgraded when the gateway began to drain.
 func (c *client) refuse() {
+	defer c.leave()
 	_ = c.writeFrames(closeFrame(CloseServiceRestart))
 	c.sever()
 }
 
 // refuse answers with an error in the form of the protocol's.
 func (s *server) refuse(w http.ResponseWriter, status int, err *requestError) {
+	s.counters.refusedHandshake(status)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(errorMessage(nil, err), '\n')) // fails if the client is gone
@@ -129,7 +159,10 @@ func (s *server) refuse(w http.ResponseWriter, status int, err *requestError) {
 // access to the gateway. Only browsers send Origin, and a page cannot forge it.
 func (s *server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(s.cfg.Origins.Allow, "*") {
+	if origin == "" {
+		return !s.cfg.Origins.RefuseNone
+	}
+	if slices.Contains(s.cfg.Origins.Allow, "*") {
 		return true
 	}
 	if slices.ContainsFunc(s.cfg.Origins.Allow, func(o string) bool { return strings.EqualFold(o, origin) }) {

@@ -44,6 +44,8 @@ type counters struct {
 	conflated, slowNotices                       atomic.Int64
 	published, refused, undetermined, publishing atomic.Int64
 	ackLatency                                   latencies
+	reloadFailures                               atomic.Int64 // of certificates, key sets and secrets
+	refusedHandshakes                            [len(refusals)]atomic.Int64
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 

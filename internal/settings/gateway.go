@@ -2,7 +2,11 @@
 // gateway can be told without either depending on the other.
 package settings
 
-import "time"
+import (
+	"fmt"
+	"net/url"
+	"time"
+)
 
 // Gateway is what can be set at a gateway beside where it listens and what it serves. The zero value of each field is its
 // default, as the gateway documents it. It marshals to JSON and back without loss. Durations are in nanoseconds, sizes in
@@ -77,13 +81,13 @@ type Publish struct {
 
 // Limits bound what clients may cost. 0 is the default of each; −1 is no limit, where the gateway documents one.
 type Limits struct {
-	Connections          int   `json:"connections,omitempty"`
-	ConnectionsPerSource int   `json:"connections_per_source,omitempty"` // of one IP address
+	Connections          int   `json:"connections,omitempty"`            // none by default but the process's descriptors
+	ConnectionsPerSource int   `json:"connections_per_source,omitempty"` // of one IP address; none by default
 	ChannelsPerClient    int   `json:"channels_per_client,omitempty"`    // subscriptions of one client, 1,000 by default
 	MessageBytes         int   `json:"message_bytes,omitempty"`          // of one message from a client, after inflation; 64 KiB by default
-	FramesPerSecond      int   `json:"frames_per_s,omitempty"`           // of one client, control frames included
-	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`
-	QueueBytesTotal      int64 `json:"queue_bytes_total,omitempty"` // of all clients together
+	FramesPerSecond      int   `json:"frames_per_s,omitempty"`           // of one client, control frames included; 10,000 by default
+	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`       // channels that one client may subscribe to or leave; 10,000 by default
+	QueueBytesTotal      int64 `json:"queue_bytes_total,omitempty"`      // of all clients together; none by default
 }
 
 // Timeouts bound waiting.
@@ -118,6 +122,27 @@ type Tokens struct {
 	Issuer    string `json:"issuer,omitempty"`    // demanded of "iss" where set
 	Audience  string `json:"audience,omitempty"`  // demanded in "aud" where set
 	Anonymous bool   `json:"anonymous,omitempty"` // clients without a token are let in, as nobody
+}
+
+// String names the files, for logs that print what holds a pointer to them.
+func (t *TLS) String() string {
+	if t == nil {
+		return "none"
+	}
+	return fmt.Sprintf("{CertFile:%s KeyFile:%s}", t.CertFile, t.KeyFile)
+}
+
+// String is for logs: of the URL, which may hold a password, it gives the host alone.
+func (t *Tokens) String() string {
+	if t == nil {
+		return "none"
+	}
+	host := ""
+	if u, err := url.Parse(t.JWKSURL); err == nil {
+		host = u.Host
+	}
+	return fmt.Sprintf("{HMACFile:%s JWKSFile:%s JWKSURL host:%s Issuer:%s Audience:%s Anonymous:%t}",
+		t.HMACFile, t.JWKSFile, host, t.Issuer, t.Audience, t.Anonymous)
 }
 
 // Permission lets clients use channels. With any in the list, what none allows is refused.
