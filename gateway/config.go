@@ -79,6 +79,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Timeouts.Ping, 25*time.Second)
 	setDefault(&c.Timeouts.Close, time.Second)
 	setDefault(&c.Timeouts.Drain, 10*time.Second)
+	c.setKafkaDefaults()
 	return c
 }
 
@@ -157,6 +158,7 @@ func (c Config) Validate() error {
 			bad("%s: %s is not a positive duration", f.name, f.value)
 		}
 	}
+	errs = append(errs, c.checkKafka())
 	return errors.Join(errs...)
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -24,10 +25,20 @@ type readiness struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+func (r *readiness) String() string {
+	if r.Reason == "" {
+		return "the gateway is " + r.Status
+	}
+	return "the gateway is " + r.Status + ": " + r.Reason
+}
+
 const (
 	statusStarting = "starting"
 	statusReady    = "ready"
 	statusDraining = "draining"
+	// statusIncomplete is that of a member of a consumer group that lacks
+	// partitions.
+	statusIncomplete = "incomplete"
 )
 
 // server answers HTTP requests and turns those to /ws into clients of the hub.
@@ -61,7 +72,13 @@ func (s *server) setReadiness(status, reason string) {
 }
 
 // waitingFor notes what keeps the gateway from being ready.
-func (s *server) waitingFor(err error) { s.setReadiness(statusStarting, err.Error()) }
+func (s *server) waitingFor(err error) {
+	status := statusStarting
+	if _, ok := errors.AsType[*incompleteError](err); ok {
+		status = statusIncomplete
+	}
+	s.setReadiness(status, err.Error())
+}
 
 // http returns the HTTP server. Timeouts bound everything before the upgrade;
 // after it the connection is the client's.
@@ -88,7 +105,7 @@ func (s *server) http(metrics http.Handler) *http.Server {
 func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if ready := s.readiness.Load(); ready.Status != statusReady {
 		w.Header().Set("Retry-After", "1")
-		s.refuse(w, http.StatusServiceUnavailable, &requestError{ErrorNotReady, "the gateway is " + ready.Status})
+		s.refuse(w, http.StatusServiceUnavailable, &requestError{ErrorNotReady, ready.String()})
 		return
 	}
 	channels := r.URL.Query()["channel"]
