@@ -80,6 +80,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Timeouts.Close, time.Second)
 	setDefault(&c.Timeouts.Drain, 10*time.Second)
 	c.setSecurityDefaults()
+	c.setKafkaDefaults()
 	return c
 }
 
@@ -159,6 +160,7 @@ func (c Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.checkSecurity()...)
+	errs = append(errs, c.checkKafka())
 	return errors.Join(errs...)
 }
 

@@ -30,10 +30,10 @@ const (
 	retryInterval = 500 * time.Millisecond
 )
 
-// consumer reads every partition of the topics and gives each record to the
-// hub. Its partitions are assigned directly; there is no group. Two goroutines
-// work in it: one polls, the other watches for partitions that are new or must
-// be resumed.
+// consumer reads partitions of the topics and gives each record to the hub: all
+// of them, or, with a groupMember, those that its group has given it. Either way
+// they are assigned to the Kafka client directly. Two goroutines work in it: one
+// polls, the other watches for partitions that are new or must be resumed.
 //
 // Which records were read is its own account, not the Kafka client's: the client
 // is told to stop at an offset that is out of range, so that a gap is never
@@ -47,7 +47,13 @@ type consumer struct {
 	client   *kgo.Client
 	admin    *kadm.Client
 
+	group *groupMember // nil where all partitions are read
+
 	failed chan struct{} // capacity 1: wakes the watcher
+
+	// taking is held while records of a poll are given to the hub, so that who
+	// gives a partition up knows how far it got.
+	taking sync.Mutex
 
 	mu         sync.Mutex
 	partitions map[string][]partition // by topic; the index is the partition's number
@@ -61,6 +67,7 @@ type partition struct {
 	// generation tells a partition from an earlier one of the same number, in a
 	// topic that was created anew.
 	generation int
+	holding    holding
 	// failure is what stopped the partition, until it is resumed. What comes of
 	// it meanwhile is ignored, since it is read again from next.
 	failure error
@@ -93,12 +100,15 @@ func newConsumer(cfg *Config, h *hub, counters *counters, log *slog.Logger) (*co
 	}
 	c.client = client
 	c.admin = kadm.NewClient(client)
+	if cfg.Consume.Group != "" {
+		c.group = newGroupMember(c)
+	}
 	return c, nil
 }
 
 // run finds the start offsets, calls ready, and reads until ctx ends. While it
-// looks for the offsets it tells waiting what is missing. It closes the Kafka
-// client.
+// looks for the offsets it tells waiting what is missing. In a group it calls
+// both again as partitions come and go. It closes the Kafka client.
 func (c *consumer) run(ctx context.Context, waiting func(error), ready func()) error {
 	defer c.client.Close()
 	if len(c.cfg.Topics) == 0 {
@@ -106,9 +116,18 @@ func (c *consumer) run(ctx context.Context, waiting func(error), ready func()) e
 		<-ctx.Done()
 		return nil
 	}
+	if c.group != nil {
+		return c.group.run(ctx, waiting, ready)
+	}
 	if err := c.start(ctx, waiting); err != nil || ctx.Err() != nil {
 		return err
 	}
+	c.read(ctx, ready)
+	return nil
+}
+
+// read reads until ctx ends.
+func (c *consumer) read(ctx context.Context, ready func()) {
 	var others sync.WaitGroup
 	others.Go(func() { c.watch(ctx) })
 	for _, t := range c.hub.topics {
@@ -120,7 +139,6 @@ func (c *consumer) run(ctx context.Context, waiting func(error), ready func()) e
 	c.poll(ctx)
 	others.Wait()
 	c.hub.flushConflated()
-	return nil
 }
 
 func (c *consumer) poll(ctx context.Context) {
@@ -129,7 +147,9 @@ func (c *consumer) poll(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		c.taking.Lock()
 		c.take(fetches, time.Now())
+		c.taking.Unlock()
 	}
 }
 
@@ -167,7 +187,7 @@ func retry(ctx context.Context, errs *errorLog, waiting func(error), what string
 // permanent tells errors that waiting does not mend.
 func permanent(err error) bool {
 	_, isAuth := errors.AsType[*kadm.AuthError](err)
-	return isAuth || errors.Is(err, kerr.InvalidTopicException) || errors.Is(err, kerr.SaslAuthenticationFailed)
+	return isAuth || isAny(err, []error{kerr.InvalidTopicException, kerr.SaslAuthenticationFailed, errNoConsumerProtocol})
 }
 
 // resolveEnds lists the last stable offset of every partition: the end for who
@@ -270,18 +290,20 @@ func (c *consumer) lags(f func(topic string, partition int, records int64)) {
 	defer c.mu.Unlock()
 	for topic, ps := range c.partitions {
 		for p := range ps {
-			f(topic, p, max(0, ps[p].end-ps[p].next))
+			if ps[p].holding == held {
+				f(topic, p, max(0, ps[p].end-ps[p].next))
+			}
 		}
 	}
 }
 
 // position returns how far a partition was read, and false for one that is
-// unknown or stopped.
+// unknown, stopped or not held.
 func (c *consumer) position(topic string, p int32) (at partition, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	ps := c.partitions[topic]
-	if int(p) >= len(ps) || ps[p].failure != nil {
+	if int(p) >= len(ps) || ps[p].failure != nil || ps[p].holding != held {
 		return partition{}, false
 	}
 	return ps[p], true
@@ -306,7 +328,7 @@ func (c *consumer) fetchFailed(topic string, p int32, err error) {
 	}
 	c.mu.Lock()
 	ps := c.partitions[topic]
-	known := int(p) < len(ps) && ps[p].failure == nil
+	known := int(p) < len(ps) && ps[p].failure == nil && ps[p].holding == held
 	if known {
 		ps[p].failure = err
 	}

@@ -35,7 +35,7 @@ func (c *counters) collectSecurity(emit func(kind prometheus.ValueType, name, he
 // when the connection has ended, or if it is refused yet.
 func (s *server) admit(w http.ResponseWriter, r *http.Request) (who *identity, leave func(), ok bool) {
 	if ready := s.readiness.Load(); ready.Status != statusReady {
-		s.refuseForNow(w, http.StatusServiceUnavailable, &requestError{ErrorNotReady, "the gateway is " + ready.Status})
+		s.refuseForNow(w, http.StatusServiceUnavailable, &requestError{ErrorNotReady, ready.String()})
 		return nil, nil, false
 	}
 	leave, sourceFull, refused := s.admission.enter(r.RemoteAddr)

@@ -25,12 +25,14 @@ type hub struct {
 	clock      func() time.Duration // of the conflators
 	pacer      pacer                // of whoever publishes
 
-	mu      sync.Mutex
-	closed  bool // admits no more clients
-	clients map[*client]struct{}
-	topics  map[string]*topic // the map itself is constant
-	seq     uint64            // number of the record being fanned out
-	encoder recordEncoder
+	mu     sync.Mutex
+	closed bool // admits no more clients
+	// suspended: admits no more clients until further notice.
+	suspended bool
+	clients   map[*client]struct{}
+	topics    map[string]*topic // the map itself is constant
+	seq       uint64            // number of the record being fanned out
+	encoder   recordEncoder
 
 	deflater  deflater
 	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
@@ -211,11 +213,11 @@ func (h *hub) notifyChannel(ch *channel, n notice) {
 }
 
 // add admits a client, starts it and reports whether it did: a hub that is
-// closed admits none.
+// closed or suspended admits none.
 func (h *hub) add(c *client, channels []string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
+	if h.closed || h.suspended {
 		return false
 	}
 	h.clients[c] = struct{}{}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -24,49 +25,59 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	var counters counters
-	hub := newHub(cfg.Topics, cfg.Conflate, cfg.Limits.ChannelsPerClient, &counters)
-	hub.queues = newQueueTotal(cfg.Limits.QueueBytesTotal)
-	srv, err := newServer(&cfg, hub, &counters, log)
+	i, err := newInstance(ctx, &cfg, log)
 	if err != nil {
-		return fmt.Errorf("set up the authentication of clients: %w", err)
+		return err
 	}
-	consumer, err := newConsumer(&cfg, hub, &counters, log)
-	if err != nil {
-		return fmt.Errorf("set up the Kafka client: %w", err)
-	}
-	publisher, err := newPublisher(&cfg, &counters, log)
-	if err != nil {
-		consumer.client.Close()
-		return fmt.Errorf("set up the Kafka client for publishing: %w", err)
-	}
-	hub.publisher = publisher
-	listener, err := listen(ctx, &cfg, &counters, log)
-	if err != nil {
-		consumer.client.Close()
-		publisher.drain()
-		publisher.close()
-		return fmt.Errorf("listen: %w", err)
-	}
-	log.Info("gateway listens", "addr", listener.Addr().String(), "config", cfg.String())
+	return i.run(ctx, ready)
+}
 
-	web := srv.http(metricsHandler(hub, consumer, &counters))
-	served := goErr(func() error { return web.Serve(listener) })
+// instance is a gateway with all it consists of.
+type instance struct {
+	cfg       *Config
+	log       *slog.Logger
+	counters  counters
+	hub       *hub
+	server    *server
+	consumer  *consumer
+	publisher *publisher
+	listener  net.Listener
+}
+
+// newInstance sets a gateway up. It listens when it returns, and nobody answers
+// yet.
+func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instance, err error) {
+	i := &instance{cfg: cfg, log: log}
+	i.hub = newHub(cfg.Topics, cfg.Conflate, cfg.Limits.ChannelsPerClient, &i.counters)
+	i.hub.queues = newQueueTotal(cfg.Limits.QueueBytesTotal)
+	if i.server, err = newServer(cfg, i.hub, &i.counters, log); err != nil {
+		return nil, fmt.Errorf("set up the authentication of clients: %w", err)
+	}
+	if i.consumer, err = newConsumer(cfg, i.hub, &i.counters, log); err != nil {
+		return nil, fmt.Errorf("set up the Kafka client: %w", err)
+	}
+	if i.publisher, err = newPublisher(cfg, &i.counters, log); err != nil {
+		i.consumer.client.Close()
+		return nil, fmt.Errorf("set up the Kafka client for publishing: %w", err)
+	}
+	i.hub.publisher = i.publisher
+	if i.listener, err = listen(ctx, cfg, &i.counters, log); err != nil {
+		i.consumer.client.Close()
+		i.publisher.drain()
+		i.publisher.close()
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	log.Info("gateway listens", "addr", i.listener.Addr().String(), "config", cfg.String())
+	return i, nil
+}
+
+// run serves until ctx ends, or something fails, and shuts down.
+func (i *instance) run(ctx context.Context, ready func(addr string)) error {
+	web := i.server.http(metricsHandler(i.hub, i.consumer, &i.counters))
+	served := goErr(func() error { return web.Serve(i.listener) })
 	consumeCtx, stopConsumer := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopConsumer()
-	consumed := goErr(func() error {
-		if err := publisher.await(consumeCtx, srv.waitingFor); err != nil {
-			consumer.client.Close()
-			return err
-		}
-		return consumer.run(consumeCtx, srv.waitingFor, func() {
-			srv.setReadiness(statusReady, "")
-			log.Info("gateway is ready", "addr", listener.Addr().String())
-			if ready != nil {
-				ready(listener.Addr().String())
-			}
-		})
-	})
+	consumed := goErr(func() error { return i.consume(consumeCtx, ready) })
 
 	var failure error
 	select {
@@ -79,23 +90,30 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 
 	// 1. Readiness goes first: /readyz turns 503, so that balancers look
 	//    elsewhere, and upgrades are refused. HTTP is answered until the end.
-	//    What clients publish is refused.
-	srv.setReadiness(statusDraining, "")
-	publisher.drain()
-	// 2. The consumer stops, so that no more records get into the queues.
+	i.server.setReadiness(statusDraining, "")
+	// 2. Clients are closed with 1012, evenly over Timeouts.DrainSpread, each as in
+	//    step 5. Who is not yet closed gets records and may publish. After a
+	//    failure there is nothing to wait for.
+	if failure == nil {
+		i.hub.spreadDrain(i.cfg.Timeouts.DrainSpread)
+	}
+	// 3. What clients publish is refused.
+	i.publisher.drain()
+	// 4. The consumer stops, so that no more records get into the queues. In a
+	//    group it commits and leaves.
 	stopConsumer()
-	err = <-consumed
-	// 3. Each client gets the answers to what it has published and what waits in
+	err := <-consumed
+	// 5. Each client gets the answers to what it has published and what waits in
 	//    its queue, and is closed with 1012. If that takes too long, publications
 	//    are answered as undetermined, clients are closed without the rest, then
 	//    cut off.
-	drain(hub, publisher, &cfg, log)
-	// 4. The producer closes, whose publications nobody waits for any more.
-	publisher.close()
-	// 5. The HTTP server closes: nobody uses it any more but for health checks.
-	closeHTTP(web, cfg.Timeouts.Close)
-	<-served // step 5 ended it, or it is the failure above
-	log.Info("gateway has drained")
+	drain(i.hub, i.publisher, i.cfg, i.log)
+	// 6. The producer closes, whose publications nobody waits for any more.
+	i.publisher.close()
+	// 7. The HTTP server closes: nobody uses it any more but for health checks.
+	closeHTTP(web, i.cfg.Timeouts.Close)
+	<-served // step 7 ended it, or it is the failure above
+	i.log.Info("gateway has drained")
 	return errors.Join(failure, err)
 }
 
@@ -109,6 +127,25 @@ func listen(ctx context.Context, cfg *Config, c *counters, log *slog.Logger) (ne
 		_ = plain.Close()
 	}
 	return listener, err
+}
+
+// consume reads from Kafka until ctx ends, and tells of the gateway's readiness.
+func (i *instance) consume(ctx context.Context, ready func(addr string)) error {
+	if err := i.publisher.await(ctx, i.server.waitingFor); err != nil {
+		i.consumer.client.Close()
+		return err
+	}
+	var once sync.Once
+	return i.consumer.run(ctx, i.server.waitingFor, func() {
+		i.server.setReadiness(statusReady, "")
+		once.Do(func() {
+			addr := i.listener.Addr().String()
+			i.log.Info("gateway is ready", "addr", addr)
+			if ready != nil {
+				ready(addr)
+			}
+		})
+	})
 }
 
 // goErr runs f in a goroutine. The channel gives its result once, and nil to who

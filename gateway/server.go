@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,10 +26,20 @@ type readiness struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+func (r *readiness) String() string {
+	if r.Reason == "" {
+		return "the gateway is " + r.Status
+	}
+	return "the gateway is " + r.Status + ": " + r.Reason
+}
+
 const (
 	statusStarting = "starting"
 	statusReady    = "ready"
 	statusDraining = "draining"
+	// statusIncomplete is that of a member of a consumer group that lacks
+	// partitions.
+	statusIncomplete = "incomplete"
 )
 
 // server answers HTTP requests and turns those to /ws into clients of the hub.
@@ -74,7 +85,13 @@ func (s *server) setReadiness(status, reason string) {
 }
 
 // waitingFor notes what keeps the gateway from being ready.
-func (s *server) waitingFor(err error) { s.setReadiness(statusStarting, err.Error()) }
+func (s *server) waitingFor(err error) {
+	status := statusStarting
+	if _, ok := errors.AsType[*incompleteError](err); ok {
+		status = statusIncomplete
+	}
+	s.setReadiness(status, err.Error())
+}
 
 // http returns the HTTP server. Timeouts bound everything before the upgrade;
 // after it the connection is the client's.

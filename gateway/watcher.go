@@ -35,7 +35,8 @@ func (c *consumer) watch(ctx context.Context) {
 
 // discover assigns partitions that have been added, from their beginning on:
 // nothing in them is older than the gateway. If the beginning is gone already,
-// the fetch says so, and a gap is told of.
+// the fetch says so, and a gap is told of. In a group they are only noted: the
+// group gives them to whom it will.
 func (c *consumer) discover(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -55,9 +56,13 @@ func (c *consumer) discover(ctx context.Context) {
 		}
 		add := make(map[int32]kgo.Offset)
 		for p := len(c.partitions[name]); p < len(t.Partitions); p++ {
+			c.log.Info("new partition", "topic", name, "partition", p)
+			if c.group != nil {
+				c.partitions[name] = append(c.partitions[name], partition{generation: c.generation, holding: away})
+				continue
+			}
 			c.partitions[name] = append(c.partitions[name], partition{generation: c.generation})
 			add[int32(p)] = kgo.NewOffset().At(0)
-			c.log.Info("new partition", "topic", name, "partition", p)
 		}
 		if len(add) > 0 {
 			c.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{name: add})
@@ -79,7 +84,7 @@ func (c *consumer) stopped() []stoppedPartition {
 	var s []stoppedPartition
 	for topic, ps := range c.partitions {
 		for p := range ps {
-			if ps[p].failure != nil {
+			if ps[p].failure != nil && ps[p].holding == held {
 				s = append(s, stoppedPartition{c.hub.topics[topic], int32(p), ps[p].next, ps[p].failure})
 			}
 		}
@@ -135,18 +140,20 @@ func (c *consumer) resumeOne(s stoppedPartition, starts, ends kadm.ListedOffsets
 		c.truncation(s.topic, s.partition, end.Offset, next)
 		next = end.Offset
 	}
-	c.setResumed(s.topic, s.partition, next)
-	c.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{
-		s.topic.name: {s.partition: kgo.NewOffset().At(next)},
-	})
-	c.log.Info("partition resumed", "topic", s.topic.name, "partition", s.partition, "offset", next)
+	c.readOn(s.topic, s.partition, next)
 }
 
-func (c *consumer) setResumed(t *topic, p int32, next int64) {
+// readOn reads a partition from next on, unless it was given up meanwhile.
+func (c *consumer) readOn(t *topic, p int32, next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	at := &c.partitions[t.name][p]
+	if at.holding != held {
+		return
+	}
 	at.next, at.failure = next, nil
+	c.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{t.name: {p: kgo.NewOffset().At(next)}})
+	c.log.Info("partition resumed", "topic", t.name, "partition", p, "offset", next)
 }
 
 // restart begins a topic that was deleted and created again at its beginning:
@@ -162,8 +169,14 @@ func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
 	c.generation++
 	c.mu.Unlock()
 	for p := range old {
-		c.truncation(t, int32(p), 0, old[p].next)
+		if old[p].holding == held {
+			c.truncation(t, int32(p), 0, old[p].next)
+		}
 	}
-	c.assign(map[string][]int64{t.name: make([]int64, len(ends[t.name]))})
+	if c.group != nil {
+		c.group.restart(t, old, len(ends[t.name]))
+	} else {
+		c.assign(map[string][]int64{t.name: make([]int64, len(ends[t.name]))})
+	}
 	c.log.Warn("topic was created anew", "topic", t.name)
 }
