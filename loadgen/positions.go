@@ -70,16 +70,16 @@ func (p *positions) take(t told, onlyNew bool, intern func([]byte) string) {
 	})
 }
 
-// findPositions finds a topic's entry in the object behind the first place where the mark, a field's name, stands in front
-// of one. Topics' names hold nothing that JSON would escape. What is no such object to its end is not taken.
+// findPositions finds a topic's entry in the object that the first field of the mark's name holds; the mark is the name with
+// its quotes. Topics' names hold nothing that JSON would escape. What is no such object to its end is not taken.
 func findPositions(message, mark []byte, topic string) (t told, ok bool) {
-	at := bytes.Index(message, mark)
-	if at < 0 {
-		return told{}, false
-	}
-	s := scanner{data: message[at+len(mark):]}
-	if !s.take(':') {
-		return told{}, false
+	s := scanner{data: message}
+	for field := false; !field; field = s.take(':') { // the name may be a value too
+		at := bytes.Index(s.data[s.at:], mark)
+		if at < 0 {
+			return told{}, false
+		}
+		s.at += at + len(mark)
 	}
 	whole := s.members(func(name []byte) bool {
 		if string(name) != topic {
