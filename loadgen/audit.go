@@ -76,6 +76,8 @@ func (a *auditor) takeTotals() {
 		switch key.name {
 		case results.CountDelivered:
 			r.Delivered += n
+		case results.CountReplayedLeave:
+			r.Replayed += n
 		case results.CountDuplicate:
 			r.Duplicate += n
 		case results.CountReordered:
@@ -326,7 +328,14 @@ const worstClients = 10
 func (a *auditor) closeClient(c *client, account clientAccount) {
 	ca := results.ClientAudit{
 		Client: a.swarm.clientName(c), Expected: account.expected, Missing: account.missing,
-		MaxNS: c.stats.max, WithinShare: float64(c.stats.within) / float64(account.expected), Sessions: c.sessions,
+		MaxNS: c.stats.max, WithinShare: 1, Sessions: c.sessions,
+	}
+	judged := account.expected
+	if c.comeback != nil {
+		judged -= c.comeback.spared // replays have no objective
+	}
+	if judged > 0 {
+		ca.WithinShare = float64(c.stats.within) / float64(judged)
 	}
 	if c.stats.count > 0 {
 		ca.MeanNS = c.stats.sum / c.stats.count

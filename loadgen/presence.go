@@ -20,7 +20,7 @@ const purposeChurn = 0x40
 
 // presence walks the stretches in which one client is connected, in order and apart from each other. It is arithmetic
 // on the plan. A client whose first stretch begins at 0 is there before the load; one that is there when the load ends
-// stays through the drain, and one that is away then stays away.
+// stays through the drain, and one that is away then stays away, but where its group resumes: swarm.stayForDrain.
 type presence struct {
 	level levelWalk
 	churn churnWalk

@@ -33,6 +33,7 @@ type profile struct {
 	pong                []byte // its whole frame
 	receivedAt          []byte
 	queuedAt            []byte
+	resume              *resumeProfile // nil where the profile has none
 }
 
 // profileError names the field of the profile that can't be used.
@@ -67,7 +68,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 	for _, c := range w.Control {
 		p.control = append(p.control, []byte(c))
 	}
-	return p, errors.Join(p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages())
+	return p, errors.Join(p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages(), p.compileResume(plan))
 }
 
 func bytesOf(s string) []byte {
@@ -250,19 +251,22 @@ func (t terms) each(keys []string, f func(*terms)) {
 
 // greeting is what a client sends once connected, as frames; empty for nothing.
 func (s *swarm) greeting(c *client) (frames []byte) {
-	p := s.profile
+	p, subscribe := s.profile, s.profile.subscribe
 	with, keys := s.termsOf(c)
+	if b := c.comeback; b != nil && b.asked {
+		subscribe, with.positions = p.resume.subscribe, b.object(with.topic)
+	}
 	for _, g := range p.greet {
 		frames = appendClientFrame(frames, p.opcode, []byte(g.message(&with)))
 	}
 	switch {
-	case len(p.subscribe) == 0 || len(with.channels) == 0:
-	case p.subscribe.has(holeChannel, holeKey):
+	case len(subscribe) == 0 || len(with.channels) == 0:
+	case subscribe.has(holeChannel, holeKey):
 		with.each(keys, func(one *terms) {
-			frames = appendClientFrame(frames, p.opcode, []byte(p.subscribe.message(one)))
+			frames = appendClientFrame(frames, p.opcode, []byte(subscribe.message(one)))
 		})
 	default:
-		frames = appendClientFrame(frames, p.opcode, []byte(p.subscribe.message(&with)))
+		frames = appendClientFrame(frames, p.opcode, []byte(subscribe.message(&with)))
 	}
 	return frames
 }

@@ -53,6 +53,7 @@ func (s *swarm) dialOne(ctx context.Context, c *client, gate chan struct{}) (net
 	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	c.dialling(begin.UnixNano())
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, ctx.Err() // the stay ended, the dial did not fail
 	}
@@ -158,7 +159,7 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 }
 
 // begin books a new session. Streams that were joined wait for a marker again: their account goes on, since the target
-// ended the session and not the scenario.
+// ended the session and not the scenario. Those of a client that resumes are in force already.
 func (s *swarm) begin(c *client) {
 	s.linked.Add(1)
 	c.worker.mu.Lock()
@@ -169,6 +170,10 @@ func (s *swarm) begin(c *client) {
 	c.frames = frameReader{}
 	if c.sessions == 1 {
 		s.everUp.Add(1)
+		return
+	}
+	c.worker.returning(c, time.Now().UnixNano())
+	if s.groups[c.group].resumes {
 		return
 	}
 	for i := range c.trackers {
@@ -201,6 +206,7 @@ func (s *swarm) thrownOut(c *client, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.thrown = true
+	c.comeback.away(false)
 	w.attend(c, c.due, false)
 	w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countThrownOut, 1)
 	if errors.Is(why, io.EOF) {

@@ -13,6 +13,8 @@ type group struct {
 	first  int  // number of its first client: groups of one name number theirs one after the other
 	varies bool // clients come and go by the plan
 	slow   bool // clients read slowly on purpose
+	// resumes: clients come back with their positions to a target that gives them what they missed.
+	resumes bool
 
 	mu   sync.Mutex
 	next time.Time // when the next client that comes during the load may connect
@@ -43,16 +45,18 @@ type stint struct {
 var errLeft = errors.New("the client left as the scenario says")
 
 // live is one client's goroutine: stay after stay as the plan says, until life ends. A client that is there before the
-// load has arrived already.
+// load has arrived already; one of a group that resumes and is away when the load is over comes back for the drain.
 func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 	turns := newPresence(s.topo.plan, s.topo.phases, c.group, c.index)
 	for first := true; ; first = false {
 		turn, ok := turns.next()
 		if !ok {
+			s.stayForDrain(life, c, gate)
 			return
 		}
 		if !first || turn.from > 0 {
 			if !s.until(life, turn.from) || !s.awaitSlot(life, c) {
+				s.stayForDrain(life, c, gate)
 				return
 			}
 			s.arrive(c)
@@ -64,6 +68,25 @@ func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 		if !s.stayUntil(life, c, gate, turn.to) {
 			return
 		}
+	}
+}
+
+// stayForDrain brings a client of a group that resumes back once the load is over, at the group's connect rate, so that it
+// gets what it missed since it left. One that was never there has missed nothing.
+func (s *swarm) stayForDrain(life context.Context, c *client, gate chan struct{}) {
+	if !s.groups[c.group].resumes {
+		return
+	}
+	select {
+	case <-s.over:
+	case <-life.Done():
+		return
+	}
+	c.worker.mu.Lock()
+	awaited := c.present
+	c.worker.mu.Unlock()
+	if awaited && pause(life, time.Until(s.groups[c.group].slot(s.topo.groups[c.group].plan.ConnectRate))) {
+		s.stay(life, c, gate)
 	}
 }
 
@@ -124,13 +147,24 @@ func (s *swarm) loading(start epoch) {
 	close(s.begun)
 }
 
-// draining keeps all clients where they are: nobody comes or goes by the plan from now on. Idempotent.
+// draining keeps all clients where they are: nobody comes or goes by the plan from now on. Those that resume and are away
+// are on their way back: what they missed is waited for. Idempotent.
 func (s *swarm) draining() {
 	s.overOnce.Do(func() {
 		for _, w := range s.workers {
 			w.mu.Lock()
 			w.bookAllAttendance()
+			w.drains = true
 			w.mu.Unlock()
+		}
+		for _, c := range s.clients {
+			if s.groups[c.group].resumes {
+				c.worker.mu.Lock()
+				if !c.present && !c.cameAt.IsZero() {
+					s.arriveLocked(c)
+				}
+				c.worker.mu.Unlock()
+			}
 		}
 		close(s.over)
 	})
@@ -140,11 +174,22 @@ func (s *swarm) draining() {
 func (s *swarm) arrive(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	if !c.present { // the drain may have begun meanwhile and wait for it
+		s.arriveLocked(c)
+	}
+}
+
+func (s *swarm) arriveLocked(c *client) {
+	resumes := s.groups[c.group].resumes
 	c.present, c.thrown, c.cameAt = true, false, time.Now()
-	if c.sessions > 0 {
+	if c.sessions > 0 && !(resumes && c.comeback.known()) {
 		c.backAt = c.cameAt.UnixNano()
 	}
 	c.worker.attend(c, true, c.linked)
+	if resumes {
+		s.awaitStreams(c, 1)
+		return
+	}
 	for stream := range c.trackers {
 		if c.trackers[stream].flag&flagExpected == 0 {
 			continue
@@ -158,7 +203,8 @@ func (s *swarm) arrive(c *client) {
 }
 
 // left closes the account of a client that left by plan. Its connection is closed, so that all it was given lies below
-// the positions that are read now.
+// the positions that are read now. That of a client that resumes stays open, and once the load is over it comes back at
+// once.
 func (s *swarm) left(c *client) {
 	w := c.worker
 	w.mu.Lock()
@@ -167,13 +213,20 @@ func (s *swarm) left(c *client) {
 		w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countLeft, 1)
 	}
 	c.noteUnjoined(s.topo.plan.Phases.JoinDeadline)
-	for stream := range c.trackers {
-		if c.trackers[stream].flag&flagExpected != 0 {
-			s.leaveStream(c, stream)
+	c.comeback.away(true)
+	resumes := s.groups[c.group].resumes
+	switch {
+	case !resumes:
+		for stream := range c.trackers {
+			if c.trackers[stream].flag&flagExpected != 0 {
+				s.leaveStream(c, stream)
+			}
 		}
+	case !w.drains:
+		s.awaitStreams(c, -1)
 	}
-	c.present, c.back = false, nil
-	w.attend(c, false, false)
+	c.present, c.back = resumes && w.drains, nil
+	w.attend(c, c.present, false)
 	if w.gaps.err != nil {
 		s.fail(w.gaps.err)
 	}

@@ -59,6 +59,7 @@ type client struct {
 	frames   frameReader
 	out      []byte
 	stats    clientStats
+	comeback *comeback     // nil where it keeps no positions
 	shed     map[int]int64 // messages that the target said it dropped for this client, by partition or key
 	sessions int
 	fed      bool // anything but control frames came from the target
@@ -116,6 +117,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	for g := range topo.groups {
 		plan := &topo.groups[g].plan
 		s.groups[g].first, s.groups[g].varies, s.groups[g].slow = numbers[plan.Name], varies(topo.plan, g), plan.Slow != nil
+		s.groups[g].resumes = tells(topo.plan, g) && topo.plan.Gateway.Guarantees.Resumes
 		numbers[plan.Name] += plan.Count
 		s.populate(g)
 	}
@@ -130,6 +132,9 @@ func (s *swarm) populate(g int) {
 		c := &client{group: g, index: i, worker: s.workers[len(s.clients)%len(s.workers)]}
 		if group.publisher >= 0 {
 			c.lane = s.producers[group.publisher].up.lanes[i]
+		}
+		if tells(s.topo.plan, g) {
+			c.comeback = &comeback{positions: newPositions(group.partitions)}
 		}
 		c.trackers, slab = slab[:group.perClient:group.perClient], slab[group.perClient:]
 		for stream := range c.trackers {

@@ -154,7 +154,7 @@ func runThrough(t *testing.T, plan *scenarios.Plan, during func(e *Engine)) (*re
 	var intervals []*results.Interval
 	var events []results.Event
 	e, err := Start(t.Context(), Options{
-		Plan: plan, Run: 77, Seeds: plan.Kafka.Seeds, URL: plan.Gateway.URL, Partitions: map[string]int{"t": 1},
+		Plan: plan, Run: 77, Seeds: plan.Kafka.Seeds, URL: plan.Gateway.URL, Partitions: map[string]int{"t": plan.Kafka.Topics[0].Partitions},
 		TopicName: func(s string) string { return s },
 		Sink: func(iv *results.Interval, evs []results.Event) error {
 			intervals, events = append(intervals, iv), append(events, evs...)

@@ -21,6 +21,7 @@ var holes = []string{holeClient, holeTopic, holeKey, holeChannel, holeChannels}
 type terms struct {
 	client, topic, key, channel string
 	channels                    []string
+	positions                   string // a JSON object, put in as it is
 }
 
 func (t *terms) of(hole string) string {
@@ -92,6 +93,8 @@ func (t template) expand(with *terms, escape func(string) string, escapeArray bo
 		switch {
 		case p.hole == "":
 			b.WriteString(p.literal)
+		case p.hole == holePositions:
+			b.WriteString(with.positions)
 		case p.hole != holeChannels:
 			b.WriteString(escape(with.of(p.hole)))
 		case escapeArray:

@@ -30,6 +30,8 @@ type worker struct {
 	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
 	attendance []attendance
 	slowest    []int64
+	epochs     map[string]string // told by the target, each once
+	drains     bool              // nobody comes or goes by plan any more
 }
 
 // awaited is a delivery that waits for the observer's read of the same message.
@@ -62,12 +64,14 @@ const (
 	stageConnect
 	stageSlow
 	stageRoundTrip
+	stageReplay
+	stageCaughtUp
 )
 
 var clientStages = []results.Stage{
 	results.StageE2E, results.StageE2EUncorrected, results.StageGateway, results.StageGatewayIn,
 	results.StageGatewayOut, results.StageReceiveLag, results.StageConnect,
-	results.StageE2ESlow, results.StageRoundTrip,
+	results.StageE2ESlow, results.StageRoundTrip, results.StageReplay, results.StageCaughtUp,
 }
 
 // The counters of a client's meter, in the order of clientCounters.
@@ -89,6 +93,11 @@ const (
 	countLeft
 	countAbsent
 	countPlanned
+	countReturns
+	countResumed
+	countResumeFailed
+	countReplayed
+	countReplayedLeave
 )
 
 var clientCounters = []string{
@@ -96,6 +105,7 @@ var clientCounters = []string{
 	results.CountEarly, results.CountForeign, results.CountBytes, results.CountReads, results.CountCoalesced,
 	results.CountConnected, results.CountConnectFail, results.CountThrownOut, results.CountReportedShed,
 	results.CountLeft, results.CountAbsent, results.CountPlanned,
+	results.CountReturns, results.CountResumed, results.CountResumeFailed, results.CountReplayed, results.CountReplayedLeave,
 }
 
 // cell returns the meter's cell of a phase (−1 before the load), a group and a producer (−1 for none).
@@ -210,6 +220,9 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 		c.fed = true
 		intact, end := s.ValueIntact(payload, at)
 		head := w.takeGap(c, payload[taken:max(taken, at-int(s.Offset))], taken == 0, arrivedAt)
+		if c.comeback != nil {
+			w.notePosition(c, s, head)
+		}
 		if s.Kind == KindData {
 			w.takeData(c, s, head, intact, arrivedAt, last)
 		} else {
@@ -238,7 +251,11 @@ func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
 	if c.lane != nil && w.takeAnswer(c.lane, payload, arrivedAt) {
 		return
 	}
-	switch w.swarm.profile.meaning(payload) {
+	means := w.swarm.profile.meaning(payload)
+	if c.comeback != nil {
+		w.noteControl(c, payload, means, arrivedAt)
+	}
+	switch means {
 	case meansForeign:
 		w.foreign(c)
 	case meansRefusal:
@@ -338,6 +355,10 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		t.join(seq)
 		w.swarm.joined(c, stream, first)
 	}
+	if t.flag&flagJoined == 0 && c.comeback != nil && c.comeback.resumed && w.swarm.groups[c.group].resumes {
+		t.join(seq) // the target goes on with a subscription that is in force
+		w.swarm.joined(c, stream, true)
+	}
 	if t.flag&flagJoined == 0 {
 		w.meter.count(cell, countEarly, 1)
 		return
@@ -369,7 +390,8 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	if !intact {
 		w.meter.count(cell, countCorrupt, 1)
 	}
-	if !last && !w.swarm.groups[c.group].slow { // a slow client's read time is the program's
+	// A slow client's read time is the program's, and what is replayed comes at once.
+	if !last && !w.swarm.groups[c.group].slow && c.replayOf(s.DueAt) != replayedLeave {
 		w.meter.count(cell, countCoalesced, 1)
 	}
 	w.measure(c, s, head, cell, phase, arrivedAt)
@@ -393,6 +415,9 @@ func (w *worker) noteSlowest(c *client, s *Stamp, head []byte, arrivedAt int64) 
 // measure records the latencies of a first arrival.
 func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arrivedAt int64) {
 	corrected := arrivedAt - s.DueAt
+	if w.measureReplay(c, cell, phase, s.DueAt, arrivedAt) {
+		return
+	}
 	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
 		c.stats.add(corrected, int64(w.swarm.topo.plan.Objective))
 	}

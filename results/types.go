@@ -37,6 +37,8 @@ const (
 	StageReceiveLag     Stage = "receive_lag"     // program read − kernel had the bytes, where the kernel tells
 	StageSpread         Stage = "spread"          // first to last client of one message (of a sample of messages)
 	StageConnect        Stage = "connect"         // dial to WebSocket established
+	StageReplay         Stage = "replay"          // client read − due of what was due before a client that resumes was back; in e2e too where the target had thrown it out
+	StageCaughtUp       Stage = "caught_up"       // first dial of a client that comes back to all that it missed read
 )
 
 // Label says what a series or counter is about. An empty field means "not split by it".
@@ -89,6 +91,12 @@ const (
 	CountPlanned      = "planned_ms"   // client milliseconds of the load that clients were to be there by the scenario (group)
 	CountObserved     = "observed"     // records read by the observer (producer)
 	CountReportedShed = "reported_shed"
+	CountReturns      = "returns"       // sessions after the first of clients that keep their positions (group)
+	CountResumed      = "resumed"       // of them, those that the target went on with (group)
+	CountResumeFailed = "resume_failed" // of them, those of which it said that it could not, or not with all (group)
+	CountReplayed     = "replayed"      // first arrivals of what was due before the client was back (group)
+	// CountReplayedLeave is the part of replayed that is in no e2e: the client was away as the scenario says (group).
+	CountReplayedLeave = "replayed_after_leave"
 )
 
 // Counter is one named count of one interval.
@@ -214,6 +222,9 @@ type AuditRow struct {
 	Producer string `json:"producer,omitempty"`
 	// Conflated is the part of Shed that conflation as declared explains; what a notice of the target excused is the rest.
 	Conflated int64 `json:"conflated,omitempty"`
+	// Replayed is the part of Delivered whose latency is in the stage replay alone: what clients that resume missed while
+	// they were away as the scenario says.
+	Replayed int64 `json:"replayed,omitempty"`
 	Classes
 }
 

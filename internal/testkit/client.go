@@ -90,7 +90,7 @@ func (g *Gateway) offer(c *client, r *record) {
 	if g.options.Fault != nil {
 		a = g.options.Fault(Delivery{
 			Client: c.number, Nth: nth, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
-			Key: string(r.Key), Value: r.Value, Data: r.data,
+			Key: string(r.Key), Value: r.Value, Data: r.data, Replayed: g.replayed,
 		})
 	}
 	g.do(c, r, a)
@@ -143,7 +143,11 @@ func (g *Gateway) do(c *client, r *record, a Action) {
 		g.send(c, out)
 		g.stray(c, r)
 	case Close:
-		g.countData(r, &g.counts.Missed)
+		if g.resume == nil {
+			g.countData(r, &g.counts.Missed)
+		} else if r.data {
+			g.counts.Due-- // it is due again when the client is back
+		}
 		g.throwOut(c, a.Code)
 	default:
 		g.send(c, out)

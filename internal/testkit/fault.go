@@ -19,6 +19,8 @@ type Delivery struct {
 	Value     []byte // shared: not to be changed
 	// Data is whether it is a data message; the others are markers.
 	Data bool
+	// Replayed is whether it is given to a client that came back since it missed it.
+	Replayed bool
 }
 
 // Deed is what is done with a record.
@@ -63,7 +65,7 @@ type Counts struct {
 	Stray     int64
 	Missed    int64 // due to a client that was thrown out and not back yet
 	ThrownOut int64 // connections closed by order
-	Replayed  int64 // copies of delivered messages sent to a client that came back
+	Replayed  int64 // sent to a client that came back: copies of delivered messages, or what it missed
 	Reported  int64 // sum of the notices
 	Conflated int64 // skipped since a newer record of the key came
 }

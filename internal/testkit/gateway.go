@@ -26,6 +26,8 @@ type Options struct {
 	Bare bool
 	// Replay is how many of the last data messages that a client had got are sent again when it comes back.
 	Replay int
+	// Resume gives clients that come back what they missed, unlike Replay; nil does not.
+	Resume *Resume
 	// Conflate passes on only the newest record of each key to each client, at this interval; 0 passes all. The Fault is
 	// asked about what is passed on.
 	Conflate time.Duration
@@ -49,6 +51,9 @@ type Gateway struct {
 	counts  Counts
 
 	published PublishCounts
+
+	resume   *resuming // nil where it does not resume
+	replayed bool      // what is offered now is replayed
 }
 
 // StartGateway starts a gateway, which ends with the test. It reads what is produced after the call.
@@ -61,6 +66,11 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 			starts[topic][p] = kgo.NewOffset().AtEnd()
 		}
 	}
+	var resume *resuming
+	if o.Resume != nil {
+		resume = &resuming{Resume: *o.Resume, logs: map[string][][]*record{}}
+		resume.starts, starts = startsOf(t, o)
+	}
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(o.Seeds...), kgo.ConsumePartitions(starts), kgo.FetchMaxWait(200*time.Millisecond),
 		kgo.ProducerLinger(0), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
@@ -71,7 +81,7 @@ func StartGateway(t testing.TB, o Options) *Gateway {
 		kafka.Close()
 		t.Fatalf("listen: %v", err)
 	}
-	g := &Gateway{options: o, url: "ws://" + listener.Addr().String() + "/ws", kafka: kafka}
+	g := &Gateway{options: o, url: "ws://" + listener.Addr().String() + "/ws", kafka: kafka, resume: resume}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.server = &http.Server{Handler: http.HandlerFunc(g.serve), ReadHeaderTimeout: time.Second}
 	g.wg.Go(func() { _ = g.server.Serve(listener) })
@@ -115,7 +125,11 @@ func (g *Gateway) consume() {
 		receivedAt := time.Now().UnixNano()
 		g.mu.Lock()
 		fetches.EachRecord(func(r *kgo.Record) {
+			tell := g.resume != nil && g.resume.keep(&record{r, "", receivedAt, isData(r.Value)})
 			for _, c := range slices.Clone(g.clients) {
+				if g.resume != nil && c.conn == nil {
+					continue // it gets it when it comes back
+				}
 				if channel := c.follows(r); channel != "" {
 					rec := &record{r, channel, receivedAt, isData(r.Value)}
 					if g.options.Conflate > 0 {
@@ -124,6 +138,9 @@ func (g *Gateway) consume() {
 						g.offer(c, rec)
 					}
 				}
+			}
+			if tell {
+				g.tell()
 			}
 		})
 		g.mu.Unlock()
@@ -206,6 +223,9 @@ func (g *Gateway) leave(conn *websocket.Conn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if c := g.find(conn); c != nil {
+		if c.conn = nil; g.resume != nil {
+			return
+		}
 		g.clients = slices.DeleteFunc(g.clients, func(o *client) bool { return o == c })
 	}
 }

@@ -15,9 +15,11 @@ var errRequest = errors.New("not a request, or one that ends the connection")
 // request takes a client's subscription and answers it, or what it publishes.
 func (g *Gateway) request(conn *websocket.Conn, text []byte, later *[]publish) error {
 	var r struct {
-		Type     string   `json:"type"`
-		ID       int      `json:"id"`
-		Channels []string `json:"channels"`
+		Type     string           `json:"type"`
+		ID       int              `json:"id"`
+		Channels []string         `json:"channels"`
+		Client   string           `json:"client"`
+		Resume   map[string]place `json:"resume"`
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
 		return errRequest
@@ -39,6 +41,9 @@ func (g *Gateway) request(conn *websocket.Conn, text []byte, later *[]publish) e
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.resume != nil {
+		return g.subscribeResuming(conn, r.ID, r.Client, r.Channels, r.Resume)
+	}
 	if err := write(conn, fmt.Appendf(nil, `{"type":"subscribed","id":%d,"channels":%s}`, r.ID, names)); err != nil {
 		return err
 	}
