@@ -79,10 +79,7 @@ type client struct {
 const spreadRate = 200
 
 func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sightings, pool *recorderPool) (*swarm, error) {
-	prof, err := compileProfile(topo.plan)
-	if err != nil {
-		return nil, err
-	}
+	prof := topo.wire
 	hide, err := prof.readSecrets()
 	if err != nil {
 		return nil, err

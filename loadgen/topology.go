@@ -14,6 +14,7 @@ import (
 // topology is what follows from the plan alone: who sends where and who is to receive it.
 type topology struct {
 	plan      *scenarios.Plan
+	wire      *profile
 	run       uint64
 	phases    []LoadPhase
 	producers []producerShape
@@ -82,7 +83,11 @@ type streamBlock struct {
 
 // newTopology computes the shapes. topicName tells a topic's name in Kafka, partitions the number it really has.
 func newTopology(p *scenarios.Plan, run uint64, topicName func(string) string, partitions map[string]int) (*topology, error) {
-	t := &topology{plan: p, run: run & maxRun, phases: LoadPhases(p)}
+	wire, err := compileProfile(p)
+	if err != nil {
+		return nil, err
+	}
+	t := &topology{plan: p, wire: wire, run: run & maxRun, phases: LoadPhases(p)}
 	for i, prod := range p.Senders() {
 		n := partitions[prod.Topic]
 		if n <= 0 || n > maxPartition {

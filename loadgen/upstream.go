@@ -80,10 +80,7 @@ func newPublisher(topo *topology, index int, pool *recorderPool) (*producer, err
 		return nil, err
 	}
 	plan := p.shape.plan
-	profile, err := compileProfile(topo.plan)
-	if err != nil {
-		return nil, err
-	}
+	profile := topo.wire
 	if profile.wire.Publish == nil {
 		return nil, fmt.Errorf("make the publishers of %s: %w (profile %s)", plan.Name, errNoPublishing, profile.wire.Name)
 	}

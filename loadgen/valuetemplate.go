@@ -25,9 +25,9 @@ const (
 // The placeholders as a scenario writes them.
 var (
 	valuePlaceholders = map[string]placeholder{
-		"stamp": stampHere, "seq": seqHere, "key": keyHere, "due_ms": dueHere, "pad": padHere,
+		"{stamp}": stampHere, "{seq}": seqHere, "{key}": keyHere, "{due_ms}": dueHere, "{pad}": padHere,
 	}
-	headerPlaceholders = map[string]placeholder{"seq": seqHere, "key": keyHere}
+	headerPlaceholders = map[string]placeholder{"{seq}": seqHere, "{key}": keyHere}
 )
 
 // textPart is a piece of a text with placeholders.
@@ -36,29 +36,10 @@ type textPart struct {
 	text string // of a literal
 }
 
-// parseText cuts a text at the known placeholders. Other braces are text like any.
-func parseText(text string, known map[string]placeholder) []textPart {
-	var parts []textPart
-	begin := 0 // of the literal that is being read
-	for at := 0; at < len(text); at++ {
-		if text[at] != '{' {
-			continue
-		}
-		name, _, closed := strings.Cut(text[at+1:], "}")
-		kind, ok := known[name]
-		if !closed || !ok {
-			continue
-		}
-		if begin < at {
-			parts = append(parts, textPart{text: text[begin:at]})
-		}
-		parts = append(parts, textPart{kind: kind})
-		begin = at + len(name) + 2
-		at = begin - 1
-	}
-	if begin < len(text) {
-		parts = append(parts, textPart{text: text[begin:]})
-	}
+// parseText cuts a text at the known placeholders.
+func parseText(text string, known map[string]placeholder) (parts []textPart) {
+	isKnown := func(hole string) bool { return known[hole] != literal }
+	cutText(text, isKnown, func(text, hole string) { parts = append(parts, textPart{known[hole], text}) })
 	return parts
 }
 

@@ -45,33 +45,10 @@ type template []templatePart
 type templatePart struct{ literal, hole string }
 
 // parseTemplate cuts a text at the placeholders that every text may have, and at those given.
-func parseTemplate(text string, more ...string) template {
-	var t template
-	known := slices.Concat(holes, more)
-	for text != "" {
-		at, hole := firstHole(text, known)
-		if at > 0 {
-			t = append(t, templatePart{literal: text[:at]})
-		}
-		if hole != "" {
-			t = append(t, templatePart{hole: hole})
-		}
-		text = text[at+len(hole):]
-	}
+func parseTemplate(text string, more ...string) (t template) {
+	isKnown := func(hole string) bool { return slices.Contains(holes, hole) || slices.Contains(more, hole) }
+	cutText(text, isKnown, func(literal, hole string) { t = append(t, templatePart{literal, hole}) })
 	return t
-}
-
-// firstHole returns where the text's first of the known placeholders begins, and it; the text's length and "" where it has none.
-func firstHole(text string, known []string) (at int, hole string) {
-	at = len(text)
-	for _, h := range known {
-		if i := strings.Index(text[:at], h); i >= 0 {
-			at, hole = i, h
-		}
-		// A placeholder may begin before the one that was found and end behind its beginning: none does, since none holds
-		// a brace inside.
-	}
-	return at, hole
 }
 
 // has reports whether the template has one of the placeholders.
