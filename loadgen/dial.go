@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/weirbench/weir/internal/hosts"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -63,7 +62,7 @@ func (d *dialer) connect(ctx context.Context, to call, network, addr string) (ne
 		nd.LocalAddr = &net.TCPAddr{IP: net.ParseIP(to.from)}
 	}
 	nd.ControlContext = func(_ context.Context, _, address string, raw syscall.RawConn) error {
-		if err := d.permit(host, address); err != nil {
+		if err := hosts.Permit(host, address, d.allowed); err != nil {
 			return err
 		}
 		var failed error
@@ -81,25 +80,6 @@ func (d *dialer) connect(ctx context.Context, to call, network, addr string) (ne
 		return nil, err
 	}
 	return conn, nil
-}
-
-// permit refuses an address that a connection is about to be made to unless it is loopback or allowed: names may resolve
-// to something else each time.
-func (d *dialer) permit(host, address string) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("check the target's address: %w", err)
-	}
-	ip := to.Addr().Unmap().WithZone("")
-	if ip.IsLoopback() || slices.Contains(d.allowed, host) {
-		return nil
-	}
-	for _, allowed := range d.allowed {
-		if a, err := netip.ParseAddr(allowed); err == nil && a.Unmap() == ip {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s is %s now, which is not a loopback address: load goes to this machine alone, unless the host is allowed by name (--allow-target %s)", host, ip, host)
 }
 
 // sourceError names the source address where it is what failed.

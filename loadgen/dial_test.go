@@ -129,31 +129,6 @@ func TestEachDialChecksItsAddress(t *testing.T) {
 	}
 }
 
-func TestAllowedTargets(t *testing.T) {
-	for _, c := range []struct {
-		host, address string
-		allowed       []string
-		want          bool
-	}{
-		{"localhost", "127.0.0.1:80", nil, true},
-		{"localhost", "[::1]:80", nil, true},
-		{"h", "[::ffff:127.0.0.9]:80", nil, true},
-		{"h", "10.0.0.1:80", nil, false},
-		{"h", "10.0.0.1:80", []string{"h"}, true},
-		{"h", "10.0.0.1:80", []string{"other"}, false},
-		{"h", "10.0.0.1:80", []string{"10.0.0.1"}, true},
-		{"h", "[::ffff:10.0.0.1]:80", []string{"10.0.0.1"}, true},
-		{"h", "10.0.0.2:80", []string{"10.0.0.1"}, false},
-		{"h", "[fe80::1%eth0]:80", []string{"fe80::1"}, true},
-		{"h", "nonsense", []string{"h"}, false},
-	} {
-		err := bareDialer(Options{AllowTargets: c.allowed}).permit(c.host, c.address)
-		if (err == nil) != c.want {
-			t.Errorf("%s at %s with %v allowed: got %v; want allowed=%v", c.host, c.address, c.allowed, err, c.want)
-		}
-	}
-}
-
 // TestNoRedirectIsFollowed: not even to this machine.
 func TestNoRedirectIsFollowed(t *testing.T) {
 	port, count := upgrading(t, nil)

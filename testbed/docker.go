@@ -17,6 +17,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weirbench/weir/internal/hosts"
 	"github.com/weirbench/weir/internal/kafkasec"
 	"github.com/weirbench/weir/scenarios"
 )
@@ -97,7 +98,7 @@ func dockerAPI(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach docker: %w (install or start Docker, or do without: --set kafka.provider=embedded)", err)
 	}
-	if u, err := client.ParseHostURL(c.DaemonHost()); err == nil && u.Scheme == "tcp" && checkLoopback(ctx, hostname(u.Host), nil) != nil {
+	if u, err := client.ParseHostURL(c.DaemonHost()); err == nil && u.Scheme == "tcp" && hosts.Check(ctx, nil, hostname(u.Host), nil) != nil {
 		return nil, errors.Join(fmt.Errorf("use docker at %s: it is another machine, whose ports on 127.0.0.1 can't be reached from here (unset DOCKER_HOST, or do without: --set kafka.provider=embedded)", c.DaemonHost()), c.Close())
 	}
 	return c.Client, nil

@@ -7,12 +7,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/weirbench/weir/internal/hosts"
 )
 
 const (
@@ -31,12 +32,12 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	if err := checkLoopback(ctx, u.Hostname(), allowed); err != nil {
+	if err := checkHost(ctx, u.Hostname(), allowed); err != nil {
 		return err
 	}
 	var last error
 	for {
-		final, err := handshake(ctx, u)
+		final, err := handshake(ctx, u, allowed)
 		if refused := (*statusError)(nil); !bare && errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
 			return nil
 		}
@@ -56,30 +57,22 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 	}
 }
 
-// checkLoopback refuses to aim load at another machine unless its name is allowed.
-func checkLoopback(ctx context.Context, host string, allowed []string) error {
-	if slices.Contains(allowed, host) {
-		return nil
+// checkHost refuses to aim at another machine unless it is allowed.
+func checkHost(ctx context.Context, host string, allowed []string) error {
+	err := hosts.Check(ctx, nil, host, allowed)
+	if errors.Is(err, hosts.ErrUnknown) {
+		return fmt.Errorf("%w (mend gateway.url)", err)
 	}
-	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if err != nil {
-		return fmt.Errorf("resolve host: %w (mend gateway.url)", err)
-	}
-	for _, ip := range ips {
-		if !ip.IP.IsLoopback() {
-			return fmt.Errorf("%s is not a loopback address: load goes to this machine alone, unless the host is allowed by name (--allow-target %s)", ip.IP, host)
-		}
-	}
-	return nil
+	return err
 }
 
 // handshake tries once and says whether trying again is in vain.
-func handshake(ctx context.Context, u *url.URL) (final bool, err error) {
+func handshake(ctx context.Context, u *url.URL, allowed []string) (final bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	connected := false
 	d := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		c, err := hosts.Dial(ctx, network, addr, allowed)
 		connected = err == nil
 		return c, err
 	}}

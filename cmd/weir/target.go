@@ -2,15 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirbench/weir/internal/hosts"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -46,30 +47,23 @@ func checkHosts(hosts []string) error {
 // looked up is left to the run, which checks each connection anyway.
 func checkTarget(ctx context.Context, plan *scenarios.Plan, allowed []string) error {
 	host := targetHost(plan)
-	if host == "" || isLoopback(host) || isAllowed(host, allowed) {
+	if host == "" {
 		return nil
 	}
-	addresses := []string{host}
-	if _, err := netip.ParseAddr(host); err != nil {
-		ctx, cancel := context.WithTimeout(ctx, lookUpTime)
-		defer cancel()
-		if addresses, err = net.DefaultResolver.LookupHost(ctx, host); err != nil {
-			return nil
-		}
+	ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+	defer cancel()
+	var refused *hosts.RefusedError
+	if errors.As(hosts.Check(ctx, nil, host, allowed), &refused) {
+		return usagef("the target %s is not on this machine: load goes to loopback addresses alone, unless the host is allowed by name (--allow-target %s)",
+			host, host)
 	}
-	for _, address := range addresses {
-		if isLoopback(address) || isAllowed(address, allowed) {
-			return nil
-		}
-	}
-	return usagef("the target %s is not on this machine: load goes to loopback addresses alone, unless the host is allowed by name (--allow-target %s)",
-		host, host)
+	return nil
 }
 
 // targetNote says of a plan whose target may not be on this machine what its run needs; empty where it needs nothing.
 func targetNote(plan *scenarios.Plan) string {
 	host := targetHost(plan)
-	if host == "" || isLoopback(host) {
+	if host == "" || hosts.Loopback(host) {
 		return ""
 	}
 	return "the target " + host + " is no loopback address: to run it, allow it (--allow-target " + host + ")"
@@ -82,19 +76,6 @@ func targetHost(plan *scenarios.Plan) string {
 		return ""
 	}
 	return u.Hostname()
-}
-
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return strings.EqualFold(host, "localhost") || err == nil && ip.Unmap().WithZone("").IsLoopback()
-}
-
-func isAllowed(host string, allowed []string) bool {
-	ip, err := netip.ParseAddr(host)
-	return slices.ContainsFunc(allowed, func(a string) bool {
-		other, otherErr := netip.ParseAddr(a)
-		return a == host || err == nil && otherErr == nil && other.Unmap() == ip.Unmap().WithZone("")
-	})
 }
 
 // checkGiven refuses a flag that was given with an empty value, which would silently be the default.

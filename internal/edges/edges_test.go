@@ -20,6 +20,7 @@ var forbidden = map[string][]string{
 	"runner":    {"gateway"},
 	// Both the gateway and the harness use it.
 	"internal/settings": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
+	"internal/hosts":    {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal/settings", "internal/kafkasec", "cmd"},
 	"internal/kafkasec": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 }
 
