@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirbench/weir/internal/testkit"
+	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
+)
+
+// behindBalancer is a scenario whose clients reach gateways that are replaced while it runs.
+const behindBalancer = `
+version: 1
+name: rolling
+kafka:
+  provider: external
+  seeds: [%[1]s]
+  topics: [{name: %[3]s, existing: true}]
+gateway:
+  target: external
+  url: ws://%[2]s/ws
+  profile: reference
+  guarantees: {delivery: at-least-once, resumes: true}
+producers:
+  - {name: feed, topic: %[3]s, rate: 400/s, size: 256B, keys: {kind: round-robin, count: 20}}
+clients:
+  - {name: viewers, count: 200, subscribe: {topic: %[3]s, keys: 1}, resume: true}
+phases:
+  warm-up: 200ms
+  measure: [{name: steady, duration: 12s}]
+  drain: {deadline: 20s}
+thresholds: [audit.lost == 0, audit.unseen == 0, audit.duplicate == 0, audit.reordered == 0]
+`
+
+// startedGateway is a gateway of its own beside the run.
+type startedGateway struct {
+	*weir
+	addr string
+}
+
+// startGateway starts `weir gateway` and waits until it is ready. Its drain closes clients over a second.
+func startGateway(t *testing.T, seeds, topic, name string) startedGateway {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, []byte("timeouts: {drain_spread: 1s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := startedGateway{weir: startWeir(t, "gateway", "--config", config, "--listen", "127.0.0.1:0", "--brokers", seeds,
+		"--topics", topic, "--instance-id", name)}
+	eventually(t, 30*time.Second, "gateway "+name+" is ready", func() bool {
+		_, after, ok := strings.Cut(g.stderr.String(), "ready at ws://")
+		addr, _, whole := strings.Cut(after, "/ws\n")
+		g.addr = addr
+		return ok && whole
+	})
+	return g
+}
+
+// replace starts a gateway in the place of old, which then drains.
+func (g startedGateway) replace(b *testkit.Balancer, other startedGateway, seeds, topic, name string) startedGateway {
+	g.t.Helper()
+	next := startGateway(g.t, seeds, topic, name)
+	b.Use(other.addr, next.addr)
+	if err := g.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		g.t.Fatal(err)
+	}
+	if got := g.wait(); got != report.ExitPassed {
+		g.t.Errorf("the replaced gateway's exit code: got %d; want 0", got)
+	}
+	return next
+}
+
+// rollingReplacement replaces two gateways under load, one after the other.
+func rollingReplacement(t *testing.T, seeds, topic string) {
+	t.Helper()
+	w := runMeasured(t, report.ExitPassed, func() *weir {
+		a, b := startGateway(t, seeds, topic, "a-1"), startGateway(t, seeds, topic, "b-1")
+		balancer := testkit.StartBalancer(t)
+		balancer.Use(a.addr, b.addr)
+		w := startRun(t, fmt.Sprintf(behindBalancer, seeds, balancer.Addr, topic))
+		w.measuring()
+		next := a.replace(balancer, b, seeds, topic, "a-2")
+		b.replace(balancer, next, seeds, topic, "b-2")
+		return w
+	})
+	if s := w.summary(); s.CountersAll[results.CountThrownOut] < 200 {
+		t.Errorf("clients closed by gateways that drained: got %d; want at least the 200 that there are", s.CountersAll[results.CountThrownOut])
+	}
+}
+
+// TestRollingReplacement: clients that resume lose nothing and get nothing twice while both of two gateways are replaced.
+func TestRollingReplacement(t *testing.T) {
+	kafka := testkit.Kafka(t, 4, "prices")
+	rollingReplacement(t, strings.Join(kafka.ListenAddrs(), ","), "prices")
+}
