@@ -118,7 +118,7 @@ func TestTargetsAreDescribed(t *testing.T) {
 			}
 		}
 		for _, hole := range targetPlaceholder.FindAllString(string(text), -1) {
-			if !slices.Contains([]string{"{port}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}"}, hole) {
+			if !slices.Contains([]string{"{port}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}", "{files}"}, hole) {
 				t.Errorf("%s: got the placeholder %s; want none that nothing fills in", name, hole)
 			}
 		}
