@@ -58,7 +58,11 @@ func profileText(t *testing.T, target string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(l string) bool { return strings.HasPrefix(l, "guarantees:") })
+	return withoutGuarantees(string(text))
+}
+
+func withoutGuarantees(profile string) string {
+	lines := slices.DeleteFunc(strings.SplitAfter(profile, "\n"), func(l string) bool { return strings.HasPrefix(l, "guarantees:") })
 	return strings.Join(lines, "")
 }
 

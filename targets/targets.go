@@ -7,6 +7,6 @@ import "embed"
 // Files holds a folder for each target, named like it, with target.yaml, profile.yaml and what building it needs.
 //
 //go:embed */target.yaml */profile.yaml
-//go:embed node-ws/package.json node-ws/package-lock.json node-ws/*.js
+//go:embed node-ws/package.json node-ws/package-lock.json node-ws/server.js node-ws/channels.js node-ws/naive.js node-ws/shared.js
 //go:embed spring-boot/pom.xml spring-boot/src
 var Files embed.FS

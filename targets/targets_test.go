@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -43,6 +44,17 @@ func TestFiles(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestNodeWS runs the tests that are written in JavaScript; they need Node alone.
+func TestNodeWS(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("node is not on the PATH: the tests of node-ws are skipped")
+	}
+	if out, err := exec.Command(node, "--test", "node-ws/gateway.test.js").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
@@ -87,8 +99,15 @@ type description struct {
 		StopSignal string `yaml:"stop_signal"`
 		StopIn     string `yaml:"stop_in"`
 	}
+	Container *struct {
+		Image  string
+		Args   []string
+		Port   int
+		URL    string
+		Ready  map[string]string
+		StopIn string `yaml:"stop_in"`
+	}
 	Files    map[string]string
-	Image    string
 	Variants map[string]struct{ Env map[string]string }
 }
 
@@ -118,7 +137,7 @@ func TestTargetsAreDescribed(t *testing.T) {
 			}
 		}
 		for _, hole := range targetPlaceholder.FindAllString(string(text), -1) {
-			if !slices.Contains([]string{"{port}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}"}, hole) {
+			if !slices.Contains([]string{"{port}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}", "{files}"}, hole) {
 				t.Errorf("%s: got the placeholder %s; want none that nothing fills in", name, hole)
 			}
 		}

@@ -19,9 +19,9 @@ function topicOf(channel) {
   return channel.split('/', 1)[0];
 }
 
-/** The channel of one key of a topic. */
-function keyChannel(topic, key) {
-  return `${topic}/${key}`;
+/** The channels that a record goes to. */
+function channelsFor(topic, message) {
+  return message.key ? [topic, `${topic}/${message.key}`] : [topic];
 }
 
 /** What is sent for a record. A value that is not UTF-8 does not survive this. */
@@ -29,4 +29,4 @@ function textOf(topic, message) {
   return `Message from ${topic}: ${message.value ? message.value.toString() : ''}`;
 }
 
-module.exports = { channelsOf, keyChannel, textOf };
+module.exports = { channelsOf, channelsFor, textOf };

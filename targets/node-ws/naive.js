@@ -4,7 +4,7 @@
 // Its faults are part of it: a consumer that stops (at a batch that it can't decompress, say) leaves its socket open.
 
 const { randomUUID } = require('node:crypto');
-const { keyChannel, textOf } = require('./channels');
+const { channelsFor, textOf } = require('./channels');
 
 module.exports = function naive({ kafka, topics, group }) {
   async function connected(socket, channels) {
@@ -16,7 +16,7 @@ module.exports = function naive({ kafka, topics, group }) {
       await consumer.subscribe({ topics, fromBeginning: false });
       await consumer.run({
         eachMessage: async ({ topic, message }) => {
-          if (wanted && !wanted.has(topic) && !wanted.has(keyChannel(topic, message.key))) return;
+          if (wanted && !channelsFor(topic, message).some((c) => wanted.has(c))) return;
           socket.send(textOf(topic, message));
         },
       });

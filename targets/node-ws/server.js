@@ -19,7 +19,7 @@ function setting(name) {
 }
 
 const topics = setting('KAFKA_TOPICS').split(',');
-const variant = variants[process.env.VARIANT || 'naive'];
+const variant = variants[process.env.VARIANT || 'shared'];
 if (!variant) {
   console.error(`VARIANT is ${process.env.VARIANT} (write ${Object.keys(variants).join(' or ')})`);
   process.exit(2);
@@ -58,6 +58,6 @@ server.on('error', (error) => {
   console.error(`listen: ${error.message}`);
   process.exit(1);
 });
-server.listen(Number(setting('PORT')), '127.0.0.1');
+server.listen(Number(setting('PORT')), process.env.HOST || '127.0.0.1');
 
 gateway.start({ server, sockets });

@@ -2,7 +2,7 @@
 
 // One consumer for the process; each record is made into a text once and goes to all sockets that follow it.
 
-const { keyChannel, textOf } = require('./channels');
+const { channelsFor, textOf } = require('./channels');
 
 const everything = '';
 
@@ -29,7 +29,7 @@ module.exports = function shared({ kafka, topics, group }) {
 
   async function fanOut({ topic, message }) {
     let frame;
-    for (const name of [everything, topic, keyChannel(topic, message.key)]) {
+    for (const name of [everything, ...channelsFor(topic, message)]) {
       for (const socket of followers.get(name) || []) {
         frame = frame || Buffer.from(textOf(topic, message));
         socket.send(frame, { binary: false });

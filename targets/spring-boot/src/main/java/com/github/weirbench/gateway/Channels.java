@@ -36,9 +36,9 @@ record Channels(Set<String> names) {
         return names.stream().allMatch(name -> name.equals(EVERYTHING) || topics.contains(topicOf(name)));
     }
 
-    /** The channel of one key of a topic. */
-    static String ofKey(String topic, String key) {
-        return topic + "/" + key;
+    /** The channels that a record goes to; key is null for a record without one. */
+    static List<String> receiving(String topic, String key) {
+        return key == null ? List.of(EVERYTHING, topic) : List.of(EVERYTHING, topic, topic + "/" + key);
     }
 
     private static String topicOf(String name) {

@@ -70,7 +70,7 @@ class KafkaSocketHandler extends TextWebSocketHandler {
     @KafkaListener(id = "gateway", idIsGroup = false, topics = "#{'${gateway.topics}'.split(',')}")
     void fanOut(ConsumerRecord<String, byte[]> record) {
         WebSocketMessage<?> message = null;
-        for (String name : List.of(Channels.EVERYTHING, record.topic(), Channels.ofKey(record.topic(), record.key()))) {
+        for (String name : Channels.receiving(record.topic(), record.key())) {
             for (WebSocketSession session : followers.of(name)) {
                 message = message == null ? messageOf(record.value()) : message;
                 send(session, message);

@@ -1,0 +1,64 @@
+package targets_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+// yamlBlocks returns the YAML of a document, block by block.
+func yamlBlocks(t *testing.T, file string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, part := range strings.Split(string(text), "\n```yaml\n")[1:] {
+		block, _, _ := strings.Cut(part, "\n```")
+		blocks = append(blocks, block+"\n")
+	}
+	return blocks
+}
+
+// TestDocumentedYAML: the profile and the gateways that docs/TARGETS.md shows are right.
+func TestDocumentedYAML(t *testing.T) {
+	blocks := yamlBlocks(t, "../docs/TARGETS.md")
+	if len(blocks) != 5 {
+		t.Fatalf("got %d blocks; want the profile and four gateways", len(blocks))
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "my-gateway"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	profile := withoutGuarantees(blocks[0])
+	if err := os.WriteFile(filepath.Join(dir, "my-gateway", "profile.yaml"), []byte(profile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rest := "\nversion: 1\nname: documented\nkafka: {topics: [{name: orders}]}\n" +
+		"producers: [{name: feed, topic: orders, rate: 10/s}]\nclients: [{name: viewers, count: 1, subscribe: {topic: orders}}]\n" +
+		"phases: {measure: [{name: steady, duration: 1s}]}\n"
+	blocks = append(blocks, "gateway: {target: external, url: 'ws://127.0.0.1:8080/', profile: my-gateway/profile.yaml}\n")
+	for _, block := range blocks[1:] {
+		s, err := scenarios.Parse(filepath.Join(dir, "s.yaml"), []byte(block+rest), scenarios.Options{})
+		if err != nil && unknownYet(err) {
+			t.Logf("not checked, since the language does not know it yet: %v", err)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%v in\n%s", err, block)
+			continue
+		}
+		if _, err := s.Resolve(); err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+	}
+}
+
+// unknownYet tells of a language without the targets that weir starts.
+func unknownYet(err error) bool {
+	return strings.Contains(err.Error(), `there is target, listen, url, profile, queue, slow_clients, conflate, ready_in, guarantees)`)
+}
