@@ -65,7 +65,7 @@ func (f saslFields) check(s *object) {
 		}
 	case f.tokenURL.state != absent:
 		s.need("username", "password")
-	case s.ok && !s.misspelt("token") && !s.misspelt("token_url"):
+	case s.ok && !s.strange():
 		s.r.addf(s.at.under("token"), "is missing (write token: {env: KAFKA_TOKEN}, or token_url, username and password to get one by)")
 	}
 }
