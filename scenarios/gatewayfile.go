@@ -52,6 +52,9 @@ func parseGatewayFile(r *reporter, data []byte, o Options) (GatewayFile, error) 
 	return f, nil
 }
 
+// maxFileTopics bounds each list of topics in a file.
+const maxFileTopics = 500
+
 func decodeGatewayFile(r *reporter, root *node) GatewayFile {
 	o := openObject(r, root, root.at, gatewayFileShape)
 	queue := o.size("queue")
@@ -65,7 +68,12 @@ func decodeGatewayFile(r *reporter, root *node) GatewayFile {
 		SlowPolicy: o.oneOf("slow_clients").value,
 	}
 	served := topicList{o, f.Topics}
-	for _, c := range decodeConflate(o) {
+	conflate := decodeConflate(o)
+	if len(conflate) > maxFileTopics {
+		r.addf(o.entries["conflate"].at, "%d are too many (at most %d)", len(conflate), maxFileTopics)
+		conflate = nil
+	}
+	for _, c := range conflate {
 		f.Conflate = append(f.Conflate, Conflation{Topic: c.topic, Interval: c.interval.value})
 		served.has("topics", c.topic, c.keyAt)
 	}
@@ -97,10 +105,9 @@ func (l topicList) has(list, topic string, at place) {
 
 // decodeTopics takes a list of topics as they are called in Kafka.
 func decodeTopics(o *object) []string {
-	const most = 10_000
 	items, f := o.list("topics")
-	if len(items) > most {
-		o.r.addf(f.at, "%d are too many (at most %d)", len(items), most)
+	if len(items) > maxFileTopics {
+		o.r.addf(f.at, "%d are too many (at most %d)", len(items), maxFileTopics)
 		return nil
 	}
 	var out []string

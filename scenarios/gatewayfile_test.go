@@ -241,6 +241,26 @@ func TestGatewayFilePathsAreAbsolute(t *testing.T) {
 	}
 }
 
+// TestGatewayFileBombs holds the loader to the bounds that it has with scenarios.
+func TestGatewayFileBombs(t *testing.T) {
+	for name, text := range map[string]string{
+		"conflations": "topics: [" + numbered("a", "", 9000) + "x]\nconflate: {" + numbered("t", ": 1s", 9000) + "}\n",
+		"mistakes": "topics: [" + numbered("some-long-name-of-a-topic-", "", maxFileTopics-1) + "x]\nconflate: {" +
+			numbered("another-long-name-of-a-topic-", ": 1s", maxFileTopics) + "}\n",
+		"permissions": "permissions: [" + strings.Repeat("{channels: [a], allow: [publish]},", 5000) + "]\n",
+		"batch":       "batch: {" + numbered("t", ": {interval: 1s}", 5000) + "}\n",
+	} {
+		start := time.Now()
+		peak, err := peakOf(func() error {
+			_, err := parseGateway("bomb.yaml", text, Options{})
+			return err
+		})
+		if took := time.Since(start); err == nil || took > 10*time.Second || peak > 64<<20 {
+			t.Errorf("%s: got %v after %s with %d MiB; want it refused within the bounds", name, err, took, peak>>20)
+		}
+	}
+}
+
 // FuzzGatewayFile: no text panics, every mistake is an Errors, and what is right is written and read back as it was.
 func FuzzGatewayFile(f *testing.F) {
 	wrong, err := filepath.Glob("testdata/gateway/wrong/*.yaml")

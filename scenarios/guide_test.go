@@ -63,6 +63,9 @@ func guideShapes(root *shape, title string) []guideShape {
 		if path := paths[s]; path != "" {
 			g.Title = "`" + path + "`"
 		}
+		if s.of != "" {
+			g.Title += " with `" + s.of + "`"
+		}
 		for _, k := range s.keys {
 			if !k.reserved {
 				g.Keys = append(g.Keys, guideKeyOf(k, "`"+k.name+"`", paths))
@@ -124,7 +127,11 @@ func valueOf(k key, paths map[*shape]string) string {
 	case kindSize:
 		forms = append(forms, "a size"+between(formatSize))
 	case kindMapping:
-		forms = append(forms, "mapping "+code(paths[k.shape]))
+		form := "mapping " + code(paths[k.shape])
+		if k.shape.of != "" {
+			form += " with " + code(k.shape.of)
+		}
+		forms = append(forms, form)
 	case kindList:
 		forms = append(forms, "list of "+valueOf(*k.item, paths))
 	}
@@ -201,6 +208,7 @@ func TestGuide(t *testing.T) {
 			{"warm-up and measure phases together", formatDuration(usualDuration), formatDuration(maxDuration)},
 		},
 		"FileBytes": formatSize(maxFileBytes), "Depth": maxDepth, "LinesBytes": formatSize(maxLinesBytes), "LineBytes": formatSize(maxLineBytes),
+		"SchemaBytes": formatSize(maxSchemaBytes),
 	})
 	if err != nil {
 		t.Fatal(err)

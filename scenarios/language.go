@@ -19,6 +19,7 @@ type shape struct {
 	// choice is a mapping of which exactly one key is given.
 	choice bool
 	secret bool   // what a user may have written out here is not repeated in messages
+	of     string // of mappings that may stand in one place: the key that this is told by
 	whole  string // an example of the whole, where that of the required keys does not do
 }
 
