@@ -145,6 +145,14 @@ func (o *object) misspelt(name string) bool {
 	})
 }
 
+// strange says whether there is a key that the shape has not: what is missing may stand under it.
+func (o *object) strange() bool {
+	return slices.ContainsFunc(o.order, func(given string) bool {
+		_, known := o.shape.key(given)
+		return !known
+	})
+}
+
 // only takes the one key of a choice.
 func (o *object) only() (string, entry, bool) {
 	var chosen []string

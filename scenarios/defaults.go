@@ -97,6 +97,7 @@ func (k kafkaSection) fillIn() KafkaPlan {
 		FinalRead:       k.finalRead.or(true),
 		ReadUncommitted: k.isolation.or(isolationCommitted) == isolationUncommitted,
 		Topics:          []Topic{},
+		Registry:        k.registry,
 	}
 	if k.tls.value != nil || k.sasl.value != nil {
 		p.Security = &KafkaSecurity{TLS: k.tls.value, SASL: k.sasl.value}

@@ -23,8 +23,8 @@ type guideMetric struct{ Name, About, Value, Stats, Labels string }
 
 type guideLimit struct{ Of, Usual, Most string }
 
-// pathsOf tells where each mapping stands in a scenario: the first path that leads to it.
-func pathsOf() map[*shape]string {
+// pathsOf tells where each mapping stands in what the root describes: the first path that leads to it.
+func pathsOf(root *shape) map[*shape]string {
 	paths := map[*shape]string{}
 	var walk func(k key, path string)
 	visit := func(s *shape, path string) {
@@ -51,17 +51,20 @@ func pathsOf() map[*shape]string {
 			walk(form, path)
 		}
 	}
-	visit(scenarioShape, "")
+	visit(root, "")
 	return paths
 }
 
-func guideShapes() []guideShape {
-	paths := pathsOf()
+func guideShapes(root *shape, title string) []guideShape {
+	paths := pathsOf(root)
 	var out []guideShape
-	for _, s := range allShapes() {
-		g := guideShape{Title: "The scenario", About: s.about, Choice: s.choice}
+	for _, s := range shapesOf(root) {
+		g := guideShape{Title: title, About: s.about, Choice: s.choice}
 		if path := paths[s]; path != "" {
 			g.Title = "`" + path + "`"
+		}
+		if s.of != "" {
+			g.Title += " with `" + s.of + "`"
 		}
 		for _, k := range s.keys {
 			if !k.reserved {
@@ -124,7 +127,11 @@ func valueOf(k key, paths map[*shape]string) string {
 	case kindSize:
 		forms = append(forms, "a size"+between(formatSize))
 	case kindMapping:
-		forms = append(forms, "mapping "+code(paths[k.shape]))
+		form := "mapping " + code(paths[k.shape])
+		if k.shape.of != "" {
+			form += " with " + code(k.shape.of)
+		}
+		forms = append(forms, form)
 	case kindList:
 		forms = append(forms, "list of "+valueOf(*k.item, paths))
 	}
@@ -193,7 +200,7 @@ func TestGuide(t *testing.T) {
 	}
 	var b strings.Builder
 	err = page.Execute(&b, map[string]any{
-		"Shapes":  guideShapes(),
+		"Shapes":  guideShapes(scenarioShape, "The scenario"),
 		"Metrics": guideMetrics(t),
 		"Limits": []guideLimit{
 			{"messages a second, all senders together", formatRate(usualRate), formatRate(maxRate)},
@@ -201,13 +208,19 @@ func TestGuide(t *testing.T) {
 			{"warm-up and measure phases together", formatDuration(usualDuration), formatDuration(maxDuration)},
 		},
 		"FileBytes": formatSize(maxFileBytes), "Depth": maxDepth, "LinesBytes": formatSize(maxLinesBytes), "LineBytes": formatSize(maxLineBytes),
+		"SchemaBytes": formatSize(maxSchemaBytes),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	compareGolden(t, "../docs/SCENARIOS.md", b.String())
+	checkTitles(t, guideShapes(scenarioShape, "The scenario"))
+}
+
+func checkTitles(t *testing.T, shapes []guideShape) {
+	t.Helper()
 	titles := map[string]bool{}
-	for _, s := range guideShapes() {
+	for _, s := range shapes {
 		if titles[s.Title] {
 			t.Errorf("got two sections %s; want one each", s.Title)
 		}

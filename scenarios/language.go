@@ -18,7 +18,9 @@ type shape struct {
 	called string
 	// choice is a mapping of which exactly one key is given.
 	choice bool
-	secret bool // what a user may have written out here is not repeated in messages
+	secret bool   // what a user may have written out here is not repeated in messages
+	of     string // of mappings that may stand in one place: the key that this is told by
+	whole  string // an example of the whole, where that of the required keys does not do
 }
 
 // key describes one key of a mapping, or an item of a list (without a name).
@@ -74,6 +76,9 @@ func (s *shape) key(name string) (key, bool) {
 
 // mend is an example of the whole mapping, for messages.
 func (s *shape) mend() string {
+	if s.whole != "" {
+		return s.whole
+	}
 	var parts []string
 	for _, k := range s.keys {
 		if k.required || s.choice && len(parts) == 0 {
@@ -154,6 +159,8 @@ var kafkaShape = &shape{
 			or: []key{{kind: kindMapping, shape: tlsShape}}, example: "{ca: ca.pem}"},
 		{name: "sasl", about: "Who weir is to an external cluster.", kind: kindMapping, shape: saslShape, depends: "no authentication",
 			example: "{mechanism: SCRAM-SHA-512, username: weir, password: {env: KAFKA_PASSWORD}}"},
+		{name: "registry", about: "Where the schemas of avro and protobuf payloads are registered.", kind: kindMapping, shape: registryShape, depends: "nowhere",
+			example: "{url: 'http://127.0.0.1:8081'}"},
 		{name: "topics", about: "The topics. Those that weir creates get a suffix of the run's, and are deleted after it.", kind: kindList,
 			item: &key{kind: kindMapping, shape: topicShape}, required: true, example: "[{name: prices, partitions: 6}]"},
 	},
@@ -161,7 +168,7 @@ var kafkaShape = &shape{
 
 var tlsShape = &shape{
 	name:  "tls",
-	about: "Whom to trust and, with cert and key, what to show. The files are PEM; their paths are relative to the scenario's file.",
+	about: "Whom to trust and, with cert and key, what to show. The files are PEM; their paths are relative to the file that names them.",
 	keys: []key{
 		{name: "ca", about: "The certificates of the authorities to trust.", want: "a file's path", depends: "the system's", example: "ca.pem"},
 		{name: "cert", about: "weir's own certificate (mTLS).", want: "a file's path", depends: "none", example: "weir.pem"},
@@ -175,12 +182,29 @@ var saslShape = &shape{
 	name:   "sasl",
 	secret: true,
 	about:  "Who weir is to the cluster.",
+	whole:  "{mechanism: SCRAM-SHA-512, username: weir, password: {env: KAFKA_PASSWORD}}",
 	keys: []key{
-		{name: "mechanism", about: "How the password is proved.", kind: kindWord, words: []string{SASLPlain, SASLScramSHA256, SASLScramSHA512},
-			required: true, example: SASLScramSHA512},
-		{name: "username", about: "The user's name.", want: "a user's name", required: true, example: "weir"},
-		{name: "password", about: "Where the password is found. It is never written into the scenario.", kind: kindMapping, shape: secretShape,
-			required: true, example: "{env: KAFKA_PASSWORD}"},
+		{name: "mechanism", about: "How weir proves who it is.", kind: kindWord,
+			words: []string{SASLPlain, SASLScramSHA256, SASLScramSHA512, SASLOAuthBearer}, required: true, example: SASLScramSHA512},
+		{name: "username", about: "The user's name, or with token_url the client id; required but for a token that is named.", want: "a user's name",
+			depends: "none", example: "weir"},
+		{name: "password", about: "Where the password, or the client secret, is found; required with username. It is never written out.", kind: kindMapping,
+			shape: secretShape, depends: "none", example: "{env: KAFKA_PASSWORD}"},
+		{name: "token", about: "OAUTHBEARER: where a token is found. It is read again whenever the cluster asks for it.", kind: kindMapping, shape: secretShape,
+			depends: "none", example: "{env: KAFKA_TOKEN}"},
+		{name: "token_url", about: "OAUTHBEARER: where a token is got for username and password (OAuth 2.0 client credentials).",
+			want: "a URL such as https://id.example.org/token", form: "^https?://", depends: "none", example: "'https://id.example.org/token'"},
+		{name: "scope", about: "OAUTHBEARER: the scope that is asked for at token_url.", want: "a text", depends: "none", example: "kafka"},
+	},
+}
+
+var registryShape = &shape{
+	name: "registry", about: "A schema registry (Confluent's API).", keys: []key{
+		{name: "url", about: "Its address.", want: "a URL such as http://127.0.0.1:8081", form: "^https?://", required: true, example: "'http://127.0.0.1:8081'"},
+		{name: "username", about: "Who weir is to it.", want: "a user's name", depends: "nobody", example: "weir"},
+		{name: "password", about: "Where the password is found; required with username.", kind: kindMapping, shape: secretShape, depends: "none",
+			example: "{env: REGISTRY_PASSWORD}"},
+		{name: "ca_file", about: "The certificates of the authorities to trust at https.", want: "a file's path", depends: "the system's", example: "ca.pem"},
 	},
 }
 
@@ -191,7 +215,7 @@ var secretShape = &shape{
 	choice: true,
 	keys: []key{
 		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), example: "KAFKA_PASSWORD"},
-		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", example: "secrets/kafka"},
+		{name: "file", about: "A file's path, relative to the file that names it.", want: "a file's path", example: "secrets/kafka"},
 	},
 }
 

@@ -153,7 +153,7 @@ var servedTLSShape = &shape{
 }
 
 var tokensShape = &shape{
-	name: "gateway_tokens", about: "How clients say who they are. At least one of the first three keys is given; no secret is.", keys: []key{
+	name: "gateway_tokens", secret: true, whole: "{jwks_file: jwks.json}", about: "How clients say who they are. At least one of the first three keys is given; no secret is.", keys: []key{
 		{name: "hmac_file", about: "A file with the secret of HS256, HS384 and HS512.", want: "a file's path", depends: "none", example: "secrets/hmac"},
 		{name: "jwks_file", about: "A key set (RFC 7517), read again when it changes.", want: "a file's path", depends: "none", example: "jwks.json"},
 		{name: "jwks_url", about: "A key set, fetched again when a key is not in it.", want: "a URL such as https://id.example.org/jwks.json", form: "^https?://",

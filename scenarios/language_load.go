@@ -38,7 +38,7 @@ var sizeKey = key{name: "size", about: "The size of a value, the stamp of up to 
 
 var payloadKey = key{name: "payload", about: "What the values are made of beside the stamp.", kind: kindWord, words: []string{string(PayloadRandom)},
 	want: "random, or {template: '{stamp} {pad}'}", fallback: string(PayloadRandom), example: `{template: '{"stamp":"{stamp}","text":"{pad}"}'}`,
-	or: []key{{kind: kindMapping, shape: payloadShape}}}
+	or: []key{{kind: kindMapping, shape: payloadShape}, {kind: kindMapping, shape: avroShape}, {kind: kindMapping, shape: protobufShape}}}
 
 // rateKey makes a key one that takes a rate or a curve of rates.
 func rateKey(k key) key {

@@ -79,7 +79,7 @@ var prefixedSecretShape = &shape{
 	about:  "Where a secret of the handshake is found, one of env and file, and what stands before it.",
 	keys: []key{
 		{name: "env", about: "An environment variable's name.", want: "a variable's name", form: variableForm.String(), depends: "none", example: "TOKEN"},
-		{name: "file", about: "A file's path, relative to the scenario's file.", want: "a file's path", depends: "none", example: "secrets/token"},
+		{name: "file", about: "A file's path, relative to the file that names it.", want: "a file's path", depends: "none", example: "secrets/token"},
 		{name: "prefix", about: "What stands before the secret.", want: "a text", depends: "nothing", example: "'Bearer '"},
 	},
 }

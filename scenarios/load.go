@@ -98,7 +98,7 @@ func parse(r *reporter, data []byte, sets []string) (*Scenario, error) {
 	if !ok {
 		return nil, r.err()
 	}
-	applied := applySets(r, tree, r.overrides(sets))
+	applied := applySets(r, tree, scenarioShape, r.overrides(sets))
 	s := decode(r, applied)
 	if r.err() == nil {
 		return s, nil

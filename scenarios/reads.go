@@ -14,13 +14,14 @@ import (
 const (
 	maxLinesBytes = 16 << 20
 	maxLineBytes  = 1 << 20
-	maxReadBytes  = 64 << 20 // all such files of a scenario together
+	maxReadBytes  = 64 << 20 // all files that a scenario names together
 )
 
 // reads is the files that a scenario names, as far as they are read when it is loaded.
 type reads struct {
-	lines map[string]linesFile
-	spent int64
+	lines   map[string]linesFile
+	schemas map[string]string
+	spent   int64
 }
 
 // linesFile is what is known of a file of lines.

@@ -25,6 +25,7 @@ func (s *Scenario) resolve(r *reporter) *Plan {
 	c.kafka()
 	c.gateway()
 	c.producers()
+	c.registry()
 	c.clients()
 	c.names()
 	c.publishing()

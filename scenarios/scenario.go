@@ -49,6 +49,7 @@ type kafkaSection struct {
 	isolation field[string]
 	tls       field[*TLS]
 	sasl      field[*SASL]
+	registry  *Registry
 	topics    list[topicItem]
 }
 

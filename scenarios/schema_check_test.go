@@ -20,10 +20,12 @@ type schemaChecker struct {
 	root map[string]any
 }
 
-func newSchemaChecker(t *testing.T) schemaChecker {
+func newSchemaChecker(t *testing.T) schemaChecker { return schemaCheckerOf(t, schemaText(t)) }
+
+func schemaCheckerOf(t *testing.T, schema []byte) schemaChecker {
 	t.Helper()
 	c := schemaChecker{t: t}
-	if err := json.Unmarshal(schemaText(t), &c.root); err != nil {
+	if err := json.Unmarshal(schema, &c.root); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -52,7 +52,10 @@ func (o ordered) MarshalJSON() ([]byte, error) {
 }
 
 // allShapes lists the mappings of the language, each once, as they come.
-func allShapes() []*shape {
+func allShapes() []*shape { return shapesOf(scenarioShape) }
+
+// shapesOf lists the mappings that a root leads to, itself first.
+func shapesOf(root *shape) []*shape {
 	var out []*shape
 	var ofKey func(k key)
 	ofShape := func(s *shape) {
@@ -76,22 +79,25 @@ func allShapes() []*shape {
 			ofKey(form)
 		}
 	}
-	ofShape(scenarioShape)
+	ofShape(root)
 	return out
 }
 
 // schemaText writes the schema from the language.
-func schemaText(t *testing.T) []byte {
+func schemaText(t *testing.T) []byte { return schemaOf(t, scenarioShape, "weir scenario") }
+
+// schemaOf writes the schema of what a root describes.
+func schemaOf(t *testing.T, of *shape, title string) []byte {
 	t.Helper()
 	definitions := ordered{{"variable", ordered{
 		{"description", "A value with variables of the environment in it."}, {"type", "string"}, {"pattern", `\$\{[A-Za-z_]`}}}}
-	for _, s := range allShapes()[1:] {
+	for _, s := range shapesOf(of)[1:] {
 		definitions = append(definitions, member{s.name, schemaOfShape(t, s)})
 	}
 	root := append(ordered{
 		{"$schema", "http://json-schema.org/draft-07/schema#"},
-		{"title", "weir scenario"},
-	}, schemaOfShape(t, scenarioShape)...)
+		{"title", title},
+	}, schemaOfShape(t, of)...)
 	root = append(root, member{"definitions", definitions})
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -225,9 +231,16 @@ func TestSchema(t *testing.T) {
 
 // TestLanguageIsDescribed: each key says what it is, what holds without it, and how it is written; and the example is right.
 func TestLanguageIsDescribed(t *testing.T) {
-	check := newSchemaChecker(t)
+	for _, root := range []*shape{scenarioShape, gatewayFileShape} {
+		checkDescribed(t, root)
+	}
+}
+
+func checkDescribed(t *testing.T, root *shape) {
+	t.Helper()
+	check := schemaCheckerOf(t, schemaOf(t, root, ""))
 	names := map[string]bool{}
-	for _, s := range allShapes() {
+	for _, s := range shapesOf(root) {
 		if s.about == "" || names[s.name] {
 			t.Errorf("%s: got no description, or the name of another; want both", s.name)
 		}

@@ -106,7 +106,7 @@ func decodeKafka(r *reporter, e entry) kafkaSection {
 		seed := parseScalar(r, i.value, i.at, "host:port", func(n *node) (string, error) { return textOf(n, checkHostPort(1)) })
 		k.seedList = append(k.seedList, seed.value)
 	}
-	k.tls, k.sasl = decodeTLS(o), decodeSASL(o)
+	k.tls, k.sasl, k.registry = decodeTLS(o), decodeSASL(o), decodeRegistry(o)
 	k.topics = listOf(o, "topics", decodeTopic, topicName)
 	o.need()
 	o.finish()

@@ -19,6 +19,7 @@ type settingsItem struct {
 	at         place
 	batched    []field[string] // topics that are served
 	keyed      []field[string] // topics that are published to
+	published  []string        // in a file of the gateway's own: the topics that clients may publish to
 	queueTotal field[int64]
 }
 
@@ -28,7 +29,7 @@ func decodeSettings(o *object) settingsItem {
 	s.Compression = o.boolean("compression").value
 	s.Resume, s.Consume = decodeResumeSettings(o), decodeConsume(o)
 	s.Batch, s.batched = decodeBatch(o)
-	s.Publish, s.keyed = decodePublishSettings(o)
+	decodePublishSettings(o, &s)
 	s.Limits, s.queueTotal = decodeLimits(o)
 	s.Timeouts, s.Origins = decodeTimeouts(o), decodeOrigins(o)
 	s.TLS, s.Tokens = decodeServedTLS(o), decodeTokens(o)
@@ -112,12 +113,12 @@ func decodeBatch(o *object) (batches []settings.Batch, topics []field[string]) {
 	return batches, topics
 }
 
-func decodePublishSettings(o *object) (out settings.Publish, topics []field[string]) {
+func decodePublishSettings(o *object, out *settingsItem) {
 	s, ok := o.section("publish")
 	if !ok {
-		return settings.Publish{}, nil
+		return
 	}
-	out = settings.Publish{
+	out.Publish = settings.Publish{
 		MaxInFlight: s.integer("max_in_flight").value,
 		BufferBytes: int(s.size("buffer").value),
 		Linger:      s.duration("linger").value,
@@ -125,18 +126,18 @@ func decodePublishSettings(o *object) (out settings.Publish, topics []field[stri
 	}
 	if keys, ok := openItems(s, "keys", publishKeysShape); ok {
 		for _, topic := range keys.order {
-			if out.Keys == nil {
-				out.Keys = map[string]string{}
+			if out.Publish.Keys == nil {
+				out.Publish.Keys = map[string]string{}
 			}
-			out.Keys[topic] = keys.text(topic, sendable([]string{"subject"})).value
-			topics = append(topics, field[string]{value: topic, at: keys.entries[topic].keyAt, state: given})
+			out.Publish.Keys[topic] = keys.text(topic, sendable([]string{"subject"})).value
+			out.keyed = append(out.keyed, field[string]{value: topic, at: keys.entries[topic].keyAt, state: given})
 		}
 		keys.finish()
 	}
-	if _, listed := s.shape.key("topics"); !listed { // otherwise the file's part goes on with it
-		s.finish()
+	if _, listed := s.shape.key("topics"); listed {
+		out.published = decodeTopics(s)
 	}
-	return out, topics
+	s.finish()
 }
 
 func decodeLimits(o *object) (settings.Limits, field[int64]) {
@@ -247,7 +248,7 @@ func decodeTokens(o *object) *settings.Tokens {
 		HMACFile: hmac.value, JWKSFile: file.value, JWKSURL: address.value,
 		Issuer: s.text("issuer", checkNotEmpty).value, Audience: s.text("audience", checkNotEmpty).value, Anonymous: s.boolean("anonymous").value,
 	}
-	if s.ok && hmac.state == absent && file.state == absent && address.state == absent && !s.misspelt("hmac_file") && !s.misspelt("jwks_file") && !s.misspelt("jwks_url") {
+	if s.ok && hmac.state == absent && file.state == absent && address.state == absent && !s.strange() {
 		s.r.addf(s.at, "names nothing that tokens are checked by (write hmac_file, jwks_file or jwks_url)")
 	}
 	s.finish()

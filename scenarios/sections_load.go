@@ -240,6 +240,7 @@ func decodePublish(o *object) *publishItem {
 	case b.think.state != absent && b.arrivals.state != absent:
 		o.r.addf(b.arrivals.at, "is how a rate's messages follow each other (remove it, or write think: {exponential: 2s})")
 	}
+	textPayload(o.r, b.payload)
 	sizeAgainstPayload(o.r, &b.size, b.payload)
 	return b
 }

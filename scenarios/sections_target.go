@@ -163,32 +163,22 @@ func decodeArgs(o *object) []string {
 		}
 		return checkPlaceholders(text, targetPlaceholders...)
 	})
-	e, ok := o.entries["args"]
-	if !ok || e.value.kind != yaml.SequenceNode {
-		return args
-	}
-	for i, n := range e.value.children {
-		name, value, whole := strings.Cut(n.value, "=")
-		if !secretArgument.MatchString(name) {
-			continue
-		}
-		at := n.at
-		at.path = join(e.at.path, fmt.Sprint(i))
-		next := i + 1
+	items, _ := o.list("args")
+	for i, arg := range items {
+		name, value, whole := strings.Cut(arg.value.value, "=")
 		switch {
+		case !secretArgument.MatchString(name):
 		case whole && value != "":
-		case !whole && next < len(e.value.children) && !strings.HasPrefix(e.value.children[next].value, "-"):
-			at = e.value.children[next].at
-			at.path = join(e.at.path, fmt.Sprint(next))
-		default:
-			continue
+			writtenOut(o.r, entry{value: arg.value, at: arg.at}, secretArgumentMend)
+		case !whole && i+1 < len(items) && !strings.HasPrefix(items[i+1].value.value, "-"):
+			writtenOut(o.r, entry{value: items[i+1].value, at: items[i+1].at}, secretArgumentMend)
 		}
-		o.r.hide(at)
-		at.vars = ""
-		o.r.addf(at, "is a secret that is written out, and would stand in the run's record (write it as env: {NAME: {env: NAME}}, for the program to read)")
 	}
 	return args
 }
+
+// secretArgumentMend is what to do with a secret on a command line.
+const secretArgumentMend = "env: {NAME: {env: NAME}} for the program to read"
 
 func decodeTargetEnv(o *object) []EnvVar {
 	env, ok := openItems(o, "env", targetEnvShape)

@@ -10,7 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Wire profiles, TLS and SASL, and the secrets that they name.
+// TLS, and what wire profiles are made of, with the secrets that they name.
 
 // decodeTLS takes true or {ca: …, cert: …, key: …, server_name: …}.
 func decodeTLS(o *object) field[*TLS] {
@@ -47,21 +47,6 @@ func checkHost(name string) error {
 		return fmt.Errorf("%s is not a host's name (write kafka.example.org)", quote(name))
 	}
 	return nil
-}
-
-func decodeSASL(o *object) field[*SASL] {
-	e, ok := o.take("sasl")
-	if !ok {
-		return field[*SASL]{}
-	}
-	s := openObject(o.r, e.value, e.at, saslShape)
-	out := &SASL{Mechanism: s.oneOf("mechanism").value, Username: s.text("username", checkNotEmpty).value}
-	if p, ok := s.take("password"); ok {
-		out.Password = decodeSecret(o.r, p, saslShape.keys[2].example)
-	}
-	s.need()
-	s.finish()
-	return field[*SASL]{at: e.at, state: given, value: out}
 }
 
 // decodeSecret takes {env: NAME} or {file: PATH}. A secret that is written out is refused, and not repeated.

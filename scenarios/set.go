@@ -43,17 +43,17 @@ func (r *reporter) overrides(sets []string) []override {
 }
 
 // applySets applies overrides to the tree before it is decoded, so that they are checked as the file is. Later ones win.
-func applySets(r *reporter, root *node, overrides []override) *node {
+func applySets(r *reporter, root *node, language *shape, overrides []override) *node {
 	if root.kind != yaml.MappingNode {
 		return root // decode says what is wrong
 	}
 	for _, o := range overrides {
-		applySet(r, root, o)
+		applySet(r, root, language, o)
 	}
 	return root
 }
 
-func applySet(r *reporter, root *node, o override) {
+func applySet(r *reporter, root *node, language *shape, o override) {
 	at := place{set: o.label}
 	if o.bad != "" {
 		r.addf(at, "%s", o.bad)
@@ -74,7 +74,7 @@ func applySet(r *reporter, root *node, o override) {
 	}
 	if n, ok := parseTree(r, at, []byte(o.value)); ok {
 		s.at = at
-		s.put(root, scenarioShape, o.path, "", n)
+		s.put(root, language, o.path, "", n)
 	}
 }
 

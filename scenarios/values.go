@@ -206,6 +206,12 @@ func decodePayload(o *object) field[payloadValue] {
 	}
 	o.take("payload")
 	f := field[payloadValue]{at: e.at, state: bad}
+	if s := schemaPayloadShape(e); s != nil {
+		if f.value, ok = schemaPayload(openObject(o.r, e.value, e.at, s)); ok {
+			f.state = given
+		}
+		return f
+	}
 	kinds := openObject(o.r, e.value, e.at, payloadShape)
 	name, form, ok := kinds.only()
 	kinds.finish()
@@ -272,6 +278,9 @@ func sizeAgainstPayload(r *reporter, size *field[Size], payload field[payloadVal
 		if p.Kind == PayloadTemplate {
 			mend = "remove it, or put {pad} into the template"
 		}
+		if p.Schema != nil {
+			mend = "remove it, or name a pad_field"
+		}
 		r.addf(size.at, "has no use with this payload, whose values have sizes of their own (%s)", mend)
 	}
 	size.value, size.state = p.own, given
@@ -279,7 +288,7 @@ func sizeAgainstPayload(r *reporter, size *field[Size], payload field[payloadVal
 
 // sizesItself says whether the values have sizes of their own, whatever the plan's Size says.
 func (p Payload) sizesItself() bool {
-	return p.Kind == PayloadLines || p.Kind == PayloadTemplate && !strings.Contains(p.Template, "{pad}")
+	return p.Kind == PayloadLines || p.Kind == PayloadTemplate && !strings.Contains(p.Template, "{pad}") || p.Schema != nil && p.Schema.PadField == ""
 }
 
 // placeholder finds {word}: braces with anything else in them, as JSON's, stand for themselves.

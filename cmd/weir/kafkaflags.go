@@ -33,9 +33,13 @@ func (k *kafkaFlags) define(cmd *cobra.Command) {
 	f.StringVar(&k.sasl.Password.File, "kafka-sasl-password-file", "", "file that holds the Kafka user's password")
 }
 
-// settings reads the password.
-func (k *kafkaFlags) settings() (kafkasec.Settings, error) {
+// settings reads the password. What the flags say of TLS or of SASL takes the place of what the file says of it; the file may be
+// nil.
+func (k *kafkaFlags) settings(file *scenarios.KafkaSecurity) (kafkasec.Settings, error) {
 	var plan scenarios.KafkaSecurity
+	if file != nil {
+		plan = *file
+	}
 	if k.useTLS || k.tls != (scenarios.TLS{}) {
 		plan.TLS = &k.tls
 	}
