@@ -151,8 +151,8 @@ type parentReport struct {
 
 // parentMain is a weir that starts Kafka, or a target, and then waits to be killed.
 func parentMain(args []string) error {
-	if args[0] == string(scenarios.TargetCommand) {
-		return targetParentMain(args[1])
+	if kind := scenarios.TargetKind(args[0]); kind == scenarios.TargetCommand || kind == scenarios.TargetContainer {
+		return targetParentMain(kind, args[1])
 	}
 	ctx, cancel := ChildContext(context.Background(), os.Stdin) // ends with the tests, too
 	defer cancel()

@@ -123,7 +123,7 @@ func startProgram(t *testing.T, c *scenarios.CommandTarget) (*Target, Options, e
 }
 
 // targetParentMain is a weir that starts a target and then waits to be killed.
-func targetParentMain(runID string) error {
+func targetParentMain(kind scenarios.TargetKind, runID string) error {
 	ctx, cancel := ChildContext(context.Background(), os.Stdin) // ends with the tests, too
 	defer cancel()
 	exe, err := os.Executable()
@@ -131,6 +131,11 @@ func targetParentMain(runID string) error {
 		return err
 	}
 	plan := commandPlan(&scenarios.CommandTarget{Args: []string{exe, "test", "target", "family"}, URL: "ws://127.0.0.1:{port}/ws"})
+	plan.Target = kind
+	plan.Container = &scenarios.ContainerTarget{
+		Image: testImage(), Args: []string{"sh", "-c", "echo up; exec sleep 600"}, Port: 8080, URL: "ws://127.0.0.1:{port}/ws",
+		Ready: scenarios.Ready{Log: "^up$"},
+	}
 	target, err := StartTarget(ctx, plan, nil, nil, Options{Executable: exe, RunID: runID})
 	if err != nil {
 		return err
