@@ -108,6 +108,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		e.closeClients()
 		return nil, err
 	}
+	e.swarm.markersRead = e.observer.markers.Load
 	for _, p := range e.producers {
 		p.ended = func() { e.swarm.closeConflated(p.index) }
 	}

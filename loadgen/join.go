@@ -14,6 +14,7 @@ import (
 func (s *swarm) join(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	quiet := silence{swarm: s, after: silenceOf(s.topo.plan.Phases.JoinDeadline)}
 	for s.unjoined.Load() > 0 {
 		select {
 		case <-ctx.Done():
@@ -23,7 +24,10 @@ func (s *swarm) join(ctx context.Context) error {
 			return s.joinError()
 		case <-s.failed:
 			return s.err
-		case <-tick.C:
+		case now := <-tick.C:
+			if err := quiet.look(now); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -29,6 +30,7 @@ type observer struct {
 	// slowest is by sender how long after its sending a message was read at most.
 	slowest []int64
 	at      map[string]map[int32]int64 // next offset, by topic and partition
+	markers atomic.Int64               // join markers of the run that were read
 	errs    map[string]int64
 }
 
@@ -135,6 +137,9 @@ func (o *observer) take(r *kgo.Record, readAt, loadUnix int64) {
 	o.at[r.Topic][r.Partition] = r.Offset + 1
 	var s Stamp
 	if !o.view.see(r.Value, r.Partition, &s) {
+		if s.Kind == KindJoin && s.Run == o.topo.run {
+			o.markers.Add(1)
+		}
 		return
 	}
 	o.seen[s.Producer][s.Partition].put(s.PartSeq, readAt)

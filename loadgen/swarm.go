@@ -21,6 +21,7 @@ type swarm struct {
 	groups       []group // as the plan's
 	clients      []*client
 	seen         [][]*sightings
+	markersRead  func() int64 // by the observer
 	producers    []*producer
 	expectations []*expectation // by producer
 	// sampleMask chooses, by producer, the messages whose fan-out spread is measured.

@@ -22,9 +22,11 @@ type worker struct {
 	waiting  []awaited // deliveries whose message the observer has not read yet
 	unseen   int64     // deliveries that the observer's time could not be found for
 	spread   []sample
-	remarks  remarks // what the target said beside messages: refusals, notices
-	closings remarks // why it ended connections
-	foreigns int64   // frames without a stamp, in all
+	remarks  remarks  // what the target said beside messages: refusals, notices
+	closings remarks  // why it ended connections
+	foreigns int64    // frames without a stamp, in all
+	heard    []string // the first of those, and of those that the profile knows, before the load
+	marked   bool     // a join marker came to any of its clients
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
 	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
@@ -251,6 +253,7 @@ func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
 	if c.lane != nil && w.takeAnswer(c.lane, payload, arrivedAt) {
 		return
 	}
+	w.hear(payload)
 	means := w.swarm.profile.meaning(payload)
 	if c.comeback != nil {
 		w.noteControl(c, payload, means, arrivedAt)
@@ -302,6 +305,7 @@ func (w *worker) takeNotice(c *client, payload []byte) {
 
 // takeMarker takes a join or final marker.
 func (w *worker) takeMarker(c *client, s *Stamp) {
+	w.marked = true
 	stream, seq := w.swarm.topo.groups[c.group].streamOf(c.index, s)
 	if stream < 0 {
 		return

@@ -20,40 +20,60 @@ type gauges struct {
 
 // part is one process, or group of them, whose use is followed.
 type part struct {
-	pids    []int
-	cpuName string
-	rssName string
-	cpu     float64
-	known   bool // cpu is of the last reading
+	use      func() (testbed.ResourceUse, error)
+	cpuName  string
+	rssName  string
+	openName string // of its descriptors; "" where they are not followed
+	last     testbed.ResourceUse
+	known    bool // last is there
+	rate     float64
+	rated    bool // rate is of the last two readings
 }
 
-func newGauges(kafka, target []int) *gauges {
+func newGauges(kafka []int, target func() (testbed.ResourceUse, error)) *gauges {
+	brokers := func() (testbed.ResourceUse, error) {
+		if len(kafka) == 0 {
+			return testbed.ResourceUse{}, testbed.ErrNoUsage
+		}
+		use, err := testbed.Usage(kafka)
+		use.At = time.Now()
+		return use, err
+	}
 	return &gauges{first: true, parts: []*part{
-		{pids: kafka, cpuName: results.GaugeKafkaCPU, rssName: results.GaugeKafkaRSS},
-		{pids: target, cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS},
+		{use: brokers, cpuName: results.GaugeKafkaCPU, rssName: results.GaugeKafkaRSS},
+		{use: target, cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS, openName: results.GaugeGatewayDescriptors},
 	}}
 }
 
-// read returns the gauges of the time since the last call. What can't be read is left out: a part that just died is
-// reported as that elsewhere.
+// read adds the part's gauges. What can't be read is left out: a part that just died is reported as that elsewhere. A
+// reading that is older than the last call stands for another interval.
+func (p *part) read(out map[string]float64) {
+	use, err := p.use()
+	if err != nil {
+		p.known, p.rated = false, false
+		return
+	}
+	if p.known && use.At.After(p.last.At) {
+		spent := use.CPUSeconds - p.last.CPUSeconds
+		p.rate, p.rated = spent/use.At.Sub(p.last.At).Seconds(), spent >= 0 // less than before is another process
+	}
+	if p.rated {
+		out[p.cpuName] = p.rate
+	}
+	out[p.rssName] = float64(use.RSSBytes)
+	if p.openName != "" && use.Descriptors > 0 {
+		out[p.openName] = float64(use.Descriptors)
+	}
+	p.last, p.known = use, true
+}
+
+// read returns the gauges of the time since the last call.
 func (g *gauges) read() map[string]float64 {
 	now := time.Now()
 	span := now.Sub(g.last).Seconds()
 	out := map[string]float64{}
 	for _, p := range g.parts {
-		if len(p.pids) == 0 {
-			continue
-		}
-		use, err := testbed.Usage(p.pids)
-		if err != nil {
-			p.known = false
-			continue
-		}
-		if p.known {
-			out[p.cpuName] = (use.CPUSeconds - p.cpu) / span
-		}
-		out[p.rssName] = float64(use.RSSBytes)
-		p.cpu, p.known = use.CPUSeconds, true
+		p.read(out)
 	}
 	if use, err := selfUse(); err == nil {
 		if !g.first {

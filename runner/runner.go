@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -28,6 +29,8 @@ type Options struct {
 	Executable string
 	// AllowTargets lists hosts that may be loaded although they are not loopback.
 	AllowTargets []string
+	// Targets holds the targets that weir builds: a folder with a target.yaml for each.
+	Targets fs.FS
 	// Command is the command line for the record.
 	Command []string
 	// Version is weir's own.
@@ -46,7 +49,8 @@ var ErrInterrupted = errors.New("interrupted")
 // errAborted is the cause when a threshold with abort can no longer hold.
 var errAborted = errors.New("a threshold with abort can no longer hold")
 
-// stopTimeout bounds the orderly end of each part of the testbed; after it the part is killed.
+// stopTimeout bounds the orderly end of each part of the testbed, unless a target's plan gives it longer; after it the part
+// is killed.
 const stopTimeout = 5 * time.Second
 
 // Run makes one run and returns its summary and directory. The directory is complete, summary and reports included, also
@@ -336,7 +340,8 @@ func (r *run) targetPlan() scenarios.GatewayPlan {
 func (r *run) standUp(ctx context.Context) error {
 	o := testbed.Options{Executable: r.o.Executable, RunID: r.id.name, Dir: r.dir, AllowTargets: r.o.AllowTargets, Log: r.say}
 	plan := r.o.Plan
-	o.Security = plan.Kafka.Security
+	o.Security, o.Targets = plan.Kafka.Security, r.o.Targets
+	o.ContainerTarget = plan.Gateway.Target == scenarios.TargetContainer || plan.Gateway.Target == scenarios.TargetCentrifugo
 	r.say(fmt.Sprintf("start %s Kafka", plan.Kafka.Provider))
 	var err error
 	if r.kafka, err = testbed.StartKafka(ctx, plan.Kafka, o); err != nil {
@@ -350,32 +355,33 @@ func (r *run) standUp(ctx context.Context) error {
 		topics = append(topics, r.topicName(t.Name))
 	}
 	o.Publish = r.publishTopics()
+	o.Network, o.NetworkSeeds = r.kafka.Inside()
 	r.say(fmt.Sprintf("%s; start the target (%s)", r.kafka.Description, plan.Gateway.Target))
 	if r.target, err = testbed.StartTarget(ctx, r.targetPlan(), r.kafka.Seeds, topics, o); err != nil {
 		return err
 	}
-	r.gauges = newGauges(r.kafka.Processes(), r.target.Processes())
+	r.gauges = newGauges(r.kafka.Processes(), r.target.Usage)
 	return r.writer.Environment(r.environment())
 }
 
 // stopTestbed ends what standUp started, in the order of the data, and removes this run's topics from a cluster that is
 // not weir's own. What does not go as it should is a warning: the run has been measured.
 func (r *run) stopTestbed() {
-	step := func(what string, do func(context.Context) error) {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	step := func(what string, within time.Duration, do func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
 		if err := do(ctx); err != nil {
 			r.warn(fmt.Sprintf("%s: %v", what, err))
 		}
 	}
 	if r.target != nil {
-		step("stop the target", r.target.Stop)
+		step("stop the target", max(stopTimeout, r.target.StopIn()), r.target.Stop)
 	}
 	if r.kafka == nil {
 		return
 	}
 	if r.o.Plan.Kafka.Provider == scenarios.ProviderExternal {
-		step("remove the run's topics", func(ctx context.Context) error { return r.kafka.DeleteTopics(ctx) })
+		step("remove the run's topics", stopTimeout, func(ctx context.Context) error { return r.kafka.DeleteTopics(ctx) })
 	}
-	step("stop Kafka", r.kafka.Stop)
+	step("stop Kafka", stopTimeout, r.kafka.Stop)
 }

@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	hostPort = 9092 // of the listener that is published, inside the container
+	hostPort     = 9092 // of the listener that is published, inside the container
+	internalPort = 9094 // of the one that containers on the run's network reach
 	// Published ports come from below the ephemeral range, which Linux starts at 32768: above it a broker that is
 	// restarted can find its port taken by a client's connection.
 	lowestPort, ephemeralFrom = 20000, 32768
@@ -109,7 +110,7 @@ func firstCompilerOnly(brokers, processors int) bool { return brokers*2 > proces
 func (b *broker) env() map[string]string {
 	var voters []string
 	for i := 1; i <= b.of; i++ {
-		voters = append(voters, fmt.Sprintf("%d@%s:9093", i, (&broker{id: i, of: b.of}).controllerHost()))
+		voters = append(voters, fmt.Sprintf("%d@%s:9093", i, (&broker{id: i, netName: b.netName}).controllerHost()))
 	}
 	replicas := min(b.of, 3)
 	minISR := max(replicas-1, 1)
@@ -134,9 +135,10 @@ func (b *broker) env() map[string]string {
 	}
 }
 
-// controllerHost is how the nodes reach this one: by its alias on the run's network; a single node has none.
+// controllerHost is how the nodes, and a target in a container, reach this one: by its alias on the run's network; a node
+// without one has nobody to be reached by.
 func (b *broker) controllerHost() string {
-	if b.of == 1 {
+	if b.netName == "" {
 		return "localhost"
 	}
 	return b.alias()
@@ -239,10 +241,10 @@ func (d *dockerCluster) watch(ctx context.Context, b *broker) {
 	logRead := make(chan struct{})
 	go func() {
 		defer close(logRead)
-		d.follow(ctx, b)
+		followLog(ctx, d.api, b.containerID, b.lines)
 	}()
 	defer func() { <-logRead }()
-	status, err := d.awaitEnd(ctx, b)
+	status, err := awaitContainerEnd(ctx, d.api, b.containerID)
 	within(outputGrace, logRead)
 	b.mu.Lock()
 	killed := b.killed
@@ -258,24 +260,24 @@ func (d *dockerCluster) watch(ctx context.Context, b *broker) {
 	close(b.ended)
 }
 
-// follow copies the container's log to the broker's lines until the container or ctx ends.
-func (d *dockerCluster) follow(ctx context.Context, b *broker) {
-	r, err := d.api.ContainerLogs(ctx, b.containerID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+// followLog copies a container's log to the lines until the container or ctx ends.
+func followLog(ctx context.Context, api *client.Client, id string, lines *lineSink) {
+	r, err := api.ContainerLogs(ctx, id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
 	if err != nil {
-		b.lines.add("(no log: " + err.Error() + ")")
+		lines.add("(no log: " + err.Error() + ")")
 		return
 	}
 	defer r.Close()
-	out, errs := &lineWriter{line: b.lines.add}, &lineWriter{line: b.lines.add}
+	out, errs := &lineWriter{line: lines.add}, &lineWriter{line: lines.add}
 	_, _ = stdcopy.StdCopy(out, errs, r) // ends with the container, or with ctx
 	out.end()
 	errs.end()
 }
 
-// awaitEnd returns the container's exit status. The client hands over its answer on an unbuffered channel, so it is
-// received whatever happens: the end of ctx comes as an error.
-func (d *dockerCluster) awaitEnd(ctx context.Context, b *broker) (int64, error) {
-	w := d.api.ContainerWait(ctx, b.containerID, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+// awaitContainerEnd returns the container's exit status. The client hands over its answer on an unbuffered channel, so it
+// is received whatever happens: the end of ctx comes as an error.
+func awaitContainerEnd(ctx context.Context, api *client.Client, id string) (int64, error) {
+	w := api.ContainerWait(ctx, id, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 	select {
 	case r := <-w.Result:
 		return r.StatusCode, nil

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type dockerCluster struct {
 	api     *client.Client
 	reaper  *process
 	brokers []*broker
+	network string // of the run; "" for none
 	log     func(string)
 	cancel  context.CancelFunc // ends the watchers
 	wg      sync.WaitGroup     // the watchers
@@ -115,14 +117,15 @@ func hostname(hostport string) string {
 // up brings the brokers up and returns the version that they say they are.
 func (d *dockerCluster) up(ctx, watchCtx context.Context, n int, image string, o Options) (string, error) {
 	netName := ""
-	if n > 1 {
+	if n > 1 || o.ContainerTarget {
 		nw, err := network.New(ctx, network.WithLabels(map[string]string{labelKey: o.RunID}))
 		if err != nil {
 			return "", fmt.Errorf("create network: %w", err)
 		}
 		netName = nw.Name
+		d.network = netName
 	}
-	if err := d.pull(ctx, image); err != nil {
+	if err := pullImage(ctx, d.api, image, d.log, "mend kafka.image, or do without Docker: --set kafka.provider=embedded"); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, brokersIn, fmt.Errorf("brokers not up within %v", brokersIn))
@@ -147,21 +150,32 @@ func (d *dockerCluster) up(ctx, watchCtx context.Context, n int, image string, o
 	return d.brokers[0].versionText(), nil
 }
 
-// pull gets the image where it isn't there, which is said since it takes a while.
-func (d *dockerCluster) pull(ctx context.Context, image string) error {
-	if _, err := d.api.ImageInspect(ctx, image); err == nil {
+// pullImage gets the image where it isn't there, which is said since it takes a while. mend is the end of the error.
+func pullImage(ctx context.Context, api *client.Client, image string, say func(string), mend string) error {
+	if _, err := api.ImageInspect(ctx, image); err == nil {
 		return nil
 	}
-	d.log("pulling image " + image + ", which takes a while the first time")
+	say("pulling image " + image + ", which takes a while the first time")
 	p, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(log.NewNoopLogger()))
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	if err := p.PullImage(ctx, image); err != nil {
-		return fmt.Errorf("pull image %s: %w (mend kafka.image, or do without Docker: --set kafka.provider=embedded)", image, err)
+		return fmt.Errorf("pull image %s: %w (%s)", image, err, mend)
 	}
 	return nil
+}
+
+// inside is how a container on the run's network reaches the brokers: empty where there is none.
+func (d *dockerCluster) inside() (network string, seeds []string) {
+	if d.network == "" {
+		return "", nil
+	}
+	for _, b := range d.brokers {
+		seeds = append(seeds, net.JoinHostPort(b.alias(), strconv.Itoa(internalPort)))
+	}
+	return d.network, seeds
 }
 
 // awaitCluster polls until the host listeners answer and know all brokers.
@@ -250,7 +264,7 @@ func (d *dockerCluster) shutDown(ctx context.Context) error {
 	//    all at once wait for each other.
 	removeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeIn)
 	defer cancel()
-	removeErr := d.remove(removeCtx)
+	removeErr := removeAll(removeCtx, d.api, d.label)
 	// 3. The reaper is told that nothing is left and looks once, or, where something may be, does the work.
 	if removeErr == nil {
 		_ = tellReaper(d.reaper, reaperOrder{Done: true}) // fails where it has died
@@ -265,19 +279,19 @@ func (d *dockerCluster) shutDown(ctx context.Context) error {
 	return errors.Join(removeErr, stopErr, d.api.Close())
 }
 
-// remove removes all that carries the run's label, until nothing is seen.
-func (d *dockerCluster) remove(ctx context.Context) error {
+// removeAll removes all that carries the label, until nothing is seen.
+func removeAll(ctx context.Context, api *client.Client, label string) error {
 	tick := time.NewTicker(removeRetry)
 	defer tick.Stop()
 	for {
-		seen, err := removeLabelled(ctx, d.api, d.label)
+		seen, err := removeLabelled(ctx, api, label)
 		if seen == 0 && err == nil {
 			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("remove containers with label %s: %w", d.label, errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("remove containers with label %s: %w", label, errors.Join(context.Cause(ctx), err))
 		}
 	}
 }

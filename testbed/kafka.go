@@ -143,6 +143,15 @@ func (k *Kafka) Pids() []int {
 	return k.Processes()
 }
 
+// Inside returns the network of the run that the brokers' containers are on, and their addresses there; both empty unless
+// they are containers and Options.ContainerTarget was set.
+func (k *Kafka) Inside() (network string, seeds []string) {
+	if k.docker == nil {
+		return "", nil
+	}
+	return k.docker.inside()
+}
+
 // Done is closed when a broker ended unasked, and never otherwise: not by Stop, Kill or for an external cluster.
 func (k *Kafka) Done() <-chan struct{} {
 	switch {

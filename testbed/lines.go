@@ -17,7 +17,8 @@ const (
 // lineSink takes the lines of one child: it keeps the last ones for errors, and writes all to a file. Its
 // memory is bounded by keptLines × maxLineBytes. Safe for concurrent use.
 type lineSink struct {
-	watch func(line string) // sees each line first; nil for none; set before the first line
+	watch func(line string)        // sees each line first; nil for none; set before the first line
+	hide  func(line string) string // takes secrets out of each line before all else; nil for none; set likewise
 
 	mu   sync.Mutex
 	last []string
@@ -41,6 +42,9 @@ func newLineSink(path string) (*lineSink, error) {
 func (s *lineSink) add(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hide != nil {
+		line = s.hide(line)
+	}
 	if len(s.last) == keptLines {
 		s.last = slices.Delete(s.last, 0, 1)
 	}

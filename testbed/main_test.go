@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 			err = gatewayMain(os.Args[2:])
 		case "test parent":
 			err = parentMain(os.Args[3:])
+		case "child guard":
+			err = ServeGuard(context.Background(), os.Stdin)
+		case "test target":
+			err = targetMain(os.Args[3])
 		case "test sleeper":
 			_, err = io.Copy(io.Discard, os.Stdin)
 		}
@@ -145,8 +149,11 @@ type parentReport struct {
 	Seeds []string `json:"seeds"`
 }
 
-// parentMain is a weir that starts Kafka and then waits to be killed.
+// parentMain is a weir that starts Kafka, or a target, and then waits to be killed.
 func parentMain(args []string) error {
+	if kind := scenarios.TargetKind(args[0]); kind == scenarios.TargetCommand || kind == scenarios.TargetContainer {
+		return targetParentMain(kind, args[1])
+	}
 	ctx, cancel := ChildContext(context.Background(), os.Stdin) // ends with the tests, too
 	defer cancel()
 	exe, err := os.Executable()

@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"io/fs"
 	"path/filepath"
 
 	"github.com/weirbench/weir/scenarios"
@@ -22,6 +23,16 @@ type Options struct {
 	AllowTargets []string
 	// Publish lists the topics that clients publish to, by their names in Kafka.
 	Publish []string
+	// ContainerTarget has brokers in containers put on a network of the run even where there is but one, since the target may
+	// be a container that is to reach them.
+	ContainerTarget bool
+	// Network and NetworkSeeds are what Kafka.Inside says, for a target in a container; empty where there is none.
+	Network      string
+	NetworkSeeds []string
+	// Targets holds the targets that weir builds itself: a folder NAME with a target.yaml for each.
+	Targets fs.FS
+	// Cache is where those are unpacked and built; empty is the user's cache directory.
+	Cache string
 	// Security is how the reference gateway reaches the brokers; nil is plain text without authentication.
 	Security *scenarios.KafkaSecurity
 }

@@ -2,9 +2,12 @@ package testbed
 
 import (
 	"bufio"
+	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,41 +21,121 @@ func portOwner(port string) string {
 	if err != nil {
 		return ""
 	}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		if inode := listenInode(table, n); inode != "" {
-			return inodeOwner(inode)
+	for _, s := range listeningAt(n) {
+		if pid := inodeOwner(s.inode); pid != 0 {
+			return " by " + processName(pid)
 		}
 	}
 	return ""
 }
 
-// listenInode finds the socket that listens at the port. A line's fields: sl local_address rem_address st … uid timeout
+// listening is a socket that takes connections.
+type listening struct {
+	addr  netip.Addr
+	inode string
+}
+
+// listeningAt finds the sockets that listen at the port. A line's fields: sl local_address rem_address st … uid timeout
 // inode (proc(5)); addresses and ports are hexadecimal.
-func listenInode(table string, port int) string {
-	f, err := os.Open(table)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
+func listeningAt(port int) []listening {
+	var found []listening
 	suffix := fmt.Sprintf(":%04X", port)
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		fields := strings.Fields(lines.Text())
-		if len(fields) > 9 && fields[3] == tcpListen && strings.HasSuffix(fields[1], suffix) {
-			return fields[9]
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(table)
+		if err != nil {
+			continue
 		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			fields := strings.Fields(lines.Text())
+			if len(fields) < 10 || fields[3] != tcpListen || !strings.HasSuffix(fields[1], suffix) {
+				continue
+			}
+			if addr, ok := procAddr(strings.TrimSuffix(fields[1], suffix)); ok {
+				found = append(found, listening{addr, fields[9]})
+			}
+		}
+		_ = f.Close()
 	}
-	return ""
+	return found
 }
 
-func inodeOwner(inode string) string {
+// procAddr reads an address as /proc/net has it: each four bytes are a number of the machine's own order, which is little
+// endian on all that weir is built for.
+func procAddr(text string) (netip.Addr, bool) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b)%4 != 0 {
+		return netip.Addr{}, false
+	}
+	for i := 0; i < len(b); i += 4 {
+		slices.Reverse(b[i : i+4])
+	}
+	addr, ok := netip.AddrFromSlice(b)
+	return addr.Unmap(), ok
+}
+
+// reaches reports whether a connection to the host may come to a socket with that address.
+func (l listening) reaches(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return l.addr == ip || l.addr.IsUnspecified() && (ip.Is4() || l.addr.Is6())
+	}
+	return l.addr.IsUnspecified() || l.addr.IsLoopback()
+}
+
+// listened reports whether connections to the host and port come to processes of the tree, or to such as carry the run's
+// name. Where some come to another's it is a *strangerError.
+func listened(host string, port, root int, run string) (bool, error) {
+	var sockets []listening
+	for _, s := range listeningAt(port) {
+		if s.reaches(host) {
+			sockets = append(sockets, s)
+		}
+	}
+	if len(sockets) == 0 {
+		return false, nil
+	}
+	ours := map[string]bool{}
+	for _, pid := range processTree(root) {
+		addSockets(ours, pid)
+	}
+	for _, s := range sockets {
+		if ours[s.inode] {
+			continue
+		}
+		owner := inodeOwner(s.inode)
+		if owner != 0 && carries(owner, run) {
+			continue
+		}
+		return false, &strangerError{port, owner}
+	}
+	return true, nil
+}
+
+// addSockets adds the inodes of the sockets that the process has open.
+func addSockets(to map[string]bool, pid int) {
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // the only error is a bad pattern
+	for _, fd := range fds {
+		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:[") {
+			to[strings.TrimSuffix(strings.TrimPrefix(link, "socket:["), "]")] = true
+		}
+	}
+}
+
+// inodeOwner is the process that has the socket open; 0 where none is seen, as another user's.
+func inodeOwner(inode string) int {
 	want := "socket:[" + inode + "]"
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the only error is a bad pattern
 	for _, fd := range fds {
 		if link, err := os.Readlink(fd); err == nil && link == want {
-			pid := strings.Split(fd, "/")[2]
-			comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have gone meanwhile
-			return fmt.Sprintf(" by process %s (%s)", pid, strings.TrimSpace(string(comm)))
+			pid, _ := strconv.Atoi(strings.Split(fd, "/")[2]) // digits, by the pattern
+			return pid
 		}
 	}
-	return ""
+	return 0
+}
+
+// processName is "process 12 (nginx)".
+func processName(pid int) string {
+	comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // it may have gone meanwhile
+	return fmt.Sprintf("process %d (%s)", pid, strings.TrimSpace(string(comm)))
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +24,17 @@ type processSpec struct {
 	name       string // as errors name it: "embedded kafka"
 	executable string
 	args       []string
-	logPath    string        // "" keeps no file
-	grace      time.Duration // between the steps of a stop; 0 is defaultGrace
-	// outlive is for the reaper: a session of its own, not killed with weir, standard error straight to the file,
+	logPath    string              // "" keeps no file
+	grace      time.Duration       // between the steps of a stop; 0 is defaultGrace
+	dir        string              // "" is weir's own
+	env        []string            // nil is weir's own
+	hide       func(string) string // takes secrets out of each line; nil for none
+	watch      func(string)        // sees each line; nil for none
+	// foreign is for programs that are not weir: all of their output are lines, the stop begins with the signal, and any end
+	// after it is fine.
+	foreign bool
+	signal  syscall.Signal
+	// outlive is for the reaper and the guard: a session of its own, not killed with weir, standard error straight to the file,
 	// since a pipe's reader dies with weir.
 	outlive bool
 }
@@ -39,8 +48,9 @@ type process struct {
 	lines  *lineSink
 	first  chan string // the first line of standard output
 	grace  time.Duration
-	exited chan struct{} // closed when the child is dead, reaped and its output read
-	died   chan struct{} // closed when that happened unasked
+	signal syscall.Signal // that a stop begins with; 0: the end of standard input
+	exited chan struct{}  // closed when the child is dead, reaped and its output read
+	died   chan struct{}  // closed when that happened unasked
 
 	mu     sync.Mutex
 	asked  bool // Stop has been called
@@ -77,10 +87,12 @@ func launch(s processSpec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	lines.hide, lines.watch = s.hide, s.watch
 	p := &process{
-		name: s.name, cmd: exec.Command(s.executable, s.args...), lines: lines, grace: s.grace,
+		name: s.name, cmd: exec.Command(s.executable, s.args...), lines: lines, grace: s.grace, signal: s.signal,
 		first: make(chan string, 1), exited: make(chan struct{}), died: make(chan struct{}),
 	}
+	p.cmd.Dir, p.cmd.Env = s.dir, s.env
 	if p.grace == 0 {
 		p.grace = defaultGrace
 	}
@@ -112,7 +124,7 @@ func (p *process) wireOutput(s processSpec) (func(), error) {
 		p.cmd.Stderr = f
 		return func() { _ = f.Close() }, nil
 	}
-	isFirst := true
+	isFirst := !s.foreign
 	out := &lineWriter{line: func(line string) {
 		if isFirst {
 			isFirst = false
@@ -202,9 +214,13 @@ func (p *process) Err() error {
 	return p.err
 }
 
+// Done is closed when the child ended unasked.
+func (p *process) Done() <-chan struct{} { return p.died }
+
 // Stop ends the child and waits for its end: 1. its standard input is closed, which asks it to end; 2. after the grace
 // SIGTERM; 3. after another grace SIGKILL. The end of ctx goes straight to SIGKILL. Idempotent: every call returns the
-// first one's result. A child that had to be killed, or that ended with a failure of its own, is an error.
+// first one's result. A child that had to be killed, or that ended with a failure of its own, is an error. A foreign
+// program is sent its signal, and after the grace SIGKILL; only that it had to be killed is an error.
 func (p *process) Stop(ctx context.Context) error {
 	p.stop.Do(func() { p.stopErr = p.shutDown(ctx) })
 	return p.stopErr
@@ -213,6 +229,9 @@ func (p *process) Stop(ctx context.Context) error {
 func (p *process) shutDown(ctx context.Context) error {
 	if !p.ask() {
 		return nil // it had died before, which Err tells
+	}
+	if p.signal != 0 {
+		return p.shutDownForeign(ctx)
 	}
 	_ = p.stdin.Close()
 	if p.endsWithin(ctx, p.grace) {
@@ -228,6 +247,16 @@ func (p *process) shutDown(ctx context.Context) error {
 	p.signalGroup(killGroup)
 	<-p.exited
 	return fmt.Errorf("stop %s: it answered neither the end of its input nor SIGTERM and was killed", p.name)
+}
+
+func (p *process) shutDownForeign(ctx context.Context) error {
+	p.signalGroup(func(child *os.Process) error { return signalGroup(child, p.signal) })
+	if p.endsWithin(ctx, p.grace) {
+		return nil
+	}
+	p.signalGroup(killGroup)
+	<-p.exited
+	return fmt.Errorf("stop %s: it did not end within %v of %s and was killed%s", p.name, p.grace, signalName(p.signal), p.lines.tail())
 }
 
 // kill ends the child at once and waits for it.

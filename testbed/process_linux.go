@@ -2,7 +2,6 @@ package testbed
 
 import (
 	"errors"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +25,3 @@ func awaitZombie(pid int) bool {
 		}
 	}
 }
-
-func terminateGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGTERM) }
-
-func killGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }

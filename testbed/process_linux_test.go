@@ -119,7 +119,7 @@ func TestStopKillsDeafChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	await := watchDeath(t, target.Processes()[0])
-	target.child.grace = 200 * time.Millisecond
+	target.part.(*process).grace = 200 * time.Millisecond
 	start := time.Now()
 	err = target.Stop(t.Context())
 	wantText(t, err, "stop gateway", "was killed")

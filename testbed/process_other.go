@@ -15,3 +15,10 @@ func awaitZombie(int) bool { return false }
 func terminateGroup(*os.Process) error { return nil }
 
 func killGroup(p *os.Process) error { return p.Kill() }
+
+// signalGroup has no signal to send here either.
+func signalGroup(*os.Process, syscall.Signal) error { return nil }
+
+func signalNumber(string) syscall.Signal { return syscall.SIGTERM }
+
+func signalName(s syscall.Signal) string { return s.String() }

@@ -2,10 +2,7 @@
 
 package testbed
 
-import (
-	"os"
-	"syscall"
-)
+import "syscall"
 
 // sysProcAttr sets the child apart from the terminal. There is no parent-death signal here: a child that is stopped when
 // weir is killed stays.
@@ -18,7 +15,3 @@ func sysProcAttr(outlive bool) *syscall.SysProcAttr {
 
 // awaitZombie is not possible here.
 func awaitZombie(int) bool { return false }
-
-func terminateGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGTERM) }
-
-func killGroup(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }

@@ -35,6 +35,11 @@ type reaperOrder struct {
 // startReaper starts the child that removes what carries the run's label once weir is gone, and gives it its order. The
 // order is in the pipe before the first container exists, and a pipe outlives its writer.
 func startReaper(ctx context.Context, o Options, dockerHost string) (*process, error) {
+	return startReaperOf(ctx, o, labelKey+"="+o.RunID, dockerHost)
+}
+
+// startReaperOf does so for another label.
+func startReaperOf(ctx context.Context, o Options, label, dockerHost string) (*process, error) {
 	p, err := startProcess(ctx, processSpec{
 		name: "reaper", executable: o.Executable, args: []string{"child", "reaper"},
 		logPath: o.logPath("reaper"), grace: reapGrace, outlive: true,
@@ -42,7 +47,7 @@ func startReaper(ctx context.Context, o Options, dockerHost string) (*process, e
 	if err != nil {
 		return nil, err
 	}
-	if err := tellReaper(p, reaperOrder{Label: labelKey + "=" + o.RunID, DockerHost: dockerHost}); err != nil {
+	if err := tellReaper(p, reaperOrder{Label: label, DockerHost: dockerHost}); err != nil {
 		_ = p.kill()
 		return nil, fmt.Errorf("start reaper: %w", err)
 	}

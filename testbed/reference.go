@@ -54,7 +54,7 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 		_ = child.kill()
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	return &Target{URL: "ws://" + addr + "/ws", Description: "reference gateway", child: child}, nil
+	return &Target{URL: "ws://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}, nil
 }
 
 func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics, publish []string, instance string) []string {
@@ -98,12 +98,18 @@ func checkFree(listen string) error {
 	if port == "0" {
 		return nil
 	}
-	l, err := net.Listen("tcp", listen)
+	return portFree(listen, "end that process, or set gateway.listen to 127.0.0.1:0 for a free port")
+}
+
+// portFree tries to listen at the address; where somebody does already the error says who, and the mend.
+func portFree(address, mend string) error {
+	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is taken%s (end that process, or set gateway.listen to 127.0.0.1:0 for a free port)", listen, portOwner(port))
+		_, port, _ := net.SplitHostPort(address) // else it could not be listened at
+		return fmt.Errorf("%s is taken%s (%s)", address, portOwner(port), mend)
 	case err != nil:
-		return fmt.Errorf("listen at %s: %w", listen, err)
+		return fmt.Errorf("listen at %s: %w", address, err)
 	}
 	return l.Close()
 }

@@ -17,8 +17,18 @@ type Target struct {
 	// Description says what the target is: "reference gateway", "external ws://127.0.0.1:8080/ws".
 	Description string
 
-	child *process      // nil for an external target
-	never chan struct{} // Done of an external target
+	part   running       // nil for an external target
+	pids   []int         // roots of the trees whose use is the target's
+	meter  *meter        // where that is read elsewhere; nil for nowhere
+	stopIn time.Duration // how long an orderly end may take
+	never  chan struct{} // Done of an external target
+}
+
+// running is a target that weir started.
+type running interface {
+	Done() <-chan struct{}
+	Err() error
+	Stop(ctx context.Context) error
 }
 
 // StartTarget starts the plan's target against the brokers at seeds, or checks that it is there, and returns when it is
@@ -32,8 +42,14 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 		return startReference(ctx, plan, seeds, topics, o)
 	case scenarios.TargetExternal:
 		return useTarget(ctx, plan, o)
+	case scenarios.TargetCommand:
+		return startCommand(ctx, &plan, describeCommand(plan.Command), nil, seeds, topics, o)
+	case scenarios.TargetContainer:
+		return startContainer(ctx, &plan, describeContainer(plan.Container), nil, seeds, topics, o)
+	case scenarios.TargetNodeWS, scenarios.TargetSpringBoot, scenarios.TargetCentrifugo:
+		return startBuilt(ctx, plan, seeds, topics, o)
 	}
-	return nil, fmt.Errorf("start target: %q is unknown (reference or external)", plan.Target)
+	return nil, fmt.Errorf("start target: %q is unknown (reference, node-ws, spring-boot, centrifugo, command, container or external)", plan.Target)
 }
 
 // useTarget checks that a WebSocket endpoint answers at the plan's URL.
@@ -43,38 +59,46 @@ func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Tar
 	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, bare); err != nil {
 		return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
 	}
-	return &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}, nil
+	t := &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}
+	if u := plan.Usage; u != nil {
+		if err := t.use(ctx, u, o.AllowTargets); err != nil {
+			return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
+		}
+	}
+	return t, nil
 }
 
-// Processes returns the pids whose resources can be read as the target's: the child's, none for an external one.
-func (t *Target) Processes() []int {
-	if t.child == nil {
-		return nil
-	}
-	return []int{t.child.pid()}
-}
+// Processes returns the pids whose resources are read as the target's, each with all that it started: none for a target
+// whose use is read elsewhere, or nowhere.
+func (t *Target) Processes() []int { return t.pids }
 
 // Done is closed when the target ended unasked, and never otherwise: not by Stop nor for an external target.
 func (t *Target) Done() <-chan struct{} {
-	if t.child == nil {
+	if t.part == nil {
 		return t.never
 	}
-	return t.child.died
+	return t.part.Done()
 }
 
 // Err says how the target ended unasked, with its last lines; nil while Done is open.
 func (t *Target) Err() error {
-	if t.child == nil {
+	if t.part == nil {
 		return nil
 	}
-	return t.child.Err()
+	return t.part.Err()
 }
+
+// StopIn is how long an orderly Stop may take; 0 where that is the caller's matter.
+func (t *Target) StopIn() time.Duration { return t.stopIn }
 
 // Stop ends a target that weir started and returns when it has gone; an external one is left alone. The end of ctx turns
 // it into a kill. Idempotent.
 func (t *Target) Stop(ctx context.Context) error {
-	if t.child == nil {
+	if t.meter != nil {
+		t.meter.close()
+	}
+	if t.part == nil {
 		return nil
 	}
-	return t.child.Stop(ctx)
+	return t.part.Stop(ctx)
 }

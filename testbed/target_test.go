@@ -280,6 +280,6 @@ func TestExternalTarget(t *testing.T) {
 
 func TestStartTargetUnknown(t *testing.T) {
 	t.Parallel()
-	_, err := StartTarget(t.Context(), scenarios.GatewayPlan{Target: "container"}, nil, nil, Options{})
-	wantText(t, err, `"container"`, "reference or external")
+	_, err := StartTarget(t.Context(), scenarios.GatewayPlan{Target: "nginx"}, nil, nil, Options{})
+	wantText(t, err, `"nginx"`, "container or external")
 }

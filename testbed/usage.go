@@ -1,10 +1,14 @@
 package testbed
 
+import "time"
+
 // ResourceUse is what processes use, with all that they started: summed over the tree of each pid.
 type ResourceUse struct {
 	CPUSeconds  float64 `json:"cpu_seconds"` // user and system, since each process's start; 10 ms resolution
 	RSSBytes    int64   `json:"rss_bytes"`   // resident memory; pages that processes share count for each
-	Descriptors int     `json:"descriptors"` // open ones
+	Descriptors int     `json:"descriptors"` // open ones; 0 where they can't be seen
+	// At is when it was like this, where Target.Usage says it.
+	At time.Time `json:"-"`
 }
 
 func (u *ResourceUse) add(v ResourceUse) {

@@ -29,6 +29,13 @@ func childCommand() *cobra.Command {
 			return testbed.ServeReaper(context.Background(), cmd.InOrStdin())
 		},
 	}
-	cmd.AddCommand(embedded, reaper)
+	guard := &cobra.Command{
+		Use:  "guard",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return testbed.ServeGuard(context.Background(), cmd.InOrStdin())
+		},
+	}
+	cmd.AddCommand(embedded, reaper, guard)
 	return cmd
 }

@@ -1,0 +1,52 @@
+package testbed
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/weirbench/weir/scenarios"
+)
+
+// placing is what a target's placeholders stand for.
+type placing struct {
+	port          int // where the target listens
+	published     int // where clients reach that; port itself where nothing is published
+	seeds, topics []string
+	run           string
+	files         string // the folder of the files that were written for the target; "" where there is none
+}
+
+// fill replaces the placeholders in a text that the target is given.
+func (p placing) fill(text string) string { return p.at(p.port).Replace(text) }
+
+// fillURL replaces them in an address that weir connects to.
+func (p placing) fillURL(text string) string { return p.at(p.published).Replace(text) }
+
+func (p placing) at(port int) *strings.Replacer {
+	return strings.NewReplacer(
+		"{port}", strconv.Itoa(port), "{seeds}", strings.Join(p.seeds, ","), "{topics}", strings.Join(p.topics, ","),
+		"{run}", p.run, "{seeds_json}", inJSON(p.seeds), "{topics_json}", inJSON(p.topics), "{files}", p.files,
+	)
+}
+
+func inJSON(list []string) string {
+	if len(list) == 0 {
+		return "[]"
+	}
+	text, _ := json.Marshal(list) // strings always encode
+	return string(text)
+}
+
+func (p placing) fillAll(texts []string) []string {
+	var filled []string
+	for _, text := range texts {
+		filled = append(filled, p.fill(text))
+	}
+	return filled
+}
+
+func (p placing) ready(r scenarios.Ready) scenarios.Ready {
+	r.URL = p.fillURL(r.URL)
+	return r
+}
