@@ -340,7 +340,7 @@ func TestGroupSurvives(t *testing.T) {
 		err            error
 	}{
 		{"forgotten, classic", protocolClassic, kmsg.Heartbeat, kerr.UnknownMemberID},
-		{"forgotten, consumer", protocolConsumer, kmsg.ConsumerGroupHeartbeat, kerr.UnknownMemberID},
+		{"forgotten, consumer", protocolConsumer, kmsg.ConsumerGroupHeartbeat, kerr.FencedMemberEpoch},
 		{"coordinator moves, classic", protocolClassic, kmsg.Heartbeat, kerr.NotCoordinator},
 		{"coordinator moves, consumer", protocolConsumer, kmsg.ConsumerGroupHeartbeat, kerr.NotCoordinator},
 	}
@@ -537,6 +537,27 @@ func TestGroupFollowsRecreatedTopic(t *testing.T) {
 	}
 	if m := c.read(); string(m.Value) != "100" || m.Offset != 0 {
 		t.Errorf("got %s; want the new topic's first record", m.Raw)
+	}
+}
+
+// Partitions that the group has not given to a gateway for a while are another's.
+func TestLackingForAWhile(t *testing.T) {
+	h := newTestHub(t, SlowDisconnect)
+	var reason error
+	m := &groupMember{
+		c:       &consumer{cfg: &h.cfg, hub: h.hub, partitions: map[string][]partition{"prices": {{}, {holding: away}}}},
+		waiting: func(err error) { reason = err },
+		settled: true,
+	}
+	now := time.Now()
+	m.checkLacking(now)
+	m.checkLacking(now.Add(unassignedGrace - 1))
+	if h.suspended || reason == nil || !strings.Contains(reason.Error(), "has given 1 of 2 partitions") {
+		t.Errorf("before the time is over: suspended %v, %v; want clients kept, and the reason", h.suspended, reason)
+	}
+	m.checkLacking(now.Add(unassignedGrace))
+	if !h.suspended {
+		t.Error("after the time is over: clients are kept")
 	}
 }
 
