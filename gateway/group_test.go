@@ -319,7 +319,12 @@ func partitionsOf(g *gatewayUnderTest) (n int) {
 // waitFor polls what no event tells of.
 func waitFor(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(3 * patience)
+	waitUpTo(t, 3*patience, what, cond)
+}
+
+func waitUpTo(t *testing.T, most time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(most)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {

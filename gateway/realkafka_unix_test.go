@@ -73,7 +73,7 @@ func startRealCluster(t *testing.T) *realCluster {
 		c.brokers = append(c.brokers, c.start(i))
 	}
 	for i, b := range c.brokers {
-		waitFor(t, fmt.Sprintf("broker %d has started", i+1), func() bool {
+		waitUpTo(t, 3*time.Minute, fmt.Sprintf("broker %d has started", i+1), func() bool {
 			select {
 			case <-b.ended:
 				t.Fatalf("broker %d ended:\n%s", i+1, b.text())
@@ -186,7 +186,7 @@ func killUnderLoad(t *testing.T, victim string) {
 		t.Fatal(err)
 	}
 	defer kafka.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	if _, err := kadm.NewClient(kafka).CreateTopic(ctx, partitions, 3, nil, "prices"); err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func launchReal(t *testing.T, brokers []string, mode string) *gatewayUnderTest {
 func readEach(c *testClient, mode string, partitions, each int) {
 	next := make([]int64, partitions)
 	for range partitions * each {
-		m, err := c.tryReadWithin(time.Minute)
+		m, err := c.tryReadWithin(2 * time.Minute)
 		if err != nil {
 			c.t.Errorf("%s: %v after offsets %v", mode, err, next)
 			return
