@@ -15,6 +15,9 @@ import (
 func (c *Config) setKafkaDefaults() {
 	setDefault(&c.Consume.Protocol, protocolAuto)
 	setDefault(&c.Publish.Dedup, 2*time.Minute)
+	if c.Trace.Endpoint != "" {
+		setDefault(&c.Trace.Ratio, 0.01)
+	}
 }
 
 func (c *Config) checkKafka() error {

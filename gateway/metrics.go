@@ -18,7 +18,7 @@ var latencyBounds = [...]time.Duration{
 	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 }
 
-// latencies is a histogram. One goroutine observes, any reads.
+// latencies is a histogram. Any goroutine observes and reads.
 type latencies struct {
 	buckets [len(latencyBounds)]atomic.Int64 // those up to the bound and above the one before
 	over    atomic.Int64
@@ -120,9 +120,13 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		emit(prometheus.GaugeValue, "consumer_lag_records", "Records not read yet at the last fetch of the partition.", float64(records),
 			prometheus.Labels{"topic": topic, "partition": strconv.Itoa(partition)})
 	})
-	count, seconds, buckets := m.counters.ackLatency.cumulative()
-	out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("weir_gateway_publish_ack_duration_seconds",
-		"Time from a publish message to Kafka's acknowledgement.", nil, nil), count, seconds, buckets)
+	histogram := func(name, help string, l *latencies) {
+		count, seconds, buckets := l.cumulative()
+		out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("weir_gateway_"+name, help, nil, nil), count, seconds, buckets)
+	}
+	histogram("publish_ack_duration_seconds", "Time from a publish message to Kafka's acknowledgement.", &m.counters.ackLatency)
+	histogram("delivery_duration_seconds", "Time from the Kafka timestamp of the first record in a write to the write's end.", &m.counters.writeLatency)
+	emit(prometheus.CounterValue, "dropped_traces_total", "Sampled records whose spans were dropped.", float64(m.consumer.tracer.droppedTraces()), nil)
 }
 
 // metricsHandler answers /metrics.

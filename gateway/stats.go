@@ -49,7 +49,7 @@ type counters struct {
 	conflated, slowNotices                       atomic.Int64
 	published, refused, undetermined, publishing atomic.Int64
 	duplicates, ids, idsForgotten                atomic.Int64
-	ackLatency                                   latencies
+	ackLatency, writeLatency                     latencies
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 
