@@ -1,10 +1,14 @@
 package gateway
 
+import "time"
+
 // batch is what a writer has taken from a queue.
 type batch struct {
 	frames  [][]byte
 	bytes   int // as the queue counts them
 	records int
+	kafkaAt int64 // of the first record that tells, ns since the epoch; 0 for none
+	traces  []*recordTrace
 	buf     []byte // for joining frames
 }
 
@@ -21,7 +25,33 @@ func (b *batch) join() []byte {
 	return b.buf
 }
 
+// note keeps what is wanted of a record once it is written.
+func (b *batch) note(msg *message) {
+	if b.kafkaAt == 0 {
+		b.kafkaAt = msg.kafkaAt
+	}
+	if msg.trace != nil {
+		b.traces = append(b.traces, msg.trace)
+	}
+}
+
+// written tells of the records' write, which has just ended.
+func (b *batch) written(latency *latencies) {
+	if b.kafkaAt == 0 && len(b.traces) == 0 {
+		return
+	}
+	now := time.Now().UnixNano()
+	if b.kafkaAt != 0 {
+		latency.observe(max(0, time.Duration(now-b.kafkaAt))) // clocks of two machines may differ
+	}
+	for _, t := range b.traces {
+		t.wrote(now)
+	}
+}
+
 func (b *batch) reset() {
 	clear(b.frames)
+	clear(b.traces)
+	b.traces, b.kafkaAt = b.traces[:0], 0
 	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
 }

@@ -274,6 +274,7 @@ func (c *client) writeBatch() (int, error) {
 		return 0, err
 	}
 	c.hub.counters.deliveries.Add(int64(b.records))
+	b.written(&c.hub.counters.writeLatency)
 	return b.bytes, nil
 }
 

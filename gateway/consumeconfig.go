@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,9 @@ import (
 func (c *Config) setKafkaDefaults() {
 	setDefault(&c.Consume.Protocol, protocolAuto)
 	setDefault(&c.Publish.Dedup, 2*time.Minute)
+	if c.Trace.Endpoint != "" {
+		setDefault(&c.Trace.Ratio, 0.01)
+	}
 }
 
 func (c *Config) checkKafka() error {
@@ -31,7 +35,10 @@ func (c *Config) checkKafka() error {
 	if c.Publish.Dedup < time.Second || c.Publish.Dedup > 24*time.Hour {
 		bad("Publish.Dedup: %s is not from 1s to 24h", c.Publish.Dedup)
 	}
-	for topic := range c.Publish.Keys {
+	for topic, key := range c.Publish.Keys {
+		if c.Tokens == nil && strings.Contains(key, subjectMark) {
+			bad("Publish.Keys: the key of topic %q names %s, and without Tokens nobody is asked who they are", topic, subjectMark)
+		}
 		if !slices.Contains(c.PublishTopics, topic) {
 			bad("Publish.Keys: topic %q is not one of PublishTopics", topic)
 		}

@@ -47,7 +47,8 @@ type consumer struct {
 	client   *kgo.Client
 	admin    *kadm.Client
 
-	group *groupMember // nil where all partitions are read
+	group  *groupMember // nil where all partitions are read
+	tracer *tracer      // nil where no record is followed
 
 	failed chan struct{} // capacity 1: wakes the watcher
 
@@ -271,6 +272,10 @@ func (c *consumer) publish(p kgo.FetchTopicPartition, receivedAt int64) {
 			continue
 		}
 		r.offset, r.key, r.value = kr.Offset, kr.Key, kr.Value
+		r.kafkaAt = kr.Timestamp.UnixNano()
+		if c.tracer != nil {
+			r.trace = c.tracer.sample(p.Topic, kr, receivedAt)
+		}
 		r.behind = p.LastStableOffset-kr.Offset > behindRecords
 		c.hub.publish(t, &r)
 		next = kr.Offset + 1

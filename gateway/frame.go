@@ -68,9 +68,11 @@ type record struct {
 	offset     int64
 	key        []byte // nil where the record has none
 	value      []byte
-	receivedAt int64 // ns since the epoch: when the gateway had the fetch
-	queuedAt   int64 // ns since the epoch: when the frame was built
-	behind     bool  // many later ones of its partition wait in Kafka; not told
+	receivedAt int64        // ns since the epoch: when the gateway had the fetch
+	queuedAt   int64        // ns since the epoch: when the frame was built
+	kafkaAt    int64        // ns since the epoch: its timestamp in Kafka; not told
+	trace      *recordTrace // nil where it is not followed
+	behind     bool         // many later ones of its partition wait in Kafka; not told
 }
 
 // recordEncoder builds the frames of record messages. It is not for concurrent

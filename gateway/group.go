@@ -18,9 +18,9 @@ const (
 	// commitTimeout bounds a commit, and so what a member that is to give up
 	// partitions keeps the others waiting for.
 	commitTimeout = 10 * time.Second
-	// unassignedPasses is after how many looks at the partitions those that nobody
-	// was seen to give this gateway count as another's.
-	unassignedPasses = 6
+	// unassignedGrace is how long a gateway waits for partitions that it was not
+	// given, and that were not taken from it, until it counts them as another's.
+	unassignedGrace = 30 * time.Second
 )
 
 // holding says whether a partition is this gateway's to read.
@@ -57,10 +57,10 @@ type groupMember struct {
 	committing sync.Mutex
 	committed  map[string]map[int32]kgo.EpochOffset
 
-	mu         sync.Mutex // before consumer.mu
-	settled    bool       // the group has said which partitions are this gateway's
-	leaving    bool
-	unassigned int // looks at the partitions that found some nobody's, in a row
+	mu        sync.Mutex // before consumer.mu
+	settled   bool       // the group has said which partitions are this gateway's
+	leaving   bool
+	lackingAt time.Time // since when there are partitions that it has not; zero where it has all
 }
 
 func newGroupMember(c *consumer) *groupMember {
@@ -158,20 +158,17 @@ func (m *groupMember) serve(ctx context.Context) {
 	defer commit.Stop()
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
-	discover := time.NewTicker(m.c.cfg.MetadataInterval)
-	defer discover.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.given:
 			m.begin(ctx)
-		case <-retry.C:
-			m.begin(ctx)
 		case <-commit.C:
 			m.commit(ctx, nil)
-		case <-discover.C:
-			m.countUnassigned()
+		case <-retry.C:
+			m.begin(ctx)
+			m.checkLacking(time.Now())
 		}
 	}
 }
@@ -219,7 +216,7 @@ func (m *groupMember) assigned(partitions map[string][]int32) {
 	m.mu.Lock()
 	m.settled = true
 	m.mu.Unlock()
-	m.evaluate(true, nil)
+	m.evaluate(false, nil) // more may follow
 	select {
 	case m.given <- struct{}{}:
 	default:
@@ -302,16 +299,18 @@ func (m *groupMember) evaluate(final bool, failure error) {
 	}
 }
 
-// countUnassigned takes partitions that were added and that no rebalance has
-// given to this gateway for another's, after a while.
-func (m *groupMember) countUnassigned() {
+// checkLacking takes partitions that were added, or lost, and that no rebalance
+// has given to this gateway, for another's after a while.
+func (m *groupMember) checkLacking(now time.Time) {
 	lacking, _, _ := m.c.account()
 	m.mu.Lock()
-	m.unassigned++
-	if lacking == 0 || !m.settled {
-		m.unassigned = 0
+	switch {
+	case lacking == 0 || !m.settled:
+		m.lackingAt = time.Time{}
+	case m.lackingAt.IsZero():
+		m.lackingAt = now
 	}
-	final := m.unassigned >= unassignedPasses
+	final := !m.lackingAt.IsZero() && now.Sub(m.lackingAt) >= unassignedGrace
 	m.mu.Unlock()
 	if lacking > 0 {
 		m.evaluate(final, nil)

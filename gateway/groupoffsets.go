@@ -28,12 +28,9 @@ func (m *groupMember) prepare(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	offsets, err := m.c.admin.FetchOffsets(ctx, m.group())
+	offsets, err := m.offsets(ctx)
 	if err != nil {
-		return fmt.Errorf("fetch the offsets of the consumer group: %w", err)
-	}
-	if err := offsets.Error(); err != nil {
-		return fmt.Errorf("fetch the offsets of the consumer group: %w", err)
+		return err
 	}
 	begin := make(kadm.Offsets)
 	for topic, ps := range ends {
@@ -53,6 +50,21 @@ func (m *groupMember) prepare(ctx context.Context) error {
 	}
 	m.c.know(ends)
 	return nil
+}
+
+// offsets are those that are committed: none of a group that does not exist yet.
+func (m *groupMember) offsets(ctx context.Context) (kadm.OffsetResponses, error) {
+	offsets, err := m.c.admin.FetchOffsets(ctx, m.group())
+	if err == nil {
+		err = offsets.Error()
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch the offsets of the consumer group %s: %w", m.group(), err)
+	}
+	return offsets, nil
 }
 
 // know notes the partitions that there are, none of which is held.
@@ -96,13 +108,10 @@ func (m *groupMember) begin(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	offsets, err := m.c.admin.FetchOffsets(ctx, m.group())
-	if err == nil {
-		err = offsets.Error()
-	}
+	offsets, err := m.offsets(ctx)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			m.c.errors.record("fetch the offsets of the consumer group "+m.group(), err)
+			m.c.errors.record("begin partitions", err)
 		}
 		return
 	}

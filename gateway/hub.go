@@ -155,7 +155,13 @@ func (h *hub) deliver(t *topic, r *record) {
 		return
 	}
 	r.queuedAt = time.Now().UnixNano()
-	msg := &message{frame: h.encoder.encode(t.header, r), partition: r.partition, offset: r.offset, queuedAt: r.queuedAt}
+	msg := &message{
+		frame: h.encoder.encode(t.header, r), partition: r.partition, offset: r.offset,
+		queuedAt: r.queuedAt, kafkaAt: r.kafkaAt, trace: r.trace,
+	}
+	if r.trace != nil {
+		r.trace.queuedAt = r.queuedAt
+	}
 	h.seq++
 	queued := h.fanOut(t.whole, msg)
 	if ofKey != nil {

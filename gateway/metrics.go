@@ -18,7 +18,7 @@ var latencyBounds = [...]time.Duration{
 	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
 }
 
-// latencies is a histogram. One goroutine observes, any reads.
+// latencies is a histogram. Any goroutine observes and reads.
 type latencies struct {
 	buckets [len(latencyBounds)]atomic.Int64 // those up to the bound and above the one before
 	over    atomic.Int64
@@ -73,6 +73,9 @@ func plainMetrics() []metric {
 		newMetric(gauge, "connections", "WebSocket connections open now.", func(s *Stats) int64 { return s.Connections }),
 		newMetric(gauge, "subscriptions", "Subscriptions in force now.", func(s *Stats) int64 { return s.Subscriptions }),
 		newMetric(gauge, "publishes_in_flight", "Publish messages without an answer now.", func(s *Stats) int64 { return s.Publishing }),
+		newMetric(gauge, "publish_ids", "Message ids remembered, as of the last one used.", func(s *Stats) int64 { return s.PublishIDs }),
+		newMetric(counter, "publish_ids_forgotten_total", "Message ids forgotten before their time, for want of memory.", func(s *Stats) int64 { return s.IDsForgotten }),
+		newMetric(counter, "publish_duplicates_total", "Publish messages answered with what became of an earlier one of their message id.", func(s *Stats) int64 { return s.PublishDuplicates }),
 		newMetric(counter, "accepted_connections_total", "WebSocket connections accepted.", func(s *Stats) int64 { return s.ConnectionsTotal }),
 		newMetric(counter, "records_total", "Records read from Kafka.", func(s *Stats) int64 { return s.Records }),
 		newMetric(counter, "record_bytes_total", "Keys and values of the records read from Kafka.", func(s *Stats) int64 { return s.RecordBytes }),
@@ -107,7 +110,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for code, n := range s.Closes {
 		emit(prometheus.CounterValue, "closes_total", "Connections that ended, by name of their close code.", float64(n), prometheus.Labels{"code": code})
 	}
-	for outcome, n := range map[string]int64{"published": s.Published, answerRefused: s.PublishRefused, answerUndetermined: s.PublishUndetermined} {
+	for outcome, n := range map[string]int64{answerPublished: s.Published, answerRefused: s.PublishRefused, answerUndetermined: s.PublishUndetermined} {
 		emit(prometheus.CounterValue, "publishes_total", "Publish messages answered, by answer.", float64(n), prometheus.Labels{"outcome": outcome})
 	}
 	total, largest := m.hub.waiting()
@@ -118,9 +121,13 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		emit(prometheus.GaugeValue, "consumer_lag_records", "Records not read yet at the last fetch of the partition.", float64(records),
 			prometheus.Labels{"topic": topic, "partition": strconv.Itoa(partition)})
 	})
-	count, seconds, buckets := m.counters.ackLatency.cumulative()
-	out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("weir_gateway_publish_ack_duration_seconds",
-		"Time from a publish message to Kafka's acknowledgement.", nil, nil), count, seconds, buckets)
+	histogram := func(name, help string, l *latencies) {
+		count, seconds, buckets := l.cumulative()
+		out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("weir_gateway_"+name, help, nil, nil), count, seconds, buckets)
+	}
+	histogram("publish_ack_duration_seconds", "Time from a publish message to Kafka's acknowledgement.", &m.counters.ackLatency)
+	histogram("delivery_duration_seconds", "Time from the Kafka timestamp of the first record in a write to the write's end.", &m.counters.writeLatency)
+	emit(prometheus.CounterValue, "dropped_traces_total", "Sampled records whose spans were dropped.", float64(m.consumer.tracer.droppedTraces()), nil)
 }
 
 // metricsHandler answers /metrics.

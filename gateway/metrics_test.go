@@ -78,6 +78,9 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s: got %q; want %s", name, got[name], want)
 		}
 	}
+	if n := got["weir_gateway_delivery_duration_seconds_count"]; n == "" || n == "0" {
+		t.Errorf("weir_gateway_delivery_duration_seconds_count: got %q; want one for each write of records", n)
+	}
 	if got["go_goroutines"] == "" || got["process_start_time_seconds"] == "" {
 		t.Error("metrics of the runtime or of the process are missing")
 	}

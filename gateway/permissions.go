@@ -118,7 +118,7 @@ func claimHas(claim any, value string) bool {
 	return false
 }
 
-// subjectMark stands for the token's subject in a permission's pattern.
+// subjectMark stands for the token's subject in a permission's pattern and in the keys of a channel's records.
 const subjectMark = "{subject}"
 
 // channelPattern is a permission's pattern, in parts that follow each other.

@@ -62,8 +62,9 @@ const (
 	ErrorShuttingDown ErrorCode = "shutting_down"
 )
 
-// The kinds of answers to publish messages that are not "published".
+// The kinds of answers to publish messages.
 const (
+	answerPublished    = "published"
 	answerRefused      = "refused"
 	answerUndetermined = "undetermined"
 )
@@ -95,6 +96,7 @@ type request struct {
 	Channel     json.RawMessage `json:"channel"`
 	Value       json.RawMessage `json:"value"`
 	ValueBase64 json.RawMessage `json:"value_base64"`
+	MessageID   json.RawMessage `json:"message_id"`
 }
 
 // errNotObject is a text message that is no JSON object at all; the connection

@@ -127,6 +127,12 @@ func buildNotices(t *testing.T, b docBlock) {
 			}
 			continue
 		}
+		if m.Kind == string(noticeMoved) {
+			if got := string(appendMovedNotice(nil, h.channel(m.Channel), m.Partition, m.Offset)); got != want {
+				t.Errorf("line %d: got %s; want %s", b.line+1+i, got, want)
+			}
+			continue
+		}
 		n := notice{
 			kind: noticeKind(m.Kind), channel: h.channel(m.Channel), partition: m.Partition,
 			firstOffset: m.FirstOffset, lastOffset: m.LastOffset, count: m.Count,

@@ -38,6 +38,7 @@ type publisher struct {
 	errors   *errorLog
 	client   *kgo.Client // nil where no topic is open
 	topics   map[string]*openTopic
+	ids      *messageIDs
 	closing  sync.Once
 
 	mu        sync.Mutex
@@ -63,7 +64,8 @@ type publication struct {
 	topic      *openTopic
 	client     *client
 	publisher  *publisher
-	number     uint64 // of those submitted
+	remembered *rememberedID // nil where the client gave the message no id of its own
+	number     uint64        // of those submitted
 	acceptedAt time.Time
 }
 
@@ -73,6 +75,7 @@ func newPublisher(cfg *Config, counters *counters, log *slog.Logger) (*publisher
 		counters: counters,
 		errors:   &errorLog{log: log, counter: &counters.kafkaErrors},
 		topics:   make(map[string]*openTopic, len(cfg.PublishTopics)),
+		ids:      newMessageIDs(cfg.Publish.Dedup, counters),
 		idle:     make(chan struct{}),
 	}
 	for _, name := range cfg.PublishTopics {
@@ -130,15 +133,12 @@ func (p *publisher) findTopics(ctx context.Context) error {
 // publish submits a client's record. The client is answered exactly once, now or
 // when Kafka has answered, unless its connection ends before.
 func (p *publisher) publish(c *client, r publishRequest) {
-	topic, key, keyed := strings.Cut(r.channel, "/")
-	open := p.topics[topic]
-	size := len(key) + len(r.value)
-	switch {
-	case open == nil:
-		p.refuse(c, r.id, &requestError{ErrorNotOpen, fmt.Sprintf("channel %.80q: the topic is not open for publishing", r.channel)})
-		return
-	case size > maxRecordBytes:
-		p.refuse(c, r.id, &requestError{ErrorTooLarge, fmt.Sprintf("key and value of %d bytes are more than a record may have (%d)", size, maxRecordBytes)})
+	open, key, refused := p.target(c, r.channel)
+	if size := len(key) + len(r.value); refused == nil && size > maxRecordBytes {
+		refused = &requestError{ErrorTooLarge, fmt.Sprintf("key and value of %d bytes are more than a record may have (%d)", size, maxRecordBytes)}
+	}
+	if refused != nil {
+		p.refuse(c, r.id, refused)
 		return
 	}
 	if admitted, refused := c.queue.beginPublish(p.cfg.Publish.MaxInFlight); refused != nil {
@@ -147,19 +147,48 @@ func (p *publisher) publish(c *client, r publishRequest) {
 	} else if !admitted {
 		return // the connection is as good as gone
 	}
-	number, refused := p.begin(size)
-	if refused != nil {
+	a := &publication{id: r.id, topic: open, client: c, publisher: p, acceptedAt: time.Now()}
+	if r.messageID != "" {
+		var known *outcome
+		a.remembered, known = p.ids.begin(messageKey{c.who.subject, r.channel, r.messageID}, waitingReply{c, r.id}, a.acceptedAt)
+		if known != nil {
+			p.counters.duplicates.Add(1)
+			c.queue.endPublish(known.append(nil, r.id, true))
+		}
+		if a.remembered == nil {
+			return
+		}
+	}
+	// A record that fails with this partition was never given one, and so was never sent.
+	a.record = kgo.Record{Topic: open.name, Key: key, Value: r.value, Partition: -1, Timestamp: a.acceptedAt}
+	if a.number, refused = p.begin(len(key) + len(r.value)); refused != nil {
 		p.counters.refused.Add(1)
-		c.queue.endPublish(appendUnpublished(nil, answerRefused, r.id, refused))
+		a.answer(outcome{kind: answerRefused, reason: refused})
 		return
 	}
-	a := &publication{id: r.id, topic: open, client: c, publisher: p, number: number, acceptedAt: time.Now()}
-	// A record that fails with this partition was never given one, and so was never sent.
-	a.record = kgo.Record{Topic: open.name, Value: r.value, Partition: -1, Timestamp: a.acceptedAt}
-	if keyed {
-		a.record.Key = []byte(key)
-	}
 	p.client.TryProduce(context.Background(), &a.record, a.settle)
+}
+
+// target is the topic of a channel and the key that its record gets, nil for none.
+func (p *publisher) target(c *client, channel string) (open *openTopic, key []byte, refused *requestError) {
+	topic, text, keyed := strings.Cut(channel, "/")
+	if open = p.topics[topic]; open == nil {
+		return nil, nil, &requestError{ErrorNotOpen, fmt.Sprintf("channel %.80q: the topic is not open for publishing", channel)}
+	}
+	template, chosen := p.cfg.Publish.Keys[topic]
+	switch {
+	case chosen && keyed:
+		return nil, nil, &requestError{ErrorBadRequest, fmt.Sprintf("channel %.80q: the gateway chooses this topic's keys (leave the key out)", channel)}
+	case keyed:
+		return open, []byte(text), nil
+	case !chosen:
+		return open, nil, nil
+	}
+	subject := c.who.subject
+	if subject == "" && strings.Contains(template, subjectMark) {
+		return nil, nil, &requestError{ErrorBadRequest, fmt.Sprintf("channel %.80q: its keys name who publishes, and nobody knows who this client is", channel)}
+	}
+	return open, []byte(strings.ReplaceAll(template, subjectMark, subject)), nil
 }
 
 func (p *publisher) refuse(c *client, id *uint64, err *requestError) {
@@ -204,21 +233,31 @@ func (p *publisher) signalIdle() {
 // settle answers the client. The Kafka client calls it once for each record.
 func (a *publication) settle(r *kgo.Record, err error) {
 	p := a.publisher
-	var buf [256]byte
-	var answer []byte
 	if err == nil {
 		p.counters.published.Add(1)
 		p.counters.ackLatency.observe(time.Since(a.acceptedAt))
 		a.topic.acked = true
-		answer = appendPublished(buf[:0], a.id, r.Partition, r.Offset)
+		a.answer(outcome{kind: answerPublished, partition: r.Partition, offset: r.Offset})
 	} else {
-		answer = a.failed(buf[:0], err)
+		a.answer(a.failed(err))
 	}
-	a.client.queue.endPublish(answer)
 	p.end(len(r.Key) + len(r.Value))
 }
 
-func (a *publication) failed(buf []byte, err error) []byte {
+// answer tells the client, and who has sent the same message again.
+func (a *publication) answer(o outcome) {
+	var buf [256]byte
+	a.client.queue.endPublish(o.append(buf[:0], a.id, false))
+	if a.remembered == nil {
+		return
+	}
+	for _, w := range a.publisher.ids.settle(a.remembered, o, time.Now()) {
+		a.publisher.counters.duplicates.Add(1)
+		w.client.queue.endPublish(o.append(buf[:0], w.id, true))
+	}
+}
+
+func (a *publication) failed(err error) outcome {
 	p := a.publisher
 	p.errors.record("publish to topic "+a.topic.name, err)
 	reason := &requestError{ErrorKafka, err.Error()}
@@ -227,10 +266,10 @@ func (a *publication) failed(buf []byte, err error) []byte {
 	}
 	if a.refuted(err) {
 		p.counters.refused.Add(1)
-		return appendUnpublished(buf, answerRefused, a.id, reason)
+		return outcome{kind: answerRefused, reason: reason}
 	}
 	p.counters.undetermined.Add(1)
-	return appendUnpublished(buf, answerUndetermined, a.id, reason)
+	return outcome{kind: answerUndetermined, reason: reason}
 }
 
 // errShuttingDown is what a publish request is refused with, or left

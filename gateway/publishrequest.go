@@ -15,6 +15,8 @@ type publishRequest struct {
 	id      *uint64 // nil where the client gave none
 	channel string  // TOPIC or TOPIC/KEY
 	value   []byte  // never nil
+	// messageID is the client's name of the message, "" where it has none.
+	messageID string
 }
 
 // publishFields are the fields of a publish message as they stand in its text:
@@ -22,6 +24,7 @@ type publishRequest struct {
 type publishFields struct {
 	id                         *uint64
 	channel, value, valueBytes []byte
+	messageID                  []byte
 }
 
 // scanPublish reads a publish message in one pass: {"type":"publish",…} with the
@@ -44,7 +47,7 @@ func scanPublish(text []byte) (f publishFields, ok bool) {
 			if f.id, ok = s.id(f.id); !ok {
 				return f, false
 			}
-		case `"type"`, `"channel"`, `"value"`, `"value_base64"`:
+		case `"type"`, `"channel"`, `"value"`, `"value_base64"`, `"message_id"`:
 			switch string(name) {
 			case `"channel"`:
 				field = &f.channel
@@ -52,6 +55,8 @@ func scanPublish(text []byte) (f publishFields, ok bool) {
 				field = &f.value
 			case `"value_base64"`:
 				field = &f.valueBytes
+			case `"message_id"`:
+				field = &f.messageID
 			}
 			if *field != nil {
 				return f, false
@@ -202,6 +207,16 @@ func (f publishFields) request() (r publishRequest, refused *requestError) {
 		return bad("field \"channel\" %s", err)
 	}
 	r.channel = string(channel)
+	if f.messageID != nil {
+		id, err := unquote(f.messageID)
+		if err == "" && (len(id) == 0 || len(id) > maxMessageID) {
+			err = fmt.Sprintf("has %d bytes (from 1 to %d)", len(id), maxMessageID)
+		}
+		if err != "" {
+			return bad("field \"message_id\" %s", err)
+		}
+		r.messageID = string(id)
+	}
 	if f.value != nil {
 		if r.value, err = unquote(f.value); err != "" {
 			return bad("field \"value\" %s", err)
@@ -269,7 +284,8 @@ func unquote(quoted []byte) (text []byte, wrong string) {
 
 // publishFields are the same, of a message that scanPublish left.
 func (r *request) publishFields() publishFields {
-	return publishFields{id: r.ID, channel: present(r.Channel), value: present(r.Value), valueBytes: present(r.ValueBase64)}
+	return publishFields{id: r.ID, channel: present(r.Channel), value: present(r.Value), valueBytes: present(r.ValueBase64),
+		messageID: present(r.MessageID)}
 }
 
 // present takes null for a field that is missing, as elsewhere.

@@ -23,6 +23,8 @@ type message struct {
 	partition int32 // of a record
 	offset    int64 // of a record
 	queuedAt  int64 // of a record, ns since the epoch
+	kafkaAt   int64 // of a record, ns since the epoch; 0 where it is not known
+	trace     *recordTrace
 	drops     *dropRun
 	deflated  *message // the same record, compressed, or itself where that does not pay; nil while nobody needed it
 }
@@ -414,6 +416,7 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 	switch e.msg.kind {
 	case kindRecord:
 		b.records++
+		b.note(e.msg)
 	case kindPing:
 		q.pinging = false
 	case kindPong:

@@ -42,6 +42,8 @@ type instance struct {
 	consumer  *consumer
 	publisher *publisher
 	listener  net.Listener
+	profiles  *profiles // nil for none
+	tracer    *tracer   // nil for none
 }
 
 // newInstance sets a gateway up. It listens when it returns, and nobody answers
@@ -67,12 +69,23 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 		i.publisher.close()
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	if i.profiles, err = startProfiles(ctx, cfg.Pprof); err != nil {
+		i.consumer.client.Close()
+		i.publisher.drain()
+		i.publisher.close()
+		_ = i.listener.Close() // nobody has come yet
+		return nil, err
+	}
+	i.tracer = newTracer(cfg, log)
+	i.consumer.tracer = i.tracer
 	log.Info("gateway listens", "addr", i.listener.Addr().String(), "config", cfg.String())
 	return i, nil
 }
 
 // run serves until ctx ends, or something fails, and shuts down.
 func (i *instance) run(ctx context.Context, ready func(addr string)) error {
+	defer i.profiles.close()
+	defer i.startTracing(ctx)()
 	web := i.server.http(metricsHandler(i.hub, i.consumer, &i.counters))
 	served := goErr(func() error { return web.Serve(i.listener) })
 	consumeCtx, stopConsumer := context.WithCancel(context.WithoutCancel(ctx))
@@ -127,6 +140,22 @@ func listen(ctx context.Context, cfg *Config, c *counters, log *slog.Logger) (ne
 		_ = plain.Close()
 	}
 	return listener, err
+}
+
+// startTracing exports spans until the function that it returns is called.
+func (i *instance) startTracing(ctx context.Context) (stop func()) {
+	if i.tracer == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := goErr(func() error {
+		i.tracer.run(ctx, i.cfg.Timeouts.Close)
+		return nil
+	})
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // consume reads from Kafka until ctx ends, and tells of the gateway's readiness.

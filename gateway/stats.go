@@ -30,6 +30,11 @@ type Stats struct {
 	PublishRefused      int64 `json:"publish_refused"`      // publish messages of which nothing was written
 	PublishUndetermined int64 `json:"publish_undetermined"` // those that may have been written
 	Publishing          int64 `json:"publishes_in_flight"`  // those without an answer, now
+	// PublishDuplicates are publish messages that were answered with what had
+	// become of an earlier one of their message_id. They are in none of the above.
+	PublishDuplicates int64 `json:"publish_duplicates"`
+	PublishIDs        int64 `json:"publish_ids"`           // message ids remembered now, as of the last one used
+	IDsForgotten      int64 `json:"publish_ids_forgotten"` // those forgotten before their time, for want of memory
 
 	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
@@ -43,9 +48,10 @@ type counters struct {
 	kafkaErrors, kafkaGaps, errorsSent           atomic.Int64
 	conflated, slowNotices                       atomic.Int64
 	published, refused, undetermined, publishing atomic.Int64
-	ackLatency                                   latencies
 	reloadFailures                               atomic.Int64 // of certificates, key sets and secrets
 	refusedHandshakes                            [len(refusals)]atomic.Int64
+	duplicates, ids, idsForgotten                atomic.Int64
+	ackLatency, writeLatency                     latencies
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 
@@ -80,6 +86,9 @@ func (c *counters) stats(instanceID string) Stats {
 		PublishRefused:      c.refused.Load(),
 		PublishUndetermined: c.undetermined.Load(),
 		Publishing:          c.publishing.Load(),
+		PublishDuplicates:   c.duplicates.Load(),
+		PublishIDs:          c.ids.Load(),
+		IDsForgotten:        c.idsForgotten.Load(),
 	}
 	for i := range closeCodes {
 		n := c.closes[i].Load()

@@ -18,14 +18,16 @@ func SecuritySettings(plan *scenarios.KafkaSecurity) (kafkasec.Settings, error) 
 		s.TLS = &kafkasec.TLS{CAFile: t.CAFile, CertFile: t.CertFile, KeyFile: t.KeyFile, ServerName: t.ServerName}
 	}
 	if a := plan.SASL; a != nil {
+		s.SASL = &kafkasec.SASL{Mechanism: a.Mechanism, Username: a.Username, TokenURL: a.TokenURL, Scope: a.Scope}
+		if a.Token != nil { // which is read when it is asked for
+			s.SASL.TokenEnv, s.SASL.TokenFile = a.Token.Env, a.Token.File
+			return s, nil
+		}
 		password, err := a.Password.Read()
 		if err != nil {
 			return s, fmt.Errorf("find the password of the Kafka user %q: %w", a.Username, err)
 		}
-		s.SASL = &kafkasec.SASL{
-			Mechanism: a.Mechanism, Username: a.Username,
-			Password: kafkasec.Password(password), PasswordFrom: passwordFrom(a.Password),
-		}
+		s.SASL.Password, s.SASL.PasswordFrom = kafkasec.Password(password), passwordFrom(a.Password)
 	}
 	return s, nil
 }
@@ -61,6 +63,12 @@ func securityArgs(plan *scenarios.KafkaSecurity) []string {
 		add("sasl-username", s.Username)
 		add("sasl-password-env", s.Password.Env)
 		add("sasl-password-file", s.Password.File)
+		if s.Token != nil {
+			add("sasl-token-env", s.Token.Env)
+			add("sasl-token-file", s.Token.File)
+		}
+		add("sasl-token-url", s.TokenURL)
+		add("sasl-scope", s.Scope)
 	}
 	return args
 }

@@ -150,6 +150,19 @@ func TestSecurityArgs(t *testing.T) {
 	if want := []string{"--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-username=u", "--kafka-sasl-password-file=p"}; !slices.Equal(got, want) {
 		t.Errorf("got %q; want %q", got, want)
 	}
+	got = securityArgs(&scenarios.KafkaSecurity{SASL: &scenarios.SASL{Mechanism: scenarios.SASLOAuthBearer, Token: &scenarios.Secret{File: "t"}}})
+	if want := []string{"--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=t"}; !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
+	got = securityArgs(&scenarios.KafkaSecurity{SASL: &scenarios.SASL{
+		Mechanism: scenarios.SASLOAuthBearer, Username: "u", Password: scenarios.Secret{Env: "S"}, TokenURL: "https://a.example/t", Scope: "s",
+	}})
+	if want := []string{
+		"--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-username=u", "--kafka-sasl-password-env=S",
+		"--kafka-sasl-token-url=https://a.example/t", "--kafka-sasl-scope=s",
+	}; !slices.Equal(got, want) {
+		t.Errorf("got %q; want %q", got, want)
+	}
 	if got := securityArgs(nil); got != nil {
 		t.Errorf("got %q for plain text; want none", got)
 	}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,11 +117,16 @@ func (b *securedBroker) properties(t *testing.T, dir string) string {
 		"ssl.truststore.type=PEM",
 		"ssl.truststore.location=" + b.ca.CAFile,
 		"listener.name.mutual.ssl.client.auth=required",
-		"listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+		"listener.name.sasl.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
 		"listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required " +
 			"user_" + kafkaUser + `="` + canary + `";`,
 		"listener.name.sasl.scram-sha-256.sasl.jaas.config=" + scram,
 		"listener.name.sasl.scram-sha-512.sasl.jaas.config=" + scram,
+		"listener.name.sasl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required " +
+			`unsecuredLoginStringClaim_sub="broker";`,
+		// It takes a token without a signature, of whom it says it is and until when.
+		"listener.name.sasl.oauthbearer.sasl.server.callback.handler.class=" +
+			"org.apache.kafka.common.security.oauthbearer.internals.unsecured.OAuthBearerUnsecuredValidatorCallbackHandler",
 		"",
 	}, "\n")
 }
@@ -162,6 +171,59 @@ func TestRealExternalSecured(t *testing.T) {
 		})
 	}
 	b.refusals(t, trust)
+	b.tokens(t, trust)
+}
+
+// unsignedToken is a JWT without a signature that is good until an instant.
+func unsignedToken(until time.Time) string {
+	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	return part(`{"alg":"none"}`) + "." + part(fmt.Sprintf(`{"sub":"weir","iat":%d,"exp":%d}`, time.Now().Add(-time.Hour).Unix(), until.Unix())) + "."
+}
+
+// tokens shows a real broker tokens that it takes and that it does not, from a file and from a server.
+func (b *securedBroker) tokens(t *testing.T, trust *scenarios.TLS) {
+	good, stale := unsignedToken(time.Now().Add(time.Hour)), unsignedToken(time.Now().Add(-time.Minute))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.PostFormValue("client_secret") != canary || r.PostFormValue("scope") != "kafka" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": good, "token_type": "Bearer", "expires_in": 3600})
+	}))
+	t.Cleanup(server.Close)
+	file := func(text string) *scenarios.Secret { return &scenarios.Secret{File: secretFile(t, text)} }
+	byURL := func(secret string) scenarios.SASL {
+		return scenarios.SASL{Username: "weir", Password: *file(secret), TokenURL: server.URL, Scope: "kafka"}
+	}
+	tests := []struct {
+		name, want string // of the error, or empty
+		sasl       scenarios.SASL
+	}{
+		{"file", "", scenarios.SASL{Token: file(good)}},
+		{"token URL", "", byURL(canary)},
+		{"stale", "the cluster refused the token", scenarios.SASL{Token: file(stale)}},
+		{"no token", "the cluster refused the token", scenarios.SASL{Token: file("not.a.token")}},
+		{"secret refused", "answers 401", byURL("canary-wrong")},
+	}
+	for _, tt := range tests {
+		t.Run("OAUTHBEARER, "+tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a hang fails the test
+			defer cancel()
+			tt.sasl.Mechanism = scenarios.SASLOAuthBearer
+			kafka, err := testbed.StartKafka(ctx, scenarios.KafkaPlan{
+				Provider: scenarios.ProviderExternal, Seeds: []string{b.sasl}, Security: &scenarios.KafkaSecurity{TLS: trust, SASL: &tt.sasl},
+			}, testbed.Options{})
+			if err == nil {
+				err = kafka.Stop(ctx)
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v; want %q", err, tt.want)
+			}
+			if err != nil && (strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), stale)) {
+				t.Errorf("the error holds a secret: %v", err)
+			}
+		})
+	}
 }
 
 // refusals requires that what a real broker does with who comes in by the wrong door gets its cause named.

@@ -412,6 +412,10 @@ func TestGatewayLogin(t *testing.T) {
 		{"no password", login, report.ExitUsage, []string{"--kafka-sasl-password-env", "--kafka-sasl-password-file"}},
 		{"two passwords", append(login, "--kafka-sasl-password-file", file, "--kafka-sasl-password-env", "X"), report.ExitUsage, []string{"give one of"}},
 		{"variable not set", append(login, "--kafka-sasl-password-env", "WEIR_NO_SUCH_VARIABLE"), report.ExitUsage, []string{"WEIR_NO_SUCH_VARIABLE is not set"}},
+		{"token and password", []string{"--kafka-sasl-mechanism", "OAUTHBEARER", "--kafka-sasl-token-file", file, "--kafka-sasl-password-file", file}, report.ExitUsage, []string{"a token says itself who it is of"}},
+		{"no token", []string{"--kafka-sasl-mechanism", "OAUTHBEARER"}, report.ExitUsage, []string{"--kafka-sasl-token-url"}},
+		{"token for PLAIN", append(login, "--kafka-sasl-password-file", file, "--kafka-sasl-token-env", "X"), report.ExitUsage, []string{"are for OAUTHBEARER"}},
+		{"token URL in plain text", []string{"--kafka-sasl-mechanism", "OAUTHBEARER", "--kafka-sasl-username", "u", "--kafka-sasl-password-file", file, "--kafka-sasl-token-url", "http://a.example/t"}, report.ExitError, []string{"use https"}},
 		{"user alone", []string{"--kafka-sasl-username", "u"}, report.ExitUsage, []string{"--kafka-sasl-mechanism is missing"}},
 		{"no CA", []string{"--kafka-tls-ca", file}, report.ExitError, []string{file, "no PEM certificate"}},
 	}

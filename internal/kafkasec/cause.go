@@ -35,6 +35,9 @@ func (s Settings) saslCause(err error) string {
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed) && s.SASL == nil:
 		return "the listener wants SASL: set kafka.sasl"
+	case errors.Is(err, kerr.SaslAuthenticationFailed) && who.Mechanism == OAuthBearer:
+		return fmt.Sprintf("the cluster refused the token from %s: is it expired, signed by a key that the cluster does not know, "+
+			"or of another issuer, audience or scope?", who.tokenFrom())
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, errHungUp):
 		return fmt.Sprintf("the cluster refused user %q by %s, with the password from %s: mend the password, or create the user there for this mechanism",
 			who.Username, who.Mechanism, who.PasswordFrom)

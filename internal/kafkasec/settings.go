@@ -35,11 +35,16 @@ type TLS struct {
 
 // SASL is who the client is.
 type SASL struct {
-	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	Mechanism string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER
 	Username  string
 	Password  Password
 	// PasswordFrom says in errors where the password was found: "environment variable X", "file /run/secrets/x".
 	PasswordFrom string
+
+	// Of OAUTHBEARER: where the token is, one of the three, without the others above for the first two. An environment
+	// variable and a file are read at each authentication. TokenURL gives tokens for Username and Password, as client id
+	// and secret, by OAuth's client-credentials grant, with Scope where there is one; one is kept for 80% of its life.
+	TokenEnv, TokenFile, TokenURL, Scope string
 }
 
 // Password is a secret that prints as a placeholder, whatever prints it.

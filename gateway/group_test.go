@@ -1,0 +1,582 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func inGroup(c *Config) { c.Consume.Group = "gateways" }
+
+func routed(c *Config) {
+	inGroup(c)
+	c.Consume.Routed = true
+}
+
+func newTestCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(4, "prices", "chat")}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster
+}
+
+// launch runs a gateway that need not get ready.
+func launch(t *testing.T, cluster *kfake.Cluster, change func(*Config)) *gatewayUnderTest {
+	t.Helper()
+	cfg := Config{Listen: freeAddr(t), Brokers: cluster.ListenAddrs(), Topics: []string{"prices"}, InstanceID: "gw-1"}
+	change(&cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	g := &gatewayUnderTest{t: t, cluster: cluster, stop: cancel, addr: cfg.Listen}
+	g.done = goErr(func() error { return Run(ctx, cfg, testLog(t), nil) })
+	t.Cleanup(func() {
+		cancel()
+		<-g.done
+	})
+	return g
+}
+
+// awaitStatus polls /readyz; there is nothing else to wait on.
+func (g *gatewayUnderTest) awaitStatus(status, reason string) {
+	g.t.Helper()
+	deadline := time.After(3 * patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var last readiness
+	for {
+		if resp, err := http.Get("http://" + g.addr + "/healthz"); err == nil {
+			resp.Body.Close()
+			code := g.get("/readyz", &last)
+			if last.Status == status && strings.Contains(last.Reason, reason) && (code == http.StatusOK) == (status == statusReady) {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case err := <-g.done:
+			g.t.Fatalf("gateway ended: %v", err)
+		case <-deadline:
+			g.t.Fatalf("never came: %s with %q; last %+v", status, reason, last)
+		}
+	}
+}
+
+// committed are the group's offsets of topic prices.
+func committed(t *testing.T, cluster *kfake.Cluster) map[int32]int64 {
+	t.Helper()
+	kafka, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kafka.Close()
+	offsets, err := kadm.NewClient(kafka).FetchOffsets(t.Context(), "gateways")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := make(map[int32]int64)
+	for p, o := range offsets["prices"] {
+		at[p] = o.At
+	}
+	return at
+}
+
+// A new group begins at the end; its gateway delivers, commits, and the next one
+// goes on where it ended.
+func TestGroup(t *testing.T) {
+	for _, protocol := range []string{protocolAuto, protocolClassic, protocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			cluster := newTestCluster(t)
+			inIt := func(c *Config) {
+				inGroup(c)
+				c.Consume.Protocol = protocol
+			}
+			startOn(t, cluster, nil).produce(1, keyed("k", 0, 5)...)
+			g := startOn(t, cluster, inIt)
+			c := g.dial("prices")
+			g.produce(1, keyed("k", 5, 2)...)
+			g.produce(2, keyed("k", 7, 1)...)
+			for range 3 {
+				if m := c.read(); m.Partition == 1 && m.Offset < 5 || m.Type != "message" {
+					t.Errorf("got %s; want no older record", m.Raw)
+				}
+			}
+			kind := cluster.GroupInfo("gateways")
+			if kind == nil {
+				t.Fatal("there is no group")
+			}
+			g.shutDown()
+			c.wantClose(CloseServiceRestart)
+			if got, want := committed(t, cluster), (map[int32]int64{0: 0, 1: 7, 2: 1, 3: 0}); !maps.Equal(got, want) {
+				t.Errorf("committed: got %v; want %v", got, want)
+			}
+			held := cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1})
+			startOn(t, cluster, nil).produce(1, keyed("k", 8, 3)...)
+			next := startOn(t, cluster, inIt)
+			c = next.dial("prices")
+			held.Remove()
+			for i := range int64(3) {
+				if m := c.read(); m.Partition != 1 || m.Offset != 7+i {
+					t.Fatalf("got %s; want offset %d of partition 1", m.Raw, 7+i)
+				}
+			}
+		})
+	}
+}
+
+// Offsets are never committed before what precedes them is in the queues, that
+// which conflation holds included.
+func TestGroupCommitsWhatIsQueued(t *testing.T) {
+	g := start(t, func(c *Config) {
+		inGroup(c)
+		c.Conflate = []Conflation{{"prices", time.Hour}}
+	})
+	c := g.dial("prices")
+	g.produce(1, keyed("k", 0, 5)...)
+	c.read()
+	g.eventually("all are read", func(s Stats) bool { return s.Records == 5 })
+	for deadline := time.Now().Add(patience); committed(t, g.cluster)[1] != 4; {
+		if time.Now().After(deadline) {
+			t.Fatalf("committed: got %v; want 4 of partition 1", committed(t, g.cluster))
+		}
+	}
+	g.stop()
+	if m := c.read(); m.Offset != 4 {
+		t.Errorf("got %s; want what was held", m.Raw)
+	}
+	g.shutDown()
+	if got := committed(t, g.cluster)[1]; got != 5 {
+		t.Errorf("committed at the end: got %d; want 5", got)
+	}
+}
+
+// Two gateways in a group whose clients are not routed miss half of the records
+// each: both say so and serve nobody, until one is gone.
+func TestGroupRefusesToShare(t *testing.T) {
+	for _, protocol := range []string{protocolClassic, protocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			cluster := newTestCluster(t)
+			alone := func(c *Config) {
+				inGroup(c)
+				c.Topics = []string{"prices"}
+				c.Consume.Protocol = protocol
+			}
+			first := startOn(t, cluster, alone)
+			c := first.dial("prices")
+			first.produce(0, keyed("k", 0, 1)...)
+			c.read()
+			second := launch(t, cluster, alone)
+			c.wantClose(CloseServiceRestart)
+			const reason = "has given 2 of 4 partitions to other members"
+			for _, g := range []*gatewayUnderTest{first, second} {
+				g.awaitStatus(statusIncomplete, reason)
+				_, resp, err := websocket.DefaultDialer.Dial("ws://"+g.addr+"/ws?channel=prices", nil)
+				if !errors.Is(err, websocket.ErrBadHandshake) {
+					t.Fatalf("dial: got %v; want a refusal", err)
+				}
+				body, _ := io.ReadAll(resp.Body)
+				if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), reason) {
+					t.Errorf("upgrade: got %s %s; want 503 with the reason", resp.Status, body)
+				}
+			}
+			second.stop()
+			first.awaitStatus(statusReady, "")
+			c = first.dial("prices")
+			first.produce(3, keyed("k", 1, 1)...)
+			if m := c.read(); m.Type != "message" || m.Partition != 3 {
+				t.Errorf("got %s; want the record", m.Raw)
+			}
+		})
+	}
+}
+
+// arrivals collects record messages until total have come to all of its readers.
+type arrivals struct {
+	mu    sync.Mutex
+	at    map[string]int // by partition and offset
+	moved int
+	total int
+	done  chan struct{}
+}
+
+func (a *arrivals) collect(c *testClient) {
+	next := make(map[int32]int64)
+	for {
+		m, err := c.tryRead()
+		if err != nil {
+			return
+		}
+		a.mu.Lock()
+		switch {
+		case m.Kind == string(noticeMoved):
+			a.moved++
+		case m.Type == "message":
+			if m.Offset < next[m.Partition] {
+				c.t.Errorf("got %s after offset %d", m.Raw, next[m.Partition]-1)
+			}
+			next[m.Partition] = m.Offset + 1
+			a.at[fmt.Sprint(m.Partition, "/", m.Offset)]++
+			if len(a.at) == a.total {
+				close(a.done)
+				a.total = -1
+			}
+		}
+		a.mu.Unlock()
+	}
+}
+
+// A second routed gateway joins while records flow, and leaves again: each
+// record comes to a client of one of them, once and in order.
+func TestRoutedGroupRebalances(t *testing.T) {
+	for _, protocol := range []string{protocolClassic, protocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			cluster := newTestCluster(t)
+			change := func(c *Config) {
+				routed(c)
+				c.Topics = []string{"prices"}
+				c.Consume.Protocol = protocol
+			}
+			first := startOn(t, cluster, change)
+			const each = 200
+			all := &arrivals{at: make(map[string]int), total: 4 * each, done: make(chan struct{})}
+			var readers sync.WaitGroup
+			c := first.dial("prices")
+			readers.Go(func() { all.collect(c) })
+			send := func(from, to int) {
+				for i := from; i < to; i++ {
+					for p := range int32(4) {
+						first.produce(p, keyed("k", i, 1)...)
+					}
+				}
+			}
+			send(0, each/4)
+			var second *gatewayUnderTest
+			joined := make(chan struct{})
+			go func() {
+				defer close(joined)
+				second = startOn(t, cluster, change)
+			}()
+			sent := each / 4
+			for moved := false; !moved && sent < each/2; sent++ { // under way while it joins
+				send(sent, sent+1)
+				all.mu.Lock()
+				moved = all.moved > 0
+				all.mu.Unlock()
+			}
+			<-joined
+			other := second.dial("prices")
+			readers.Go(func() { all.collect(other) })
+			waitFor(t, "partitions are shared", func() bool {
+				all.mu.Lock()
+				defer all.mu.Unlock()
+				return all.moved == 2 && partitionsOf(second) == 2
+			})
+			send(sent, each*3/4)
+			second.shutDown()
+			send(each*3/4, each)
+			within10s(t, "every record", all.done)
+			first.shutDown()
+			readers.Wait()
+			for at, n := range all.at {
+				if n != 1 {
+					t.Errorf("record %s came %d times", at, n)
+				}
+			}
+			if all.moved != 2 {
+				t.Errorf("notices of moved partitions: got %d; want 2", all.moved)
+			}
+		})
+	}
+}
+
+// partitionsOf is how many partitions a gateway reads.
+func partitionsOf(g *gatewayUnderTest) (n int) {
+	values, _ := g.metrics()
+	for name := range values {
+		if strings.HasPrefix(name, "weir_gateway_consumer_lag_records{") {
+			n++
+		}
+	}
+	return n
+}
+
+// waitFor polls what no event tells of.
+func waitFor(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	waitUpTo(t, 3*patience, what, cond)
+}
+
+func waitUpTo(t *testing.T, most time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(most)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
+// The group forgets its member, leaders and the coordinator move and a broker
+// goes: clients stay connected and get each record once and in order.
+func TestGroupSurvives(t *testing.T) {
+	tests := []struct {
+		name, protocol string
+		heartbeat      kmsg.Key
+		err            error
+	}{
+		{"forgotten, classic", protocolClassic, kmsg.Heartbeat, kerr.UnknownMemberID},
+		{"forgotten, consumer", protocolConsumer, kmsg.ConsumerGroupHeartbeat, kerr.FencedMemberEpoch},
+		{"coordinator moves, classic", protocolClassic, kmsg.Heartbeat, kerr.NotCoordinator},
+		{"coordinator moves, consumer", protocolConsumer, kmsg.ConsumerGroupHeartbeat, kerr.NotCoordinator},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := start(t, func(c *Config) {
+				inGroup(c)
+				c.Consume.Protocol = tt.protocol
+			}, kfake.NumBrokers(3))
+			c := g.dial("prices")
+			failed := g.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{tt.heartbeat}, Err: tt.err.(*kerr.Error), Count: 1})
+			const n = 60
+			for i := range n {
+				switch i {
+				case 20:
+					ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+					defer cancel()
+					if err := failed.Wait(ctx, 1); err != nil {
+						t.Fatal(err)
+					}
+				case 30, 35:
+					g.cluster.ShufflePartitionLeaders()
+				case 40:
+					if err := g.cluster.RemoveNode(g.cluster.LeaderFor("prices", 0)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				g.produce(0, keyed("k", i, 1)...)
+			}
+			for i := range int64(n) {
+				if m := c.read(); m.Offset != i || m.Type != "message" {
+					t.Fatalf("got %.200s; want offset %d", m.Raw, i)
+				}
+			}
+			g.shutDown()
+			if got := committed(t, g.cluster)[0]; got != n {
+				t.Errorf("committed: got %d; want %d", got, n)
+			}
+		})
+	}
+}
+
+// A static member comes back and reads on without a rebalance.
+func TestStaticMemberRestarts(t *testing.T) {
+	for _, protocol := range []string{protocolClassic, protocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			cluster := newTestCluster(t)
+			member := func(name string) func(*Config) {
+				return func(c *Config) {
+					routed(c)
+					c.Topics = []string{"prices"}
+					c.Consume.Protocol, c.Consume.Member = protocol, name
+				}
+			}
+			a := startOn(t, cluster, member("a"))
+			b := startOn(t, cluster, member("b"))
+			waitFor(t, "partitions are shared", func() bool { return partitionsOf(a) == 2 && partitionsOf(b) == 2 })
+			stays := b.dial("prices")
+			a.shutDown()
+			for p := range int32(4) {
+				b.produce(p, keyed("k", 0, 1)...)
+			}
+			again := startOn(t, cluster, member("a"))
+			waitFor(t, "it has its partitions", func() bool { return partitionsOf(again) == 2 })
+			again.eventually("it reads what came meanwhile", func(s Stats) bool { return s.Records == 2 })
+			for range 2 {
+				if m := stays.read(); m.Type != "message" {
+					t.Errorf("got %s; want a record, and nothing of a rebalance", m.Raw)
+				}
+			}
+		})
+	}
+}
+
+// Who joins as a member that there is takes its place, and the old one ends.
+func TestStaticMemberIsFenced(t *testing.T) {
+	cluster := newTestCluster(t)
+	member := func(c *Config) {
+		inGroup(c)
+		c.Consume.Protocol, c.Consume.Member = protocolClassic, "a"
+	}
+	first := launch(t, cluster, member)
+	first.awaitStatus(statusReady, "")
+	second := launch(t, cluster, member)
+	second.awaitStatus(statusReady, "")
+	select {
+	case err := <-first.done:
+		if err == nil || !strings.Contains(err.Error(), "another gateway has joined the consumer group gateways as its member a") {
+			t.Errorf("got %v; want who has taken its place", err)
+		}
+	case <-time.After(3 * patience):
+		t.Fatal("the first gateway goes on")
+	}
+	second.awaitStatus(statusReady, "")
+}
+
+func TestGroupRefusals(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		fault  *kfake.Fault
+		want   string
+	}{
+		{"no group of KIP-848", func(c *Config) { c.Consume.Protocol = protocolConsumer }, nil, "set Consume.Protocol to classic"},
+		{"not authorized", nil, &kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Err: kerr.GroupAuthorizationFailed, Count: -1}, "GROUP_AUTHORIZATION_FAILED"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			opts := []kfake.Opt{}
+			cluster := newTestCluster(t, opts...)
+			if tt.fault != nil {
+				cluster.Fault(*tt.fault)
+			} else {
+				withoutConsumerGroups(cluster)
+			}
+			g := launch(t, cluster, func(c *Config) {
+				inGroup(c)
+				c.Consume.Protocol = protocolClassic
+				if tt.change != nil {
+					tt.change(c)
+				}
+			})
+			select {
+			case err := <-g.done:
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v; want %q", err, tt.want)
+				}
+			case <-time.After(3 * patience):
+				t.Fatal("the gateway goes on")
+			}
+		})
+	}
+}
+
+// withoutConsumerGroups makes the cluster one of before Kafka 4.
+func withoutConsumerGroups(cluster *kfake.Cluster) {
+	cluster.ControlKey(int16(kmsg.ApiVersions), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+		for key := range int16(60) {
+			if kind := kmsg.RequestForKey(key); kind != nil {
+				resp.ApiKeys = append(resp.ApiKeys, kmsg.ApiVersionsResponseApiKey{ApiKey: key, MaxVersion: min(kind.MaxVersion(), 9)})
+			}
+		}
+		return resp, nil, true
+	})
+}
+
+func TestGroupFindsNewPartitions(t *testing.T) {
+	for _, protocol := range []string{protocolClassic, protocolConsumer} {
+		t.Run(protocol, func(t *testing.T) {
+			g := start(t, func(c *Config) {
+				inGroup(c)
+				c.Consume.Protocol = protocol
+				c.MetadataInterval = 500 * time.Millisecond
+			})
+			c := g.dial("prices")
+			if _, err := kadm.NewClient(g.kafka).CreatePartitions(t.Context(), 2, "prices"); err != nil {
+				t.Fatal(err)
+			}
+			g.kafka.ForceMetadataRefresh()
+			for i := range 20 {
+				g.produce(5, keyed("k", i, 1)...)
+			}
+			for i := range int64(20) {
+				if m := c.read(); m.Partition != 5 || m.Offset != i {
+					t.Fatalf("got %s; want offset %d of partition 5", m.Raw, i)
+				}
+			}
+		})
+	}
+}
+
+func TestGroupFollowsRecreatedTopic(t *testing.T) {
+	g := start(t, func(c *Config) {
+		inGroup(c)
+		c.Consume.Protocol = protocolClassic
+	})
+	c := g.dial("prices")
+	g.produce(0, keyed("k", 0, 3)...)
+	for range 3 {
+		c.read()
+	}
+	if err := g.cluster.DeleteTopic("prices"); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.cluster.CreateTopic("prices", 4, nil); err != nil {
+		t.Fatal(err)
+	}
+	g.kafka.PurgeTopicsFromClient("prices")
+	g.produce(0, keyed("k", 100, 1)...)
+	if m := c.read(); m.Kind != "truncated" || m.FirstOffset != 0 || m.LastOffset != 2 {
+		t.Errorf("got %s; want a notice of truncation", m.Raw)
+	}
+	if m := c.read(); string(m.Value) != "100" || m.Offset != 0 {
+		t.Errorf("got %s; want the new topic's first record", m.Raw)
+	}
+}
+
+// Partitions that the group has not given to a gateway for a while are another's.
+func TestLackingForAWhile(t *testing.T) {
+	h := newTestHub(t, SlowDisconnect)
+	var reason error
+	m := &groupMember{
+		c:       &consumer{cfg: &h.cfg, hub: h.hub, partitions: map[string][]partition{"prices": {{}, {holding: away}}}},
+		waiting: func(err error) { reason = err },
+		settled: true,
+	}
+	now := time.Now()
+	m.checkLacking(now)
+	m.checkLacking(now.Add(unassignedGrace - 1))
+	if h.suspended || reason == nil || !strings.Contains(reason.Error(), "has given 1 of 2 partitions") {
+		t.Errorf("before the time is over: suspended %v, %v; want clients kept, and the reason", h.suspended, reason)
+	}
+	m.checkLacking(now.Add(unassignedGrace))
+	if !h.suspended {
+		t.Error("after the time is over: clients are kept")
+	}
+}
+
+func TestConsumeSettings(t *testing.T) {
+	cfg := Config{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"a"}}
+	cfg.Consume.Member, cfg.Consume.Protocol = "m", "eager"
+	cfg.Timeouts.DrainSpread = -1
+	err := cfg.WithDefaults().Validate()
+	want := []string{
+		`Consume.Protocol: "eager" is unknown (write auto, classic or consumer)`,
+		`Consume.Group: empty, but Routed or Member is set (name the group, or leave them out)`,
+		`Timeouts.DrainSpread: -1ns is negative (write 0 to close all clients at once)`,
+	}
+	if err == nil || !slices.Equal(strings.Split(err.Error(), "\n"), want) {
+		t.Errorf("got %v; want %q", err, want)
+	}
+}
