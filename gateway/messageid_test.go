@@ -153,8 +153,6 @@ func TestPublishersSubject(t *testing.T) {
 	p := h.publisher
 	p.topics = map[string]*openTopic{"orders": {name: "orders"}, "rooms": {name: "rooms"}, "log": {name: "log"}}
 	p.cfg.Publish.Keys = map[string]string{"rooms": "user-{subject}", "log": "all"}
-	subject := ""
-	p.identity = func(*client) string { return subject }
 	tests := []struct {
 		subject, channel, want string // the key, or what is wrong
 	}{
@@ -164,8 +162,7 @@ func TestPublishersSubject(t *testing.T) {
 		{"ann", "none", "not_open"},
 	}
 	for _, tt := range tests {
-		subject = tt.subject
-		_, key, refused := p.target(nil, tt.channel)
+		_, key, refused := p.target(&client{who: &identity{subject: tt.subject}}, tt.channel)
 		got := string(key)
 		if key == nil {
 			got = "<nil>"
