@@ -33,6 +33,9 @@ type profile struct {
 	pong                []byte // its whole frame
 	receivedAt          []byte
 	queuedAt            []byte
+	framing             framing
+	form                valueForm
+	acknowledge         *acknowledgement // nil for none, and where the framing does it
 }
 
 // profileError names the field of the profile that can't be used.
@@ -67,7 +70,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 	for _, c := range w.Control {
 		p.control = append(p.control, []byte(c))
 	}
-	return p, errors.Join(p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages())
+	return p, errors.Join(p.compileWire(), p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages())
 }
 
 func bytesOf(s string) []byte {
@@ -103,7 +106,8 @@ func (p *profile) checkNames(plan *scenarios.Plan) error {
 }
 
 func (p *profile) asksForChannels() bool {
-	named := p.subscribe.has(holeChannel, holeChannels) || p.path.has(holeChannel, holeChannels)
+	named := p.subscribe.has(holeChannel, holeChannels) || p.path.has(holeChannel, holeChannels) ||
+		p.wire.Framing == framingSTOMP || p.wire.Event != ""
 	for _, texts := range [][]template{p.query, p.greet} {
 		for _, t := range texts {
 			named = named || t.has(holeChannel, holeChannels)
@@ -249,23 +253,7 @@ func (t terms) each(keys []string, f func(*terms)) {
 }
 
 // greeting is what a client sends once connected, as frames; empty for nothing.
-func (s *swarm) greeting(c *client) (frames []byte) {
-	p := s.profile
-	with, keys := s.termsOf(c)
-	for _, g := range p.greet {
-		frames = appendClientFrame(frames, p.opcode, []byte(g.message(&with)))
-	}
-	switch {
-	case len(p.subscribe) == 0 || len(with.channels) == 0:
-	case p.subscribe.has(holeChannel, holeKey):
-		with.each(keys, func(one *terms) {
-			frames = appendClientFrame(frames, p.opcode, []byte(p.subscribe.message(one)))
-		})
-	default:
-		frames = appendClientFrame(frames, p.opcode, []byte(p.subscribe.message(&with)))
-	}
-	return frames
-}
+func (s *swarm) greeting(c *client) []byte { return s.profile.framing.greeting(s, c) }
 
 // callOf is how a client calls the target.
 func (s *swarm) callOf(c *client) call {
@@ -280,6 +268,9 @@ func (s *swarm) callOf(c *client) call {
 	}
 	if g.Slow != nil {
 		to.receiveBuffer = g.Slow.ReceiveBuffer
+	}
+	if p.wire.Deflate {
+		to.deflate = &c.deflate
 	}
 	return to
 }
