@@ -44,8 +44,8 @@ func (r *valueReader) findBase64(s *Stamp, message []byte, from int) (at, skip i
 		if group < r.text {
 			continue
 		}
-		var decoded [StampSize + 4]byte
-		stamp, _ := decodeBase64(decoded[:0], message[group:], before+StampSize)
+		stamp, _ := decodeBase64(r.space[:0], message[group:], before+StampSize)
+		r.space = stamp
 		err := s.Parse(stamp[min(before, len(stamp)):])
 		if err != nil && !aligned {
 			continue

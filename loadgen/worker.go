@@ -161,6 +161,9 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 			}
 			f.payload = message
 		}
+		if f.opcode == opText && checkText(f.payload) != nil {
+			w.remarks.add("the target sent text that is not UTF-8: browsers close the connection then (RFC 6455, section 8.1)")
+		}
 		w.swarm.profile.framing.take(w, c, f, arrivedAt, last)
 		return w.answerPings(c, reply)
 	case opPing:
@@ -200,8 +203,11 @@ func (w *worker) answerPings(c *client, reply io.Writer) error {
 
 // closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
 func closeReason(payload []byte) error {
-	if len(payload) < 2 {
+	if len(payload) == 0 {
 		return fmt.Errorf("%w without a code", errClosed)
+	}
+	if err := checkClose(payload); err != nil {
+		return err
 	}
 	code := int(payload[0])<<8 | int(payload[1])
 	return fmt.Errorf("%w: %d %q", errClosed, code, payload[2:])
