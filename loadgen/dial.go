@@ -1,8 +1,8 @@
 package loadgen
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +26,8 @@ type call struct {
 	header        http.Header
 	from          string // local address; empty for the system's choice
 	receiveBuffer int    // of the socket, bytes; 0 for the system's
+	// deflate is where what the target agreed to is written; nil offers nothing.
+	deflate *deflateTerms
 }
 
 // dialer opens WebSocket connections and hands over the bare connection behind them. It follows no redirect.
@@ -34,6 +36,7 @@ type dialer struct {
 	netDial   func(ctx context.Context, network, addr string) (net.Conn, error) // nil for the network
 	allowed   []string
 	resolver  *net.Resolver // nil for the system's
+	tls       *tls.Config   // of targets that are reached over TLS
 }
 
 func newDialer(o Options, p *profile) *dialer {
@@ -124,9 +127,20 @@ func (d *dialer) dial(ctx context.Context, to call) (conn net.Conn, early []byte
 		if err != nil {
 			return nil, err
 		}
-		h := &handshakeConn{Conn: conn}
+		if overTLS(to.url) {
+			if conn, err = d.encrypt(dialCtx, conn, addr); err != nil {
+				return nil, err
+			}
+		}
+		h := &handshakeConn{Conn: conn, deflate: to.deflate}
 		stop = context.AfterFunc(ctx, func() { _ = h.SetDeadline(time.Unix(1, 0)) })
 		return h, nil
+	}
+	ws.NetDialTLSContext = ws.NetDialContext
+	if to.deflate != nil {
+		*to.deflate = deflateTerms{}
+		to.header = to.header.Clone()
+		to.header[extensionsHeader] = []string{deflateOffer}
 	}
 	opened, resp, err := ws.DialContext(ctx, to.url, to.header) //nolint:bodyclose // gorilla's answer needs no closing
 	if !stop() && err == nil {
@@ -159,39 +173,4 @@ func dialError(url string, resp *http.Response, err error) error {
 		return fmt.Errorf("connect to %s: no answer to the WebSocket handshake within %v: is this the gateway?", url, handshakeTimeout)
 	}
 	return fmt.Errorf("connect to %s: %w", url, plainError(err))
-}
-
-// handshakeConn lets the handshake read no further than the end of the server's answer, since what follows belongs to
-// the frame reader and gorilla would keep it in a buffer of its own.
-type handshakeConn struct {
-	net.Conn
-	seen []byte // the answer's last bytes so far, to find its end across reads
-	done bool
-	left []byte
-}
-
-var headerEnd = []byte("\r\n\r\n")
-
-func (c *handshakeConn) Read(p []byte) (int, error) {
-	if c.done && len(c.left) > 0 {
-		n := copy(p, c.left)
-		c.left = c.left[n:]
-		return n, nil
-	}
-	n, err := c.Conn.Read(p)
-	if c.done || n == 0 {
-		return n, err
-	}
-	before := len(c.seen)
-	c.seen = append(c.seen, p[:n]...)
-	if at := bytes.Index(c.seen, headerEnd); at >= 0 {
-		end := at + len(headerEnd) - before
-		c.left = append([]byte(nil), p[end:n]...)
-		c.done, c.seen = true, nil
-		return end, err
-	}
-	if keep := len(headerEnd) - 1; len(c.seen) > keep {
-		c.seen = c.seen[len(c.seen)-keep:]
-	}
-	return n, err
 }

@@ -371,7 +371,7 @@ func (e *Engine) health() *results.Health {
 	c := e.collector
 	h := &results.Health{
 		ClockSteps: steps, ClockSlewPPM: slew, GCCount: c.gc.seen - c.gc.first, GCPauseMaxNS: int64(c.gc.max),
-		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStamps,
+		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStampsFor(e.options.URL),
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
 	openLoop := map[string]bool{} // nobody knows beforehand how many messages clients send that wait for answers

@@ -28,13 +28,22 @@ type frameReader struct {
 	rest    []byte // bytes of an unfinished frame
 	message []byte // payloads of an unfinished fragmented message
 	opcode  byte   // of the fragmented message; 0 for none
+	// deflate tells that messages may be compressed; compressed that the fragmented one is.
+	deflate, compressed bool
 }
 
 // frame is one whole message or control frame. Its payload is valid until the next feed.
 type frame struct {
-	opcode  byte
-	payload []byte
+	opcode     byte
+	compressed bool // by permessage-deflate, which the reader leaves alone
+	payload    []byte
 }
+
+// The reserved bits of a frame's first byte. The first says that a message is compressed (RFC 7692, section 6).
+const (
+	reservedBits  = 0x70
+	compressedBit = 0x40
+)
 
 // feed takes the bytes of one read and calls each for every message that they complete. last tells that the message ends
 // where the bytes do: only then is the read's time its own. The reader is dead after an error.
@@ -46,7 +55,7 @@ func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error 
 	}
 	at := 0
 	for {
-		f, fin, size, err := parseFrame(data[at:])
+		f, fin, size, err := parseFrame(data[at:], r.deflate)
 		if err != nil {
 			return err
 		}
@@ -85,6 +94,8 @@ func (r *frameReader) keep(left []byte, inPlace bool) {
 // assemble joins fragments. ok is false while a message is unfinished.
 func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err error) {
 	switch {
+	case f.compressed && (f.opcode >= opClose || f.opcode == opContinuation):
+		return frame{}, false, fmt.Errorf("%w: a frame that is not a message's first says that it is compressed", errFrame)
 	case f.opcode >= opClose:
 		if !fin || len(f.payload) > 125 {
 			return frame{}, false, fmt.Errorf("%w: a control frame is fragmented or longer than 125 bytes", errFrame)
@@ -98,7 +109,7 @@ func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err err
 		return f, true, nil
 	}
 	if f.opcode != opContinuation {
-		r.opcode, r.message = f.opcode, r.message[:0]
+		r.opcode, r.compressed, r.message = f.opcode, f.compressed, r.message[:0]
 	}
 	if len(r.message)+len(f.payload) > maxFrame {
 		return frame{}, false, fmt.Errorf("%w: a message of more than %d bytes", errFrame, maxFrame)
@@ -107,17 +118,18 @@ func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err err
 	if !fin {
 		return frame{}, false, nil
 	}
-	whole = frame{r.opcode, r.message}
+	whole = frame{r.opcode, r.compressed, r.message}
 	r.opcode = 0
 	return whole, true, nil
 }
 
 // parseFrame reads the frame at the beginning of data. size is 0 where it is not there to its end yet.
-func parseFrame(data []byte) (f frame, fin bool, size int, err error) {
+func parseFrame(data []byte, deflate bool) (f frame, fin bool, size int, err error) {
 	if len(data) < 2 {
 		return frame{}, false, 0, nil
 	}
-	if data[0]&0x70 != 0 {
+	f.compressed = deflate && data[0]&compressedBit != 0
+	if reserved := data[0] & reservedBits; reserved != 0 && (!f.compressed || reserved != compressedBit) {
 		return frame{}, false, 0, fmt.Errorf("%w: reserved bits are set and no extension was agreed", errFrame)
 	}
 	if data[1]&0x80 != 0 {

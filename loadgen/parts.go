@@ -44,7 +44,7 @@ func (w *worker) takeParts(c *client, parts []byte, arrivedAt int64) {
 	for len(parts) > 0 {
 		var part []byte
 		part, parts, _ = bytes.Cut(parts, w.swarm.profile.separator)
-		if len(part) > 0 && !bytes.Contains(part, startMarkBytes) {
+		if len(part) > 0 && !w.values.hasMark(part) {
 			w.takeControl(c, part, arrivedAt)
 		}
 	}

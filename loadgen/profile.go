@@ -34,6 +34,9 @@ type profile struct {
 	receivedAt          []byte
 	queuedAt            []byte
 	resume              *resumeProfile // nil where the profile has none
+	framing             framing
+	form                valueForm
+	acknowledge         *acknowledgement // nil for none, and where the framing does it
 }
 
 // profileError names the field of the profile that can't be used.
@@ -68,7 +71,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 	for _, c := range w.Control {
 		p.control = append(p.control, []byte(c))
 	}
-	return p, errors.Join(p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages(), p.compileResume(plan))
+	return p, errors.Join(p.compileWire(), p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages(), p.compileResume(plan))
 }
 
 func bytesOf(s string) []byte {
@@ -104,7 +107,8 @@ func (p *profile) checkNames(plan *scenarios.Plan) error {
 }
 
 func (p *profile) asksForChannels() bool {
-	named := p.subscribe.has(holeChannel, holeChannels) || p.path.has(holeChannel, holeChannels)
+	named := p.subscribe.has(holeChannel, holeChannels) || p.path.has(holeChannel, holeChannels) ||
+		p.wire.Framing == framingSTOMP || p.wire.Event != ""
 	for _, texts := range [][]template{p.query, p.greet} {
 		for _, t := range texts {
 			named = named || t.has(holeChannel, holeChannels)
@@ -250,26 +254,7 @@ func (t terms) each(keys []string, f func(*terms)) {
 }
 
 // greeting is what a client sends once connected, as frames; empty for nothing.
-func (s *swarm) greeting(c *client) (frames []byte) {
-	p, subscribe := s.profile, s.profile.subscribe
-	with, keys := s.termsOf(c)
-	if b := c.comeback; b != nil && b.asked {
-		subscribe, with.positions = p.resume.subscribe, b.object(with.topic)
-	}
-	for _, g := range p.greet {
-		frames = appendClientFrame(frames, p.opcode, []byte(g.message(&with)))
-	}
-	switch {
-	case len(subscribe) == 0 || len(with.channels) == 0:
-	case subscribe.has(holeChannel, holeKey):
-		with.each(keys, func(one *terms) {
-			frames = appendClientFrame(frames, p.opcode, []byte(subscribe.message(one)))
-		})
-	default:
-		frames = appendClientFrame(frames, p.opcode, []byte(subscribe.message(&with)))
-	}
-	return frames
-}
+func (s *swarm) greeting(c *client) []byte { return s.profile.framing.greeting(s, c) }
 
 // callOf is how a client calls the target.
 func (s *swarm) callOf(c *client) call {
@@ -284,6 +269,9 @@ func (s *swarm) callOf(c *client) call {
 	}
 	if g.Slow != nil {
 		to.receiveBuffer = g.Slow.ReceiveBuffer
+	}
+	if p.wire.Deflate {
+		to.deflate = &c.deflate
 	}
 	return to
 }

@@ -14,6 +14,12 @@ const (
 	holeValue = "{value}"
 )
 
+// What only framings put into their texts: the value as it is, and STOMP's header with its length where it needs one.
+const (
+	holeRaw         = "{raw}"
+	holeStompLength = "{content-length}"
+)
+
 // publishFrame is a wire profile's way to publish.
 type publishFrame struct {
 	profile *scenarios.PublishProfile
@@ -29,9 +35,8 @@ func newPublishFrame(p *scenarios.PublishProfile) publishFrame {
 type laneFrame template
 
 // lane fills in what the messages of one client have in common.
-func (f *publishFrame) lane(with *terms) laneFrame {
-	var filled laneFrame
-	for _, part := range f.text {
+func (t template) lane(with *terms) (filled laneFrame) {
+	for _, part := range t {
 		if part.hole != "" && part.hole != holeID && part.hole != holeValue {
 			part = templatePart{literal: insideJSON(with.of(part.hole))}
 		}
@@ -48,6 +53,12 @@ func (f laneFrame) append(dst []byte, id uint64, value []byte) []byte {
 			dst = strconv.AppendUint(dst, id, 10)
 		case holeValue:
 			dst = appendJSONText(dst, value)
+		case holeRaw:
+			dst = append(dst, value...)
+		case holeStompLength:
+			if bytes.IndexByte(value, 0) >= 0 { // a frame without it ends at the first
+				dst = append(strconv.AppendInt(append(dst, "content-length:"...), int64(len(value)), 10), '\n')
+			}
 		default:
 			dst = append(dst, part.literal...)
 		}
@@ -88,6 +99,18 @@ func (f *publishFrame) answer(payload []byte) (outcome outcome, id uint64, ok bo
 		return 0, 0, false
 	}
 	return outcome, uint64(gatewayStamp(payload, f.id)), true
+}
+
+// outcomeOf reads the data of an answer that is known to answer a publish: without a text that says otherwise it was acked.
+func (f *publishFrame) outcomeOf(data []byte) outcome {
+	begins := func(with string) bool { return with != "" && bytes.HasPrefix(data, []byte(with)) }
+	switch {
+	case begins(f.profile.Refused):
+		return sendRefused
+	case begins(f.profile.Failed), f.profile.Acked != "" && !begins(f.profile.Acked):
+		return sendUnsettled
+	}
+	return sendAcked
 }
 
 // withoutID is an answer without its number, so that the same answer to many messages is one remark.

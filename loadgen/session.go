@@ -94,13 +94,15 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 	defer conn.Close()
 	s.begin(c)
 	defer s.linked.Add(-1)
-	out := c.openLane(conn)
-	defer c.closeLane(out)
+	out := s.openLink(c, conn)
+	defer c.closeLink(out)
 	// A read does not see ctx end; a closed connection ends it.
 	said := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(said)
 		switch {
+		case out != nil && c.lane == nil && errors.Is(context.Cause(ctx), errLeft):
+			out.goodbye(closeFrame)
 		case out != nil:
 			out.farewell(closeFrame)
 		case errors.Is(context.Cause(ctx), errLeft):
@@ -133,13 +135,11 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 			reply = io.Discard // nothing follows a close frame
 		}
 		if out != nil {
-			reply = out // what is published may be under way
+			reply = (*replies)(out) // what is published may be under way
 		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
-	if out != nil {
-		c.lane.connect(out)
-	}
+	s.opened(c, out)
 	if len(early) > 0 {
 		w.mu.Lock()
 		err := handle(early, 0, time.Now().UnixNano(), conn)
@@ -167,7 +167,7 @@ func (s *swarm) begin(c *client) {
 	c.sessions++
 	c.thrown = false
 	c.worker.attend(c, c.due, true)
-	c.frames = frameReader{}
+	c.frames, c.window, c.talk = frameReader{deflate: c.deflate.agreed}, nil, talk{}
 	if c.sessions == 1 {
 		s.everUp.Add(1)
 		return

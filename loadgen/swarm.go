@@ -47,17 +47,25 @@ type swarm struct {
 	dialMu   sync.Mutex
 	dialErrs remarks
 
+	plain sync.Once // the target's not agreeing to compression is told once
+
 	wg sync.WaitGroup
 }
 
-// client is one WebSocket client. Its worker's mutex guards all but the first four fields, which never change.
+// client is one WebSocket client. Its worker's mutex guards all but the first five fields, of which
+// four never change.
 type client struct {
 	group, index int
 	worker       *worker
 	lane         *lane // what it publishes; nil for nothing
+	// deflate is what the target agreed to at the newest dial; it is the client's own goroutine's.
+	deflate deflateTerms
 
 	trackers []tracker
 	frames   frameReader
+	window   []byte  // what compressed messages may refer to; nil unless agreed
+	link     *outlet // of the session, nil where replies are written directly
+	talk     talk
 	out      []byte
 	stats    clientStats
 	comeback *comeback     // nil where it keeps no positions
@@ -88,10 +96,15 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	if err := checkSources(topo.plan); err != nil {
 		return nil, err
 	}
+	trust, err := tlsConfig(prof.wire.TLS)
+	if err != nil {
+		return nil, err
+	}
 	s := &swarm{
 		topo: topo, profile: prof, dialer: newDialer(o, prof), url: o.URL, topicName: o.TopicName, seen: seen, producers: producers,
 		failed: make(chan struct{}), begun: make(chan struct{}), over: make(chan struct{}), dialErrs: remarks{hide: hide},
 	}
+	s.dialer.tls = trust
 	s.phase.Store(-1)
 	s.loadUnix.Store(1 << 62)
 	for i := range topo.producers {

@@ -3,8 +3,11 @@ package loadgen
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,11 +35,15 @@ type oddTarget struct {
 	channel func(r *kgo.Record) string
 	frames  func(values [][]byte) [][]byte
 	opcode  int
+	// send sends the values to one client where frames alone can't say how.
+	send func(c *oddConn, values [][]byte)
+	tls  *tls.Config // nil for plain text
 
 	url      string
 	upgrader websocket.Upgrader
 	mu       sync.Mutex
 	conns    map[*oddConn]bool
+	past     []*oddConn // those that have ended
 	requests []*http.Request
 	closes   []int // codes of the clients' close frames
 }
@@ -45,6 +52,8 @@ type oddConn struct {
 	*websocket.Conn
 	channels map[string]bool
 	ready    bool
+	// What a target counts of its own.
+	wanted, got int
 }
 
 func startOddTarget(t *testing.T, seeds []string, o *oddTarget) *oddTarget {
@@ -62,8 +71,12 @@ func startOddTarget(t *testing.T, seeds []string, o *oddTarget) *oddTarget {
 	if o.opcode == 0 {
 		o.opcode = websocket.TextMessage
 	}
+	if o.tls != nil {
+		o.url = "wss" + strings.TrimPrefix(o.url, "ws")
+		listener = tls.NewListener(listener, o.tls)
+	}
 	life, end := context.WithCancel(context.Background())
-	server := &http.Server{ReadHeaderTimeout: time.Second}
+	server := &http.Server{ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	var wg sync.WaitGroup
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		wg.Add(1)
@@ -114,6 +127,7 @@ func (o *oddTarget) serve(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		if err != nil {
 			delete(o.conns, c)
+			o.past = append(o.past, c)
 			var closed *websocket.CloseError
 			if errors.As(err, &closed) {
 				o.closes = append(o.closes, closed.Code)
@@ -138,6 +152,10 @@ func (o *oddTarget) deliver(fetches kgo.Fetches) {
 				values = append(values, r.Value)
 			}
 		})
+		if o.send != nil {
+			o.send(c, values)
+			continue
+		}
 		frames := values
 		if o.frames != nil && len(values) > 0 {
 			frames = o.frames(values)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,7 +104,7 @@ func newPublisher(topo *topology, index int, pool *recorderPool) (*producer, err
 			with.key = scenarios.KeyName(int(l.key))
 			with.channel = profile.keyChannel.plain(&with)
 		}
-		l.frame = up.frame.lane(&with)
+		l.frame = profile.framing.lane(&up.frame, &with)
 		up.lanes = append(up.lanes, l)
 	}
 	p.up = up
@@ -174,21 +173,6 @@ func (l *lane) write(value []byte) {
 	up.text = l.frame.append(up.text[:0], l.lastID, value)
 	up.wire = appendClientFrame(up.wire[:0], up.opcode, up.text)
 	_, _ = l.out.Write(up.wire)
-}
-
-// openLane returns the outlet of a new connection of a client that publishes, nil of another.
-func (c *client) openLane(conn net.Conn) *outlet {
-	if c.lane == nil {
-		return nil
-	}
-	return newOutlet(conn, c.lane.limit)
-}
-
-// closeLane ends a connection that openLane was called for, and waits for what it started.
-func (c *client) closeLane(out *outlet) {
-	if out != nil {
-		c.lane.disconnect(out)
-	}
 }
 
 // connect makes the client's connection the one that it publishes on.

@@ -534,7 +534,7 @@ func TestPublishFrames(t *testing.T) {
 	p := scenarios.ReferenceProfile()
 	p.Publish.Frame = `{"a":{"b":{id},"{nothing}":"{channel}|{topic}|{key}|{client}","v":"{value}"}}`
 	f := newPublishFrame(p.Publish)
-	lane := f.lane(&terms{topic: `t"x`, key: "k3", channel: `t"x/k3`, client: `g\-0`})
+	lane := f.text.lane(&terms{topic: `t"x`, key: "k3", channel: `t"x/k3`, client: `g\-0`})
 	got := string(lane.append(nil, 1007, []byte("say \"hi\" \\ \n")))
 	if want := `{"a":{"b":1007,"{nothing}":"t\"x/k3|t\"x|k3|g\\-0","v":"say \"hi\" \\ \u000a"}}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -593,7 +593,7 @@ func FuzzPublishFrame(f *testing.F) {
 		p := scenarios.ReferenceProfile()
 		p.Publish.Frame = frame
 		pf := newPublishFrame(p.Publish)
-		pf.lane(&terms{}).append(nil, 1, []byte(answer))
+		pf.text.lane(&terms{}).append(nil, 1, []byte(answer))
 		pf.answer([]byte(answer))
 		pf.withoutID([]byte(answer))
 	})

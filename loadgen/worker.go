@@ -29,6 +29,10 @@ type worker struct {
 	marked   bool     // a join marker came to any of its clients
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
+	inflater inflater
+	values   valueReader
+	answers  []byte // frames that are sent at the end of the read that is taken apart
+	text     []byte // one of them, while it is made
 	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
 	attendance []attendance
 	slowest    []int64
@@ -150,6 +154,9 @@ func (w *worker) takeRead(c *client, p []byte, kernelAt, readAt int64, reply io.
 	if err == nil && w.gaps.err != nil {
 		w.swarm.fail(w.gaps.err)
 	}
+	if len(w.answers) > 0 {
+		err = errors.Join(err, w.sendAnswers(reply))
+	}
 	return err
 }
 
@@ -159,7 +166,14 @@ var errClosed = errors.New("the target closed the connection")
 func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply io.Writer) error {
 	switch f.opcode {
 	case opText, opBinary:
-		w.takeMessage(c, f.payload, arrivedAt, last)
+		if f.compressed {
+			message, err := w.inflate(c, f.payload)
+			if err != nil {
+				return err
+			}
+			f.payload = message
+		}
+		w.swarm.profile.framing.take(w, c, f, arrivedAt, last)
 		return w.answerPings(c, reply)
 	case opPing:
 		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
@@ -198,8 +212,11 @@ func (w *worker) answerPings(c *client, reply io.Writer) error {
 
 // closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
 func closeReason(payload []byte) error {
-	if len(payload) < 2 {
+	if len(payload) == 0 {
 		return fmt.Errorf("%w without a code", errClosed)
+	}
+	if err := checkClose(payload); err != nil {
+		return err
 	}
 	code := int(payload[0])<<8 | int(payload[1])
 	return fmt.Errorf("%w: %d %q", errClosed, code, payload[2:])
@@ -207,30 +224,40 @@ func closeReason(payload []byte) error {
 
 // takeMessage takes one whole message, which may carry several stamped values, or none.
 func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bool) {
-	s := &w.stamp
+	w.takeValues(c, payload, w.swarm.profile.form, arrivedAt, last)
+}
+
+// takeValues takes a message whose values stand in it in the given form.
+func (w *worker) takeValues(c *client, payload []byte, form valueForm, arrivedAt int64, last bool) {
+	w.values.begin(form)
+	s, values := &w.stamp, &w.values
 	from, taken := 0, 0 // where the next stamp may begin, and what has been accounted to a value
+	named := 0          // where the id of the message that was acknowledged last ends
 	for {
-		at, err := s.FindStamp(payload, from)
+		at, skip, err := values.find(s, payload, from)
 		if at < 0 {
 			break
 		}
 		if err != nil || !w.swarm.topo.owns(s) {
 			w.foreign(c)
-			from = at + len(startMark)
+			from = skip
 			continue
 		}
 		c.fed = true
-		intact, end := s.ValueIntact(payload, at)
-		head := w.takeGap(c, payload[taken:max(taken, at-int(s.Offset))], taken == 0, arrivedAt)
+		v := values.locate(s, payload, from, at)
+		head := w.takeGap(c, payload[taken:max(taken, v.begin)], taken == 0, arrivedAt)
 		if c.comeback != nil {
 			w.notePosition(c, s, head)
 		}
+		if w.swarm.profile.acknowledge != nil {
+			named = max(named, w.acknowledge(payload, max(named, max(taken, v.begin)-len(head)), v))
+		}
 		if s.Kind == KindData {
-			w.takeData(c, s, head, intact, arrivedAt, last)
+			w.takeData(c, s, head, v.intact, arrivedAt, last)
 		} else {
 			w.takeMarker(c, s)
 		}
-		from, taken = end, s.reach(at, end, len(payload))
+		from, taken = v.next, v.end
 	}
 	if from == 0 || w.swarm.profile.separator != nil {
 		w.takeTail(c, payload[taken:], taken == 0, arrivedAt)

@@ -23,7 +23,7 @@ func (r *run) environment() *results.Environment {
 		GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		Kernel: kernel, CPU: cpu, Cores: runtime.NumCPU(), MemoryBytes: memory,
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
-		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStamps,
+		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStampsFor(r.target.URL),
 		Extra: map[string]string{RunIDKey: r.id.name},
 	}
 }

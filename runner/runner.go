@@ -333,6 +333,16 @@ func (r *run) targetPlan() scenarios.GatewayPlan {
 	for i, c := range plan.Conflate {
 		plan.Conflate[i].Topic = r.topicName(c.Topic)
 	}
+	plan.Config.Batch = slices.Clone(plan.Config.Batch)
+	for i, b := range plan.Config.Batch {
+		plan.Config.Batch[i].Topic = r.topicName(b.Topic)
+	}
+	if keys := plan.Config.Publish.Keys; keys != nil {
+		plan.Config.Publish.Keys = make(map[string]string, len(keys))
+		for topic, key := range keys {
+			plan.Config.Publish.Keys[r.topicName(topic)] = key
+		}
+	}
 	return plan
 }
 

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			err = kafkaMain(os.Args[3:])
 		case "child reaper":
 			err = ServeReaper(context.Background(), os.Stdin)
-		case "gateway --listen":
+		case "gateway --child":
 			err = gatewayMain(os.Args[2:])
 		case "test parent":
 			err = parentMain(os.Args[3:])
@@ -77,36 +77,30 @@ const (
 // gatewayMain is a gateway as far as StartTarget sees it: a ready line, /readyz, and an end with standard input.
 func gatewayMain(args []string) error {
 	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	listen := f.String("listen", "", "")
-	instance := f.String("instance-id", "", "")
-	brokers, topics := f.String("brokers", "", ""), f.String("topics", "", "")
-	queue, slow := f.Int64("queue-bytes", 0, ""), f.String("slow-clients", "", "")
-	var more []string // flags that may be repeated, in their order
-	for _, name := range []string{"publish", "conflate"} {
-		f.Func(name, "", func(value string) error {
-			more = append(more, name+"="+value+" ")
-			return nil
-		})
-	}
-	child := f.Bool("child", false, "")
+	path, child := f.String("config", "", ""), f.Bool("child", false, "")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	file, err := scenarios.LoadGatewayFile(*path, scenarios.Options{})
+	if err != nil {
+		return err
+	}
 	mode := os.Getenv(gatewayMode)
-	fmt.Fprintf(os.Stderr, "brokers=%s topics=%s queue=%d slow=%s %schild=%v mode=%s\n", *brokers, *topics, *queue, *slow,
-		strings.Join(more, ""), *child, mode)
+	fmt.Fprintf(os.Stderr, "brokers=%s topics=%s queue=%d slow=%s publish=%s conflate=%v child=%v mode=%s\n", strings.Join(file.Brokers, ","),
+		strings.Join(file.Topics, ","), file.QueueBytes, file.SlowPolicy, strings.Join(file.PublishTopics, ","), file.Conflate, *child, mode)
+	instance := file.InstanceID
 	ctx, cancel := ChildContext(context.Background(), os.Stdin)
 	defer cancel()
 	switch mode {
 	case "crash":
-		return fmt.Errorf("listen at %s: no such luck", *listen)
+		return fmt.Errorf("listen at %s: no such luck", file.Listen)
 	case "garbage":
 		fmt.Println("hello")
 	case "hang":
 		<-ctx.Done()
 		return nil
 	case "stranger":
-		*instance = "somebody-else"
+		instance = "somebody-else"
 	case "deaf":
 		signal.Ignore(syscall.SIGTERM)
 		ctx = context.Background()
@@ -115,7 +109,7 @@ func gatewayMain(args []string) error {
 			return err
 		}
 	}
-	return serveGateway(ctx, *listen, *instance, mode)
+	return serveGateway(ctx, file.Listen, instance, mode)
 }
 
 func serveGateway(ctx context.Context, listen, instance, mode string) error {

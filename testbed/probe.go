@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -24,8 +25,9 @@ const (
 // probe waits until a WebSocket handshake with the URL succeeds, for at most within. What may pass while a target comes
 // up is tried again: a refused connection, one closed at once (a port published for a container that isn't up yet), no
 // answer, a status of 500 and above. Anything else is final. Bare means that the clients' handshakes are like the probe's;
-// where they add a path, a query, headers or a subprotocol a status of 400 to 499 says that the target is there.
-func probe(ctx context.Context, target string, within time.Duration, allowed []string, bare bool) error {
+// where they add a path, a query, headers or a subprotocol a status of 400 to 499 says that the target is there. trust is how
+// a target that is reached over TLS is trusted; nil trusts the system's authorities.
+func probe(ctx context.Context, target string, within time.Duration, allowed []string, bare bool, trust *tls.Config) error {
 	u, err := url.Parse(target)
 	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
 		return errors.New("it is no WebSocket URL (write ws://host:port/path)")
@@ -37,7 +39,7 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 	}
 	var last error
 	for {
-		final, err := handshake(ctx, u, allowed)
+		final, err := handshake(ctx, u, allowed, trust)
 		if refused := (*statusError)(nil); !bare && errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
 			return nil
 		}
@@ -67,11 +69,11 @@ func checkHost(ctx context.Context, host string, allowed []string) error {
 }
 
 // handshake tries once and says whether trying again is in vain.
-func handshake(ctx context.Context, u *url.URL, allowed []string) (final bool, err error) {
+func handshake(ctx context.Context, u *url.URL, allowed []string, trust *tls.Config) (final bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	connected := false
-	d := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := websocket.Dialer{TLSClientConfig: trust, NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := hosts.Dial(ctx, network, addr, allowed)
 		connected = err == nil
 		return c, err
@@ -138,7 +140,7 @@ func answerTrouble(err error) (final bool, _ error) {
 	case strings.Contains(text, "malformed HTTP"):
 		return true, fmt.Errorf("what listens there speaks no HTTP: %s (is the port another service's, or TLS?)", cut(text, 200))
 	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
-		return true, fmt.Errorf("TLS handshake: %w (plain text wants ws://)", err)
+		return true, fmt.Errorf("TLS handshake: %w (name its CA as gateway.profile.tls.ca_file; plain text wants ws://)", err)
 	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
 		return false, errors.New("it takes the connection and gives no answer to the WebSocket handshake (is it stopped, or another protocol's server?)")
 	}

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ type readiness struct {
 	url     *url.URL // where clients connect
 	within  time.Duration
 	allowed []string
-	bare    bool // the clients' handshakes are like the probe's
+	bare    bool        // the clients' handshakes are like the probe's
+	trust   *tls.Config // of a target that is reached over TLS; nil trusts the system's authorities
 
 	page   *url.URL       // answers 200; nil for none
 	port   bool           // the port is listened on
@@ -45,6 +47,9 @@ func newReadiness(target string, r scenarios.Ready, plan *scenarios.GatewayPlan,
 	c := &readiness{
 		url: u, within: plan.ReadyIn, allowed: allowed, port: r.Port, logged: make(chan struct{}),
 		bare: w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == "",
+	}
+	if c.trust, err = trustOf(w.TLS); err != nil {
+		return nil, err
 	}
 	if r.URL != "" {
 		if c.page, err = url.Parse(r.URL); err != nil || c.page.Scheme != "http" || c.page.Hostname() == "" {
@@ -131,7 +136,7 @@ func (c *readiness) ask(ctx context.Context) (final bool, _ error) {
 	case c.line != nil || c.port:
 		return false, nil
 	}
-	final, err := handshake(ctx, c.url, c.allowed)
+	final, err := handshake(ctx, c.url, c.allowed, c.trust)
 	if refused := (*statusError)(nil); errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
 		if c.bare {
 			return false, err // its routes may come up behind its port

@@ -2,12 +2,15 @@ package testbed
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,44 +40,61 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	if err := checkFree(listen); err != nil {
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
+	trust, err := trustOf(plan.Profile.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("start gateway: %w", err)
+	}
 	deadline := time.Now().Add(plan.ReadyIn)
 	instance := o.RunID + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	file, err := writeGatewayFile(o.Dir, gatewayFile(plan, listen, instance, seeds, topics, o))
+	if err != nil {
+		return nil, fmt.Errorf("start gateway: %w", err)
+	}
+	if o.Dir == "" {
+		defer os.Remove(file)
+	}
 	var ready gatewayReady
 	child, err := startProcess(ctx, processSpec{
 		name:       "gateway",
 		executable: o.Executable,
-		args:       append(gatewayArgs(plan, listen, seeds, topics, o.Publish, instance), securityArgs(o.Security)...),
+		args:       []string{"gateway", "--child", "--config", file},
 		logPath:    o.logPath("gateway"),
 	}, plan.ReadyIn, &ready)
 	if err != nil {
 		return nil, err
 	}
 	addr := dialable(ready.Addr)
-	if err := awaitReadyz(ctx, child, addr, instance, deadline); err != nil {
+	scheme := ""
+	if plan.Config.TLS != nil {
+		scheme = "s"
+	}
+	if err := awaitReadyz(ctx, child, "http"+scheme+"://"+addr, trust, instance, deadline); err != nil {
 		_ = child.kill()
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	return &Target{URL: "ws://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}, nil
+	return &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}, nil
 }
 
-func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics, publish []string, instance string) []string {
-	args := []string{
-		"gateway", "--listen", listen, "--brokers", strings.Join(seeds, ","), "--topics", strings.Join(topics, ","),
-		"--instance-id", instance, "--child",
+// gatewayFile is what the gateway is told. It names where secrets are found: the child inherits the environment.
+func gatewayFile(plan scenarios.GatewayPlan, listen, instance string, seeds, topics []string, o Options) scenarios.GatewayFile {
+	return scenarios.GatewayFile{
+		Listen: listen, InstanceID: instance, Brokers: seeds, Topics: topics, PublishTopics: o.Publish, Conflate: plan.Conflate,
+		QueueBytes: plan.QueueBytes, SlowPolicy: plan.SlowPolicy, Security: o.Security, Settings: plan.Config,
 	}
-	if plan.QueueBytes > 0 {
-		args = append(args, "--queue-bytes", strconv.FormatInt(plan.QueueBytes, 10))
+}
+
+// writeGatewayFile writes gateway.yaml into the directory, or, where there is none, a file for the while of the start.
+func writeGatewayFile(dir string, file scenarios.GatewayFile) (path string, err error) {
+	if dir != "" {
+		path = filepath.Join(dir, "gateway.yaml")
+		return path, os.WriteFile(path, file.YAML(), 0o600)
 	}
-	if plan.SlowPolicy != "" {
-		args = append(args, "--slow-clients", plan.SlowPolicy)
+	f, err := os.CreateTemp("", "weir-gateway-*.yaml")
+	if err != nil {
+		return "", err
 	}
-	for _, t := range publish {
-		args = append(args, "--publish", t)
-	}
-	for _, c := range plan.Conflate {
-		args = append(args, "--conflate", c.Topic+"="+c.Interval.String())
-	}
-	return args
+	_, err = f.Write(file.YAML())
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 // dialable turns an address that is listened on into one to connect to.
@@ -118,15 +138,15 @@ func portFree(address, mend string) error {
 var errStranger = errors.New("a stranger answers")
 
 // awaitReadyz polls the gateway's readiness until it answers 200 as the instance that was started.
-func awaitReadyz(ctx context.Context, child *process, addr, instance string, deadline time.Time) error {
+func awaitReadyz(ctx context.Context, child *process, base string, trust *tls.Config, instance string, deadline time.Time) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: readyzTimeout}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust}, Timeout: readyzTimeout}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	var last error
 	for {
-		err := askReadyz(ctx, client, addr, instance)
+		err := askReadyz(ctx, client, base, instance)
 		if err == nil || errors.Is(err, errStranger) {
 			return err
 		}
@@ -138,14 +158,14 @@ func awaitReadyz(ctx context.Context, child *process, addr, instance string, dea
 		case <-child.exited:
 			return child.endedEarly()
 		case <-ctx.Done():
-			return fmt.Errorf("it said that it listens at %s, but isn't ready in time: %w%s", addr, last, child.lines.tail())
+			return fmt.Errorf("it said that it listens at %s, but isn't ready in time: %w%s", base, last, child.lines.tail())
 		}
 	}
 }
 
 // askReadyz asks once. Not ready yet, or no answer, is an error that may pass.
-func askReadyz(ctx context.Context, client *http.Client, addr, instance string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+func askReadyz(ctx context.Context, client *http.Client, base, instance string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 	if err != nil {
 		return err
 	}
@@ -167,7 +187,7 @@ func askReadyz(ctx context.Context, client *http.Client, addr, instance string) 
 	}
 	if parsed != nil || answer.Instance != instance {
 		return fmt.Errorf("%w at %s, not the gateway that was started as %s: /readyz says %s: %q (end it, or set gateway.listen to 127.0.0.1:0 for a free port)",
-			errStranger, addr, instance, resp.Status, cut(string(body), 200))
+			errStranger, base, instance, resp.Status, cut(string(body), 200))
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("/readyz says %s", resp.Status)

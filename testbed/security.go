@@ -38,37 +38,3 @@ func passwordFrom(secret scenarios.Secret) string {
 	}
 	return "the file " + secret.File
 }
-
-// securityArgs tells the gateway's process how to reach the brokers. They hold names alone: the child inherits the
-// environment and reads the files itself.
-func securityArgs(plan *scenarios.KafkaSecurity) []string {
-	if plan == nil {
-		return nil
-	}
-	var args []string
-	add := func(flag, value string) {
-		if value != "" {
-			args = append(args, "--kafka-"+flag+"="+value) // one word, so that a value may begin with a dash
-		}
-	}
-	if t := plan.TLS; t != nil {
-		args = append(args, "--kafka-tls")
-		add("tls-ca", t.CAFile)
-		add("tls-cert", t.CertFile)
-		add("tls-key", t.KeyFile)
-		add("tls-server-name", t.ServerName)
-	}
-	if s := plan.SASL; s != nil {
-		add("sasl-mechanism", s.Mechanism)
-		add("sasl-username", s.Username)
-		add("sasl-password-env", s.Password.Env)
-		add("sasl-password-file", s.Password.File)
-		if s.Token != nil {
-			add("sasl-token-env", s.Token.Env)
-			add("sasl-token-file", s.Token.File)
-		}
-		add("sasl-token-url", s.TokenURL)
-		add("sasl-scope", s.Scope)
-	}
-	return args
-}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -127,43 +126,5 @@ func TestSecuredKafkaRefused(t *testing.T) {
 				t.Errorf("the error holds the password: %v", err)
 			}
 		})
-	}
-}
-
-// TestSecurityArgs requires that the gateway's command line holds names alone; the tests on real Kafka require that the
-// gateway understands it.
-func TestSecurityArgs(t *testing.T) {
-	got := securityArgs(&scenarios.KafkaSecurity{
-		TLS: &scenarios.TLS{CAFile: "-ca.pem", CertFile: "c.pem", KeyFile: "k.pem", ServerName: "kafka"},
-		SASL: &scenarios.SASL{
-			Mechanism: scenarios.SASLPlain, Username: "u", Password: scenarios.Secret{Env: "WEIR_TEST_PASSWORD"},
-		},
-	})
-	want := []string{
-		"--kafka-tls", "--kafka-tls-ca=-ca.pem", "--kafka-tls-cert=c.pem", "--kafka-tls-key=k.pem", "--kafka-tls-server-name=kafka",
-		"--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-username=u", "--kafka-sasl-password-env=WEIR_TEST_PASSWORD",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q; want %q", got, want)
-	}
-	got = securityArgs(&scenarios.KafkaSecurity{SASL: &scenarios.SASL{Mechanism: "PLAIN", Username: "u", Password: scenarios.Secret{File: "p"}}})
-	if want := []string{"--kafka-sasl-mechanism=PLAIN", "--kafka-sasl-username=u", "--kafka-sasl-password-file=p"}; !slices.Equal(got, want) {
-		t.Errorf("got %q; want %q", got, want)
-	}
-	got = securityArgs(&scenarios.KafkaSecurity{SASL: &scenarios.SASL{Mechanism: scenarios.SASLOAuthBearer, Token: &scenarios.Secret{File: "t"}}})
-	if want := []string{"--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-token-file=t"}; !slices.Equal(got, want) {
-		t.Errorf("got %q; want %q", got, want)
-	}
-	got = securityArgs(&scenarios.KafkaSecurity{SASL: &scenarios.SASL{
-		Mechanism: scenarios.SASLOAuthBearer, Username: "u", Password: scenarios.Secret{Env: "S"}, TokenURL: "https://a.example/t", Scope: "s",
-	}})
-	if want := []string{
-		"--kafka-sasl-mechanism=OAUTHBEARER", "--kafka-sasl-username=u", "--kafka-sasl-password-env=S",
-		"--kafka-sasl-token-url=https://a.example/t", "--kafka-sasl-scope=s",
-	}; !slices.Equal(got, want) {
-		t.Errorf("got %q; want %q", got, want)
-	}
-	if got := securityArgs(nil); got != nil {
-		t.Errorf("got %q for plain text; want none", got)
 	}
 }

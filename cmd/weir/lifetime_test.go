@@ -42,7 +42,7 @@ func (w *weir) deliveredBySecond() (counts []int64) {
 func TestStoppedGatewayShows(t *testing.T) {
 	w := startRun(t, small)
 	w.measuring()
-	stopFor(t, w.child("gateway --listen"), 2*time.Second)
+	stopFor(t, w.child("gateway --child"), 2*time.Second)
 	w.wait()
 	s := w.summary()
 	for name, got := range map[string]int64{"p99.9": s.Latency.E2E.P999NS, "max": s.Latency.E2E.MaxNS} {
@@ -90,7 +90,7 @@ func TestStoppedGeneratorIsInvalid(t *testing.T) {
 // partial report, and nothing running.
 func TestKilledPartsEndTheRun(t *testing.T) {
 	for name, c := range map[string]struct{ word, says string }{
-		"gateway": {"gateway --listen", "target"},
+		"gateway": {"gateway --child", "target"},
 		"kafka":   {"child kafka", "Kafka"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func draining(t *testing.T) *weir {
 	t.Helper()
 	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 3s", 1), "deadline: 10s", "deadline: 80s", 1))
 	w.measuring()
-	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, 60*time.Second, "the drain begins", func() bool { return strings.Contains(w.stderr.String(), "  drain\n") })
@@ -170,7 +170,7 @@ func TestInterruptEndsTheDrain(t *testing.T) {
 // TestDeathEndsTheDrain kills the gateway when all has been sent and not all delivered.
 func TestDeathEndsTheDrain(t *testing.T) {
 	w := draining(t)
-	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := w.wait(), report.ExitError; got != want {
@@ -248,7 +248,7 @@ func TestSecondInterruptExits(t *testing.T) {
 	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 60s", 1), "deadline: 10s", "deadline: 60s", 1))
 	w.measuring()
 	pids := children(w.cmd.Process.Pid)
-	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -271,7 +271,7 @@ func TestKilledWeirLeavesNothing(t *testing.T) {
 	if len(pids) < 2 {
 		t.Fatalf("weir has %d children; want Kafka and the gateway", len(pids))
 	}
-	if err := syscall.Kill(w.child("gateway --listen"), syscall.SIGSTOP); err != nil {
+	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.cmd.Process.Kill(); err != nil {

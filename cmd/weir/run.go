@@ -15,6 +15,7 @@ import (
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/runner"
 	"github.com/weirbench/weir/scenarios"
+	"github.com/weirbench/weir/targets"
 )
 
 // gcPercent lets the heap grow to five times what is live before it is collected.
@@ -87,7 +88,7 @@ func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 	ctx, stop := interruptible(progress.messages)
 	defer stop()
 	summary, err := measure(ctx, runner.Options{
-		Plan: plan, Dir: f.out, Executable: executable, AllowTargets: f.allow,
+		Plan: plan, Dir: f.out, Executable: executable, AllowTargets: f.allow, Targets: targets.Files,
 		Command: os.Args, Version: version, Progress: progress.show,
 	})
 	progress.close()
