@@ -218,3 +218,44 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 		})
 	}
 }
+
+// TestReconnectStorm: all clients of a crowd drop at once, by the scenario's order or the target's, and come back as fast as
+// they can while the load goes on.
+func TestReconnectStorm(t *testing.T) {
+	const crowd = 200
+	for _, planned := range []bool{true, false} {
+		t.Run(fmt.Sprintf("planned %v", planned), func(t *testing.T) {
+			kafka := testkit.Kafka(t, 3, "t")
+			plan := resumePlan(kafka.ListenAddrs())
+			plan.Producers[0].Rate, plan.Producers[0].Keys.Count = scenarios.Hold(500), 50
+			plan.Clients[0].Count, plan.Clients[0].ConnectRate = crowd, 5000
+			plan.Clients[0].Subscribe = scenarios.Subscribe{Topic: "t", Keys: 1}
+			plan.Phases.DrainDeadline = 30 * time.Second
+			var gateway *testkit.Gateway
+			var kicks sync.WaitGroup
+			var once sync.Once
+			kick := func(d testkit.Delivery) (a testkit.Action) {
+				if d.Data && d.Nth == 4 {
+					once.Do(func() { kicks.Go(func() { gateway.ThrowOutAll(4000) }) })
+				}
+				return a
+			}
+			if planned {
+				kick = nil
+				plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: crowd, To: 0, At: 200 * time.Millisecond, For: 300 * time.Millisecond}}
+			}
+			gateway = startResuming(t, kafka.ListenAddrs(), testkit.Resume{PositionsEvery: 50}, kick)
+			r := runResuming(t, plan, gateway)
+			kicks.Wait()
+			r.check(t, gateway)
+			want := results.Classes{Expected: 4 * 500 * 8 / 10, Delivered: 4 * 500 * 8 / 10} // four clients follow each key
+			if r.classes != want {
+				t.Errorf("got %+v; want %+v; %s", r.classes, want, r.events)
+			}
+			got := [3]int64{r.counts[results.CountReturns], r.counts[results.CountResumed], r.stages[results.StageCaughtUp]}
+			if got != [3]int64{crowd, crowd, crowd} {
+				t.Errorf("got %v returns, resumed and caught up; want %d each", got, crowd)
+			}
+		})
+	}
+}
