@@ -28,10 +28,9 @@ func returnsLine(r Returns, caughtUp Latency) string {
 		return ""
 	}
 	text := plural(r.Returns, "return")
-	switch {
-	case r.Resumed == r.Returns:
+	if r.Resumed == r.Returns {
 		text += ", all resumed"
-	default:
+	} else {
 		text += fmt.Sprintf(", %s resumed", formatCount(r.Resumed))
 		if r.Failed > 0 {
 			text += fmt.Sprintf(", %s told that it was not possible", formatCount(r.Failed))
