@@ -92,6 +92,9 @@ type historyReader struct {
 	past     []historyStint
 	given    []historyRecord // data
 	marks    []historyRecord
+	resumes  bool // it gets what it missed when it comes back
+	resumed  bool // the target said that it goes on
+	missed   []historyRecord
 }
 
 // historyStint is a stream that a client left.
@@ -122,6 +125,7 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 		Name: "history", Seed: rapid.Uint64().Draw(t, "seed"), IntervalNS: time.Second, Objective: time.Millisecond,
 		Gateway: scenarios.GatewayPlan{Profile: scenarios.ReferenceProfile()}, Audit: scenarios.AuditLimits{Gaps: 10_000},
 	}
+	p.Gateway.Guarantees.Resumes = rapid.Bool().Draw(t, "the target resumes")
 	topics := rapid.IntRange(1, 2).Draw(t, "topics")
 	conflated := rapid.IntRange(0, 2).Draw(t, "about conflation") == 0 // else the first topic may be by chance
 	for i := range topics {
@@ -161,7 +165,7 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 	for i := range rapid.IntRange(1, 3).Draw(t, "groups") {
 		g := scenarios.ClientGroup{
 			Name: fmt.Sprintf("g%d", i), Count: rapid.IntRange(1, 2).Draw(t, "clients"), ConnectRate: 1,
-			Reconnect: rapid.Bool().Draw(t, "reconnect"),
+			Reconnect: rapid.Bool().Draw(t, "reconnect"), Resume: rapid.Bool().Draw(t, "resumes"),
 		}
 		if rapid.IntRange(0, 3).Draw(t, "name of another") == 0 {
 			g.Name = "g0"
@@ -274,11 +278,12 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 		e.position = func(byKey bool, id int) uint64 { return h.position(i, byKey, id) }
 	}
 	for _, c := range h.swarm.clients {
-		h.swarm.begin(c)
-		h.readers = append(h.readers, &historyReader{
+		r := &historyReader{
 			reported: map[int]int64{}, client: c, streams: map[int]*historyStream{}, varies: h.plan.Clients[c.group].Churn != nil,
-			troubled: rapid.SampledFrom([]int{1, 1, 10}).Draw(t, "troubled"),
-		})
+			troubled: rapid.SampledFrom([]int{1, 1, 10}).Draw(t, "troubled"), resumes: h.swarm.groups[c.group].resumes,
+		}
+		h.begin(r)
+		h.readers = append(h.readers, r)
 	}
 	return h
 }
@@ -517,6 +522,7 @@ func (h *history) deliver() {
 			open = slices.Delete(open, at, at+1)
 		}
 	}
+	h.drain()
 	for _, r := range h.readers {
 		for _, late := range r.held {
 			h.give(r, late)
@@ -553,7 +559,7 @@ func (h *history) leave(r *historyReader) {
 	}
 	group := &h.topo.groups[r.group]
 	for at, s := range r.streams {
-		if !s.joined {
+		if !s.joined || r.resumes {
 			continue
 		}
 		key, _ := group.streamID(r.index, at)
@@ -570,14 +576,14 @@ func (h *history) leave(r *historyReader) {
 func (h *history) comeBack(r *historyReader) {
 	r.away = 0
 	h.swarm.arrive(r.client)
-	h.swarm.begin(r.client)
+	h.begin(r)
 	h.endConflated(r)
 	h.replay(r)
 }
 
 // replay: a marker from before it came back says nothing about the subscription that it has now.
 func (h *history) replay(r *historyReader) {
-	if n := len(r.marks); n > 0 && h.chance(30, "replay a marker") {
+	if n := len(r.marks); n > 0 && !r.resumes && h.chance(30, "replay a marker") {
 		mark := r.marks[rapid.IntRange(0, n-1).Draw(h.t, "which")]
 		mark.SentAt = r.backAt - 1
 		r.worker.takeMessage(r.client, mark.value(), 0, true)
@@ -604,11 +610,15 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		h.learnEnds()
 	}
 	h.clocks[rec.Producer] = max(h.clocks[rec.Producer], rec.sent)
+	if r.resumes && (r.away > 0 || r.absent > 0 || r.gone) {
+		r.missed = append(r.missed, rec)
+	}
 	if r.away > 0 {
-		if r.away--; r.away > 0 && (rec.Kind != KindFinal || h.chance(50, "away at the end")) {
+		stays := rec.Kind != KindFinal || h.chance(50, "away at the end") || r.resumes && rapid.Bool().Draw(h.t, "back for the drain")
+		if r.away--; r.away > 0 && stays {
 			return
 		}
-		if h.comeBack(r); rec.Kind != KindFinal {
+		if h.comeBack(r); r.resumes || rec.Kind != KindFinal {
 			return
 		}
 	}
@@ -617,6 +627,9 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		restless, r.retaken = 1, false
 	}
 	if r.closing = r.closing || rec.Kind == KindFinal; r.varies && !r.closing && rapid.IntRange(0, restless).Draw(h.t, "leaves") == 0 {
+		if r.resumes && r.absent == 0 && !r.gone {
+			r.missed = append(r.missed, rec)
+		}
 		h.leave(r)
 		return
 	}
@@ -626,8 +639,11 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 	case r.absent > 0:
 		if r.absent--; r.absent == 0 {
 			r.retaken = true
-			h.swarm.begin(r.client)
+			h.begin(r)
 			for at, s := range r.streams {
+				if r.resumes {
+					break
+				}
 				if s.rejoin = s.rejoin || s.joined; s.joined {
 					key, _ := h.topo.groups[r.group].streamID(r.index, at)
 					s.back = h.position(key.producer, key.byKey, key.id)
@@ -635,9 +651,11 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 			}
 		}
 		return
-	case h.chance(r.troubled, "thrown out"):
+	case h.throwsOut(r):
 		h.swarm.thrownOut(r.client, errClosed)
-		r.held = nil
+		if r.held = nil; r.resumes {
+			r.missed = append(r.missed, rec)
+		}
 		if r.gone = !h.plan.Clients[r.group].Reconnect; !r.gone {
 			r.absent = rapid.IntRange(1, 6).Draw(h.t, "absent")
 		}
@@ -668,6 +686,11 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		r.worker.takeMessage(r.client, fmt.Appendf(nil, `{"type":"notice","kind":"dropped","channel":"%s/%s","partition":%d,"count":%d}`,
 			h.plan.Clients[r.group].Subscribe.Topic, scenarios.KeyName(int(rec.Key)), partition, n), 0, true)
 	}
+	h.deal(r, rec)
+}
+
+// deal delivers a record, or has something happen to it.
+func (h *history) deal(r *historyReader, rec historyRecord) {
 	if rec.Kind != KindData {
 		if !h.chance(10, "marker dropped") {
 			h.give(r, rec)
@@ -675,7 +698,7 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		return
 	}
 	switch {
-	case !h.stream(r, rec).joined && !h.chance(20, "before the join"):
+	case !h.stream(r, rec).joined && !r.resumed && !h.chance(20, "before the join"):
 		// A gateway delivers nothing before its subscription is in force.
 	case h.chance(8, "dropped"), h.topo.producers[rec.Producer].conflation > 0 && h.chance(30, "conflated"):
 	case h.chance(8, "held"):
@@ -741,6 +764,9 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 		if s.rejoin = false; !s.joined && seq >= s.floor {
 			s.joined, s.base = true, seq
 		}
+	}
+	if !s.joined && r.resumed {
+		s.joined, s.base = true, seq // the subscription is the one that it had
 	}
 	row := h.row(r, int(rec.Producer), rec.phase)
 	wrapped, late := h.wrap(&rec)
@@ -1121,6 +1147,9 @@ func (h *history) checkClean() {
 		// What is on its way when a client leaves is undetermined, and early where the client is back before it arrives.
 		if want := (results.Classes{Expected: c.Expected, Delivered: c.Expected - c.Undetermined, Undetermined: c.Undetermined, Early: c.Early}); *c != want {
 			h.t.Fatalf("%v: got %+v; want %+v", label, *c, want)
+		}
+		if h.allResume(label.Group) && c.Undetermined+c.Early != 0 {
+			h.t.Fatalf("%v: got %+v; want nothing that absence excuses", label, *c)
 		}
 	}
 }

@@ -64,12 +64,6 @@ func (p *profile) compileResume(plan *scenarios.Plan) error {
 	return errors.Join(errs...)
 }
 
-// tells reports whether clients of the plan's group keep their positions and tell them when they come back.
-func tells(p *scenarios.Plan, group int) bool {
-	g := &p.Clients[group]
-	return g.Resume && g.Subscribe.Topic != "" && p.Conflation(g.Subscribe.Topic) == 0
-}
-
 // comeback is what a client that resumes keeps across its sessions: 8 bytes for each partition of its topic and a few dozen
 // more. Its worker's mutex guards it.
 type comeback struct {

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -83,6 +82,17 @@ func (r resumedRun) check(t *testing.T, gateway *testkit.Gateway) {
 	}
 }
 
+// throwOutEach closes each client's connection in place of its n-th message, once.
+func throwOutEach(n int) testkit.Fault {
+	thrown := map[int]bool{}
+	return func(d testkit.Delivery) (a testkit.Action) {
+		if d.Data && d.Nth == n && !thrown[d.Client] {
+			thrown[d.Client], a.Do, a.Code = true, testkit.Close, 4000
+		}
+		return a
+	}
+}
+
 // TestResumingClientsMissNothing: whatever takes them away, and whether they are back when the load ends or not. Absence
 // excuses nothing, and there is nothing to excuse.
 func TestResumingClientsMissNothing(t *testing.T) {
@@ -90,7 +100,7 @@ func TestResumingClientsMissNothing(t *testing.T) {
 		name    string
 		change  func(*scenarios.Plan)
 		planned bool // all absences are
-		fault   func(kick func()) testkit.Fault
+		fault   func() testkit.Fault
 	}{
 		{"all leave and come back at once", func(p *scenarios.Plan) {
 			p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 200 * time.Millisecond}}
@@ -111,18 +121,10 @@ func TestResumingClientsMissNothing(t *testing.T) {
 			p.Clients[0].Subscribe = scenarios.Subscribe{Topic: "t", Keys: 2}
 			p.Clients[0].Churn = &scenarios.Churn{Session: 200 * time.Millisecond, Away: 100 * time.Millisecond}
 		}, true, nil},
-		{"all are thrown out", func(*scenarios.Plan) {}, false, func(kick func()) testkit.Fault {
-			var once sync.Once
-			return func(d testkit.Delivery) (a testkit.Action) {
-				if d.Data && d.Client == 0 && d.Nth == 30 {
-					once.Do(kick)
-				}
-				return a
-			}
-		}},
+		{"all are thrown out", func(*scenarios.Plan) {}, false, func() testkit.Fault { return throwOutEach(30) }},
 		{"thrown out in the middle of a replay", func(p *scenarios.Plan) {
 			p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 200 * time.Millisecond}}
-		}, false, func(func()) testkit.Fault {
+		}, false, func() testkit.Fault {
 			var thrown [5]bool
 			replayed := [5]int{}
 			return func(d testkit.Delivery) (a testkit.Action) {
@@ -139,15 +141,12 @@ func TestResumingClientsMissNothing(t *testing.T) {
 			kafka := testkit.Kafka(t, 3, "t")
 			plan := resumePlan(kafka.ListenAddrs())
 			c.change(plan)
-			var gateway *testkit.Gateway
-			var kicks sync.WaitGroup
 			var fault testkit.Fault
 			if c.fault != nil {
-				fault = c.fault(func() { kicks.Go(func() { gateway.ThrowOutAll(4000) }) })
+				fault = c.fault()
 			}
-			gateway = startResuming(t, kafka.ListenAddrs(), testkit.Resume{PositionsEvery: 7}, fault)
+			gateway := startResuming(t, kafka.ListenAddrs(), testkit.Resume{PositionsEvery: 7}, fault)
 			r := runResuming(t, plan, gateway)
-			kicks.Wait()
 			r.check(t, gateway)
 			if want := (results.Classes{Expected: r.classes.Expected, Delivered: r.classes.Expected}); r.classes != want || r.classes.Expected == 0 {
 				t.Errorf("got %+v; want all delivered; %s", r.classes, r.events)
@@ -214,6 +213,38 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 			}
 			if told := strings.Contains(r.events, "could not give a client that came back all"); told != (c.failed > 0) {
 				t.Errorf("it is told that it could not resume: %v; %s", told, r.events)
+			}
+		})
+	}
+}
+
+// TestReconnectStorm: all clients of a crowd drop at once, by the scenario's order or the target's, and come back as fast as
+// they can while the load goes on.
+func TestReconnectStorm(t *testing.T) {
+	const crowd = 200
+	for _, planned := range []bool{true, false} {
+		t.Run(fmt.Sprintf("planned %v", planned), func(t *testing.T) {
+			kafka := testkit.Kafka(t, 3, "t")
+			plan := resumePlan(kafka.ListenAddrs())
+			plan.Producers[0].Rate, plan.Producers[0].Keys.Count = scenarios.Hold(500), 50
+			plan.Clients[0].Count, plan.Clients[0].ConnectRate = crowd, 5000
+			plan.Clients[0].Subscribe = scenarios.Subscribe{Topic: "t", Keys: 1}
+			plan.Phases.DrainDeadline = 30 * time.Second
+			fault := throwOutEach(4)
+			if planned {
+				fault = nil
+				plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: crowd, To: 0, At: 200 * time.Millisecond, For: 300 * time.Millisecond}}
+			}
+			gateway := startResuming(t, kafka.ListenAddrs(), testkit.Resume{PositionsEvery: 50}, fault)
+			r := runResuming(t, plan, gateway)
+			r.check(t, gateway)
+			want := results.Classes{Expected: 4 * 500 * 8 / 10, Delivered: 4 * 500 * 8 / 10} // four clients follow each key
+			if r.classes != want {
+				t.Errorf("got %+v; want %+v; %s", r.classes, want, r.events)
+			}
+			got := [3]int64{r.counts[results.CountReturns], r.counts[results.CountResumed], r.stages[results.StageCaughtUp]}
+			if got != [3]int64{crowd, crowd, crowd} {
+				t.Errorf("got %v returns, resumed and caught up; want %d each", got, crowd)
 			}
 		})
 	}

@@ -182,7 +182,7 @@ func (s *swarm) arrive(c *client) {
 func (s *swarm) arriveLocked(c *client) {
 	resumes := s.groups[c.group].resumes
 	c.present, c.thrown, c.cameAt = true, false, time.Now()
-	if c.sessions > 0 && !(resumes && c.comeback.known()) {
+	if told := resumes && c.comeback.known(); c.sessions > 0 && !told {
 		c.backAt = c.cameAt.UnixNano()
 	}
 	c.worker.attend(c, true, c.linked)

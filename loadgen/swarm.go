@@ -128,7 +128,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	for g := range topo.groups {
 		plan := &topo.groups[g].plan
 		s.groups[g].first, s.groups[g].varies, s.groups[g].slow = numbers[plan.Name], varies(topo.plan, g), plan.Slow != nil
-		s.groups[g].resumes = tells(topo.plan, g) && topo.plan.Gateway.Guarantees.Resumes
+		s.groups[g].resumes = topo.plan.Resumes(g)
 		numbers[plan.Name] += plan.Count
 		s.populate(g)
 	}
@@ -144,7 +144,7 @@ func (s *swarm) populate(g int) {
 		if group.publisher >= 0 {
 			c.lane = s.producers[group.publisher].up.lanes[i]
 		}
-		if tells(s.topo.plan, g) {
+		if s.topo.plan.TellsPositions(g) {
 			c.comeback = &comeback{positions: newPositions(group.partitions)}
 		}
 		c.trackers, slab = slab[:group.perClient:group.perClient], slab[group.perClient:]

@@ -124,7 +124,7 @@ func (e *evidence) totals(match func(results.Label) bool) map[string]int64 {
 
 // latency merges a stage's series within the scope.
 func (e *evidence) latency(stage results.Stage, s scope) results.Series {
-	if stage == results.StageConnect {
+	if stage == results.StageConnect || stage == results.StageCaughtUp {
 		return e.series.Get(stage, s.hasAnyPhase)
 	}
 	return e.series.Get(stage, s.has)

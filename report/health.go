@@ -32,6 +32,7 @@ type healthInput struct {
 	slowE2E, roundTrip, ack results.Series
 	receive                 results.Series
 	slow                    int64 // deliveries to clients that read slowly on purpose, which are not in e2e
+	replayed                int64 // deliveries that were replayed after an absence by plan, which are not in e2e either
 	// negative names the stages with latencies below zero that cannot be, and counts them.
 	negative  map[results.Stage]int64
 	classes   results.Classes // of the measure phases
@@ -168,9 +169,9 @@ func (v *healthVerdict) judgeAudit(in healthInput) {
 			"%s of %s to %s were on their way to clients that left by plan: an outage would look the same",
 			formatCount(l.undetermined), plural(l.expected, "delivery"), l.group)
 	}
-	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count()+in.slow, "latency_count",
+	v.doubtfulIf(in.audited && in.classes.Delivered != in.e2e.Count()+in.slow+in.replayed, "latency_count",
 		"the audit has %s, the latency figures hold %s: not all that arrived was timed, or not in a measure phase",
-		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()+in.slow))
+		plural(in.classes.Delivered, "delivery"), formatCount(in.e2e.Count()+in.slow+in.replayed))
 }
 
 // judgeClock: all stamps are of one clock that must run evenly.

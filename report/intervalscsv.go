@@ -55,7 +55,8 @@ func csvCounters() []string {
 		results.CountOverflow, results.CountExpected, results.CountDelivered, results.CountDuplicate, results.CountReordered,
 		results.CountCorrupt, results.CountStray, results.CountEarly, results.CountForeign, results.CountBytes, results.CountReads,
 		results.CountCoalesced, results.CountConnected, results.CountConnectFail, results.CountThrownOut, results.CountLeft,
-		results.CountObserved, results.CountReportedShed}
+		results.CountObserved, results.CountReportedShed, results.CountReturns, results.CountResumed, results.CountResumeFailed,
+		results.CountReplayed, results.CountReplayedLeave}
 }
 
 func csvRates() []string {

@@ -127,6 +127,9 @@ type LatencySet struct {
 	GatewayOut Latency `json:"gateway_out"`
 	Spread     Latency `json:"spread"`
 	Connect    Latency `json:"connect"` // of the whole run
+	// Replay is that of what clients missed while they were away; where the target had thrown them out it is part of E2E too.
+	Replay   Latency `json:"replay"`
+	CaughtUp Latency `json:"caught_up"` // of the whole run
 }
 
 // StageLatency is one line of a table of stages.
@@ -158,6 +161,8 @@ func (l *LatencySet) Stages() []StageLatency {
 		{results.StageReceiveLag, "bytes in the kernel to read by the program", l.ReceiveLag},
 		{results.StageSpread, "first to last client of one message", l.Spread},
 		{results.StageConnect, "dial to WebSocket established", l.Connect},
+		{results.StageReplay, "due to read by a client that was away; in e2e too where the target had thrown it out", l.Replay},
+		{results.StageCaughtUp, "first dial of a client that comes back to having all that it missed", l.CaughtUp},
 	}
 }
 
@@ -169,6 +174,7 @@ func (l *LatencySet) set(stage results.Stage, figures Latency) {
 		results.StageAck: &l.Ack, results.StageKafka: &l.Kafka, results.StageGateway: &l.Gateway,
 		results.StageGatewayIn: &l.GatewayIn, results.StageGatewayOut: &l.GatewayOut,
 		results.StageReceiveLag: &l.ReceiveLag, results.StageSpread: &l.Spread, results.StageConnect: &l.Connect,
+		results.StageReplay: &l.Replay, results.StageCaughtUp: &l.CaughtUp,
 	}
 	*into[stage] = figures
 }

@@ -190,6 +190,9 @@ func (m *markdown) latency(s *Summary) {
 	if s.Clients.WithinShare != nil {
 		m.printf("\n%s.\n", clientsLine(s.Clients))
 	}
+	if line := returnsLine(s.Clients.Returns, s.Latency.CaughtUp); line != "" {
+		m.printf("\n%s.\n", line)
+	}
 	m.shut()
 }
 

@@ -45,6 +45,7 @@ type page struct {
 	Audited     bool
 	Reference   [][]string
 	Within      string
+	Returns     string
 	Worst       [][]string
 	Health      healthBlock
 	Warnings    []string
@@ -308,6 +309,7 @@ func (p *page) fillAudit(s *Summary) {
 	if s.Clients.WithinShare != nil {
 		p.Within = clientsLine(s.Clients)
 	}
+	p.Returns = returnsLine(s.Clients.Returns, s.Latency.CaughtUp)
 	for _, c := range s.Clients.Worst {
 		p.Worst = append(p.Worst, []string{clean(c.Client), formatCount(c.Expected), formatCount(c.Missing), formatShare(c.WithinShare),
 			formatNS(float64(c.MeanNS)), formatNS(float64(c.MaxNS)), strconv.Itoa(c.Sessions)})

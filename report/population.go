@@ -12,12 +12,13 @@ type populations struct {
 	slow      map[string]bool // groups that read slowly on purpose: theirs is e2e_slow, and e2e is the others'
 	conflated map[string]bool // senders to a conflated topic: what conflation sheds of theirs is not missing
 	coming    map[string]bool // groups that come and go by plan
+	excused   map[string]bool // of these, those that get nothing of what they missed
 }
 
 func populationsOf(p *scenarios.Plan) populations {
-	w := populations{slow: map[string]bool{}, conflated: map[string]bool{}, coming: map[string]bool{}}
+	w := populations{slow: map[string]bool{}, conflated: map[string]bool{}, coming: map[string]bool{}, excused: map[string]bool{}}
 	for _, g := range p.Clients {
-		w.coming[g.Name] = comesAndGoes(p, g.Name)
+		w.coming[g.Name], w.excused[g.Name] = comesAndGoes(p, g.Name), absenceExcuses(p, g.Name)
 		if g.Slow != nil {
 			w.slow[g.Name] = true
 		}
@@ -31,8 +32,8 @@ func populationsOf(p *scenarios.Plan) populations {
 }
 
 // deliveries is how many deliveries within the scope the stage, e2e or e2e_slow, is judged over: those that were to
-// happen. Nobody can say of an undetermined one whether it was; it is left out, and makes the run doubtful. ok is false
-// where the audit has no such row.
+// happen. Nobody can say of an undetermined one whether it was; it is left out, and makes the run doubtful. What was
+// replayed after an absence by plan has a stage of its own. ok is false where the audit has no such row.
 func (w populations) deliveries(stage results.Stage, within scope, a *results.Audit) (n int64, ok bool) {
 	if a == nil {
 		return 0, false
@@ -43,7 +44,7 @@ func (w populations) deliveries(stage results.Stage, within scope, a *results.Au
 			continue
 		}
 		ok = true
-		n += row.Expected - row.Undetermined - conflated(row)
+		n += row.Expected - row.Undetermined - conflated(row) - row.Replayed
 	}
 	return n, ok
 }
@@ -77,13 +78,14 @@ func (w populations) conflation(a *results.Audit) func(results.AuditRow) int64 {
 	}
 }
 
-// left is how many undetermined deliveries were on their way to clients of groups that come and go by plan.
+// left is how many undetermined deliveries were on their way to clients of groups that come and go by plan and get nothing
+// of what they missed.
 func (w populations) left(within scope, a *results.Audit) (n int64) {
 	if a == nil {
 		return 0
 	}
 	for _, row := range a.Rows {
-		if w.coming[row.Group] && within.has(rowLabel(row)) {
+		if w.excused[row.Group] && within.has(rowLabel(row)) {
 			n += row.Undetermined
 		}
 	}
@@ -137,8 +139,7 @@ func unsteady(p *scenarios.Plan) map[string]bool {
 	return names
 }
 
-// comesAndGoes reports whether clients of the group leave and come back by plan: what was on its way to one that leaves
-// is undetermined, and what reaches one that comes back before its marker is early, with no fault of anybody.
+// comesAndGoes reports whether clients of the group leave and come back by plan.
 func comesAndGoes(p *scenarios.Plan, group string) bool {
 	churns := slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool { return g.Name == group && g.Churn != nil })
 	return churns || slices.ContainsFunc(p.Phases.Measure, func(m scenarios.MeasurePhase) bool {
@@ -164,22 +165,25 @@ type leaves struct {
 	undetermined, expected int64
 }
 
-// leavesOf lists the groups that come and go, in the plan's order, each name once.
+// leavesOf lists the groups that come and go and get nothing of what they missed, in the plan's order, each name once.
 func leavesOf(p *scenarios.Plan, audit *results.Audit) (list []leaves) {
 	for _, group := range comingGroups(p) {
+		if !absenceExcuses(p, group) {
+			continue
+		}
 		classes, _ := measureScope(p, map[string]string{"group": group}).classes(audit)
 		list = append(list, leaves{group, classes.Undetermined, classes.Expected})
 	}
 	return list
 }
 
-// steadyClasses is the account of the measure phases without the groups whose clients come and go by plan.
+// steadyClasses is the account of the measure phases without the groups that absence excuses.
 func steadyClasses(p *scenarios.Plan, audit *results.Audit, within scope) (c results.Classes) {
 	if audit == nil {
 		return c
 	}
 	for _, row := range audit.Rows {
-		if within.phases[row.Phase] && !comesAndGoes(p, row.Group) {
+		if within.phases[row.Phase] && !absenceExcuses(p, row.Group) {
 			c.Add(row.Classes)
 		}
 	}

@@ -45,7 +45,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
-	s.Clients.Absences = absences(r.Plan, e)
+	s.Clients.Absences, s.Clients.Returns = absences(r.Plan, e), returnsOf(s.CountersAll)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
 	s.Resources = resources(e, all, s.Rates.Delivered)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
@@ -222,6 +222,7 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 		leaves:    leavesOf(r.Plan, r.Audit),
 		receive:   stages[results.StageReceiveLag],
 		slow:      stages[results.StageE2ESlow].Count(),
+		replayed:  replayedAlone(all, r.Audit),
 		negative:  map[results.Stage]int64{},
 		classes:   classes,
 		unsettled: unsettled(r, classes, all),

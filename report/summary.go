@@ -145,6 +145,7 @@ type Clients struct {
 	NeverJoined     int                   `json:"never_joined"`
 	NeverJoinedList []string              `json:"never_joined_clients"`
 	Absences        []Absence             `json:"absences"` // of the groups that come and go by plan
+	Returns         Returns               `json:"returns"`
 	Worst           []results.ClientAudit `json:"worst"`
 }
 

@@ -269,6 +269,9 @@ func (t *terminal) rates(s *Summary) {
 	if s.Clients.WithinShare != nil {
 		t.row("clients", clientsLine(s.Clients))
 	}
+	if line := returnsLine(s.Clients.Returns, s.Latency.CaughtUp); line != "" {
+		t.row("returns", line)
+	}
 }
 
 // resources are the processors and the memory that the parts used on average.

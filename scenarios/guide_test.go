@@ -156,6 +156,8 @@ var metricsAbout = map[string]string{
 	"gateway_out":     "when the gateway queued a message to when a client has read it, where it says so",
 	"spread":          "the first to the last client of one message, of a sample of messages",
 	"connect":         "dialling to the WebSocket being there",
+	"replay":          "when a message was due to when a client that was away then has read it; in `e2e` too where the target had thrown the client out",
+	"caught_up":       "a returning client's first dial to its having all that it missed",
 	"audit":           "messages by what became of them",
 	"delivery":        "delivered messages of those expected",
 	"clients":         "clients whose latency is within the objective",

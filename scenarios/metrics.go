@@ -49,6 +49,8 @@ func subjects() []metric {
 		{name: "gateway_out", unit: UnitNS, labels: byAll},
 		{name: "spread", unit: UnitNS, labels: byAll},
 		{name: "connect", unit: UnitNS, labels: []string{"group"}},
+		{name: "replay", unit: UnitNS, labels: byAll},
+		{name: "caught_up", unit: UnitNS, labels: []string{"group"}},
 		{name: "audit", unit: UnitCount, labels: byAll, stats: []string{
 			"expected", "delivered", "lost", "unseen", "shed", "undetermined",
 			"duplicate", "reordered", "corrupt", "stray", "early", "foreign"}},

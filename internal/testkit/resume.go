@@ -212,14 +212,3 @@ func (g *Gateway) missed(c *client, resume map[string]place) (missed []*record) 
 	}
 	return missed
 }
-
-// ThrowOutAll closes the connections of all clients with the code.
-func (g *Gateway) ThrowOutAll(code int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range g.clients {
-		if c.conn != nil {
-			g.throwOut(c, code)
-		}
-	}
-}
