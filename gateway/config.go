@@ -79,6 +79,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Timeouts.Ping, 25*time.Second)
 	setDefault(&c.Timeouts.Close, time.Second)
 	setDefault(&c.Timeouts.Drain, 10*time.Second)
+	setResumeDefaults(&c.Resume)
 	return c
 }
 
@@ -122,6 +123,7 @@ func (c Config) Validate() error {
 			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
 	}
+	errs = append(errs, checkResume(c.Resume)...)
 	if c.Publish.Linger < 0 || c.Publish.Linger > time.Second {
 		bad("Publish.Linger: %s is not from 0 to 1s", c.Publish.Linger)
 	}

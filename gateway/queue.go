@@ -87,6 +87,10 @@ type queue struct {
 	slowTold   bool  // and it has not caught up since
 	slowToldAt int64 // ns since the epoch, 0 for never
 
+	// What a replay goes by that waits for room.
+	wantsRoom bool
+	room      chan struct{} // capacity 1; nil for a client that has not resumed
+
 	inFlight int  // publications without an answer
 	draining bool // closes when there is none
 
@@ -292,6 +296,7 @@ func (q *queue) release(n int) {
 	if q.bytes < q.bound/4 {
 		q.slowTold = false
 	}
+	q.makeReplayRoom()
 }
 
 // relieve ends the pressure on the fan-out.
@@ -437,6 +442,7 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 		q.closing, q.closeCode, q.closeFrame = true, code, frame
 		q.counters.closed(code)
 		q.relieve()
+		q.makeReplayRoom()
 	}
 	if !flush {
 		q.abandon()

@@ -37,6 +37,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		return fmt.Errorf("set up the Kafka client for publishing: %w", err)
 	}
 	hub.publisher = publisher
+	if !cfg.Resume.Off {
+		hub.replayer = newReplayer(&cfg, hub, consumer.errors)
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		consumer.client.Close()
@@ -64,6 +67,8 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		})
 	})
 
+	replayed := goErr(func() error { return hub.replayer.run(consumeCtx) })
+
 	var failure error
 	select {
 	case <-ctx.Done():
@@ -71,6 +76,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 		failure = fmt.Errorf("serve HTTP: %w", failure)
 	case failure = <-consumed:
 		failure = fmt.Errorf("consume: %w", failure)
+	case failure = <-replayed:
 	}
 
 	// 1. Readiness goes first: /readyz turns 503, so that balancers look
@@ -78,9 +84,10 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, ready func(addr stri
 	//    What clients publish is refused.
 	srv.setReadiness(statusDraining, "")
 	publisher.drain()
-	// 2. The consumer stops, so that no more records get into the queues.
+	// 2. The consumer and the replays stop, so that no more records get into the
+	//    queues.
 	stopConsumer()
-	err = <-consumed
+	err = errors.Join(<-consumed, <-replayed)
 	// 3. Each client gets the answers to what it has published and what waits in
 	//    its queue, and is closed with 1012. If that takes too long, publications
 	//    are answered as undetermined, clients are closed without the rest, then

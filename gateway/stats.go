@@ -31,6 +31,14 @@ type Stats struct {
 	PublishUndetermined int64 `json:"publish_undetermined"` // those that may have been written
 	Publishing          int64 `json:"publishes_in_flight"`  // those without an answer, now
 
+	Resumes        int64 `json:"resumes"`         // requests to resume that were answered
+	ResumesLost    int64 `json:"resumes_lost"`    // of these, with resumed false
+	ReplayedMemory int64 `json:"replayed_memory"` // records given to clients that had missed them, from memory
+	ReplayedKafka  int64 `json:"replayed_kafka"`  // those that had to be read again
+	ReplaysRunning int64 `json:"replays_running"` // now
+	ReplaysWaiting int64 `json:"replays_waiting"` // for others to end, now
+	RecentBytes    int64 `json:"recent_bytes"`    // of the records in memory, now
+
 	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
 
@@ -44,6 +52,10 @@ type counters struct {
 	conflated, slowNotices                       atomic.Int64
 	published, refused, undetermined, publishing atomic.Int64
 	ackLatency                                   latencies
+	resumes, resumesLost                         atomic.Int64
+	replayedMemory, replayedKafka                atomic.Int64
+	replaysRunning, replaysWaiting, recentBytes  atomic.Int64
+	replayTime                                   latencies
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 
@@ -78,6 +90,14 @@ func (c *counters) stats(instanceID string) Stats {
 		PublishRefused:      c.refused.Load(),
 		PublishUndetermined: c.undetermined.Load(),
 		Publishing:          c.publishing.Load(),
+
+		Resumes:        c.resumes.Load(),
+		ResumesLost:    c.resumesLost.Load(),
+		ReplayedMemory: c.replayedMemory.Load(),
+		ReplayedKafka:  c.replayedKafka.Load(),
+		ReplaysRunning: c.replaysRunning.Load(),
+		ReplaysWaiting: c.replaysWaiting.Load(),
+		RecentBytes:    c.recentBytes.Load(),
 	}
 	for i := range closeCodes {
 		n := c.closes[i].Load()

@@ -56,6 +56,7 @@ func (c *consumer) discover(ctx context.Context) {
 		add := make(map[int32]kgo.Offset)
 		for p := len(c.partitions[name]); p < len(t.Partitions); p++ {
 			c.partitions[name] = append(c.partitions[name], partition{generation: c.generation})
+			c.hub.readFrom(name, int32(p), 0)
 			add[int32(p)] = kgo.NewOffset().At(0)
 			c.log.Info("new partition", "topic", name, "partition", p)
 		}
@@ -110,7 +111,7 @@ func (c *consumer) resume(ctx context.Context, stopped []stoppedPartition) {
 		}
 	}
 	for t := range recreated {
-		c.restart(t, ends)
+		c.restart(ctx, t, ends)
 	}
 	for _, s := range stopped {
 		if !recreated[s.topic] {
@@ -151,9 +152,17 @@ func (c *consumer) setResumed(t *topic, p int32, next int64) {
 
 // restart begins a topic that was deleted and created again at its beginning:
 // its records are others, whatever their offsets.
-func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
+func (c *consumer) restart(ctx context.Context, t *topic, ends kadm.ListedOffsets) {
 	if len(ends[t.name]) == 0 || ends[t.name][0].Err != nil {
 		return // not created again yet
+	}
+	topics, err := c.admin.ListTopics(ctx, t.name)
+	if err == nil {
+		err = topics[t.name].Err
+	}
+	if err != nil {
+		c.errors.record("look for the new topic "+t.name, err)
+		return
 	}
 	c.client.PurgeTopicsFromConsuming(t.name)
 	c.mu.Lock()
@@ -164,6 +173,7 @@ func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
 	for p := range old {
 		c.truncation(t, int32(p), 0, old[p].next)
 	}
+	c.hub.readAnew(t.name, topics[t.name].ID)
 	c.assign(map[string][]int64{t.name: make([]int64, len(ends[t.name]))})
 	c.log.Warn("topic was created anew", "topic", t.name)
 }
