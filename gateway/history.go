@@ -45,7 +45,7 @@ type topicHistory struct {
 	turn    chan struct{} // capacity 1: held by who asks, and guards what follows
 	bounds  topicBounds
 	boundAt time.Time
-	details kadm.TopicDetail
+	details topicDetail
 	known   bool
 }
 
@@ -152,12 +152,12 @@ func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*stret
 	if err != nil {
 		return nil, err
 	}
-	p, ok := details.Partitions[key.partition]
-	if !ok || epochOf(details.ID) != key.epoch {
+	leader, ok := details.leaders[key.partition]
+	if !ok || epochOf(details.id) != key.epoch {
 		h.forgetDetails(ctx, key.topic)
 		return nil, kerr.UnknownTopicOrPartition
 	}
-	resp, err := h.client.Broker(int(p.Leader)).Request(ctx, fetchRequest(key, details.ID, at))
+	resp, err := h.client.Broker(int(leader)).Request(ctx, fetchRequest(key, details.id, at))
 	if err != nil {
 		h.forgetDetails(ctx, key.topic)
 		return nil, err
@@ -182,7 +182,7 @@ func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*stret
 	return newStretch(key, at, next, fetched.Records), nil
 }
 
-func fetchRequest(key partitionKey, id kadm.TopicID, at int64) *kmsg.FetchRequest {
+func fetchRequest(key partitionKey, id [16]byte, at int64) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis = int32(fetchWait.Milliseconds())
 	req.MinBytes = 1
@@ -257,24 +257,21 @@ func (h *history) ask(ctx context.Context, topic string) (t *topicHistory, done 
 	}
 }
 
-func (h *history) details(ctx context.Context, topic string) (kadm.TopicDetail, error) {
+func (h *history) details(ctx context.Context, topic string) (topicDetail, error) {
 	t, done, err := h.ask(ctx, topic)
 	if err != nil {
-		return kadm.TopicDetail{}, err
+		return topicDetail{}, err
 	}
 	defer done()
 	if t.known {
 		return t.details, nil
 	}
-	topics, err := h.admin.ListTopics(ctx, topic)
-	if err == nil {
-		err = topics[topic].Err
-	}
+	details, err := askTopic(ctx, h.client, topic)
 	if err != nil {
-		return kadm.TopicDetail{}, err
+		return topicDetail{}, err
 	}
-	t.details, t.known = topics[topic], true
-	return t.details, nil
+	t.details, t.known = details, true
+	return details, nil
 }
 
 // forgetDetails has them asked for again.

@@ -280,6 +280,13 @@ func (h *hub) readAnew(topic string, id [16]byte) {
 	}
 }
 
+// isAnew reports whether the id is another than the topic had.
+func (h *hub) isAnew(t *topic, id [16]byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return t.log.epoch != epochOf(id)
+}
+
 // add admits a client, starts it and reports whether it did: a hub that is
 // closed admits none.
 func (h *hub) add(c *client, channels []string) bool {

@@ -243,6 +243,7 @@ func (h *hub) leave(m *member) {
 	m.client.told.version = 0
 	if m.replay != nil {
 		m.replay.leave(m)
+		m.replay = nil
 		has.replaying--
 		ch.replaying--
 	} else {

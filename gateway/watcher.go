@@ -111,7 +111,16 @@ func (c *consumer) resume(ctx context.Context, stopped []stoppedPartition) {
 		}
 	}
 	for t := range recreated {
-		c.restart(ctx, t, ends)
+		detail, err := askTopic(ctx, c.client, t.name)
+		if err != nil {
+			c.errors.record("look for topic "+t.name, err)
+			continue
+		}
+		if c.hub.isAnew(t, detail.id) {
+			c.restart(t, detail.id, ends)
+		} else {
+			delete(recreated, t) // a broker that has not heard of it yet
+		}
 	}
 	for _, s := range stopped {
 		if !recreated[s.topic] {
@@ -152,17 +161,9 @@ func (c *consumer) setResumed(t *topic, p int32, next int64) {
 
 // restart begins a topic that was deleted and created again at its beginning:
 // its records are others, whatever their offsets.
-func (c *consumer) restart(ctx context.Context, t *topic, ends kadm.ListedOffsets) {
+func (c *consumer) restart(t *topic, id [16]byte, ends kadm.ListedOffsets) {
 	if len(ends[t.name]) == 0 || ends[t.name][0].Err != nil {
 		return // not created again yet
-	}
-	topics, err := c.admin.ListTopics(ctx, t.name)
-	if err == nil {
-		err = topics[t.name].Err
-	}
-	if err != nil {
-		c.errors.record("look for the new topic "+t.name, err)
-		return
 	}
 	c.client.PurgeTopicsFromConsuming(t.name)
 	c.mu.Lock()
@@ -173,7 +174,7 @@ func (c *consumer) restart(ctx context.Context, t *topic, ends kadm.ListedOffset
 	for p := range old {
 		c.truncation(t, int32(p), 0, old[p].next)
 	}
-	c.hub.readAnew(t.name, topics[t.name].ID)
+	c.hub.readAnew(t.name, id)
 	c.assign(map[string][]int64{t.name: make([]int64, len(ends[t.name]))})
 	c.log.Warn("topic was created anew", "topic", t.name)
 }
