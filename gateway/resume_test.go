@@ -184,7 +184,7 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 }
 
 func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
-	const partitions, sessions = 3, 12
+	const partitions, sessions = 3, 8
 	clients := []*comeback{
 		{channels: []string{"prices"}},
 		{channels: []string{"prices/eu-1"}},
@@ -198,16 +198,21 @@ func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
 		c.connect()
 	}
 	produced := make(map[int32][]string)
-	ended := make(chan struct{})
+	ended, stepped := make(chan struct{}), make(chan int, sessions*len(clients))
 	var producer sync.WaitGroup
 	producer.Go(func() {
 		random := rand.New(rand.NewPCG(seed, 0))
 		value := make([]byte, size)
-		for {
-			select {
-			case <-ended:
-				return
-			default:
+		done := make([]int, len(clients)) // sessions
+		for batches := 0; ; batches++ {
+			// Enough for each to go on, and no more than the slowest can follow.
+			for batches >= 80*(1+slices.Min(done)) {
+				select {
+				case <-ended:
+					return
+				case i := <-stepped:
+					done[i]++
+				}
 			}
 			p := int32(random.IntN(partitions))
 			batch := make([]*kgo.Record, 1+random.IntN(8))
@@ -234,26 +239,30 @@ func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
 				if m := c.connect(); m.Resumed == nil || !*m.Resumed {
 					g.t.Errorf("got %s; want resumed", m.Raw)
 				}
+				stepped <- i
 			}
 		})
 	}
 	all.Wait()
 	close(ended)
 	producer.Wait()
-	for _, c := range clients {
-		want := 0
-		for _, keys := range produced {
-			for _, key := range keys {
-				if c.wants(key) {
-					want++
+	for _, c := range clients { // together: one that does not read for long is cut off
+		all.Go(func() {
+			want := 0
+			for _, keys := range produced {
+				for _, key := range keys {
+					if c.wants(key) {
+						want++
+					}
 				}
 			}
-		}
-		c.has(want)
-		c.leave()
-		c.connect() // what comes twice comes now
-		c.until("caught_up")
-		c.leave()
-		c.wantSequence(produced)
+			c.has(want)
+			c.leave()
+			c.connect() // what comes twice comes now
+			c.until("caught_up")
+			c.leave()
+			c.wantSequence(produced)
+		})
 	}
+	all.Wait()
 }
