@@ -266,3 +266,52 @@ func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
 	}
 	all.Wait()
 }
+
+// Many clients are cut off at once and come back together while records flow.
+// Each is given what it missed, from memory, and none is slow for it.
+func TestResumeStorm(t *testing.T) {
+	g := start(t, func(c *Config) { c.Resume.Replays = 4 })
+	const clients, keys, partitions = 200, 20, 4
+	produced := make(map[int32][]string)
+	produce := func(n int) {
+		for i := range n {
+			p, key := int32(i%partitions), fmt.Sprintf("k%d", i%keys)
+			g.produce(p, keyed(key, 0, 1)...)
+			produced[p] = append(produced[p], key)
+		}
+	}
+	all := make([]*comeback, clients)
+	together := func(do func(*comeback)) {
+		var wg sync.WaitGroup
+		for _, c := range all {
+			wg.Go(func() { do(c) })
+		}
+		wg.Wait()
+	}
+	for i := range all {
+		all[i] = &comeback{g: g, channels: []string{fmt.Sprintf("prices/k%d", i%keys)}}
+	}
+	together(func(c *comeback) {
+		c.connect()
+		c.until("caught_up")
+	})
+	for round := range 3 {
+		produce(2 * keys)
+		together(func(c *comeback) {
+			c.has(2*(2*round+1) - round%2) // some have read less than came
+			c.leave()
+		})
+		produce(keys)
+		var flow sync.WaitGroup
+		flow.Go(func() { produce(keys) })
+		together(func(c *comeback) { c.connect() })
+		flow.Wait()
+		together(func(c *comeback) { c.has(4 * (round + 1)) })
+	}
+	for _, c := range all {
+		c.wantSequence(produced)
+	}
+	if s := g.stats(); s.ReplayedKafka != 0 || s.Resumes != 4*clients || s.SlowDisconnects != 0 {
+		t.Errorf("stats: %+v", s)
+	}
+}

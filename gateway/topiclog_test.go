@@ -108,6 +108,61 @@ func findAll(t *rapid.T, topic *topic, model []logged) {
 	}
 }
 
+// What is found is all, though it comes in pieces: few records are looked at, and
+// fewer queued, while the hub is held.
+func TestFindsInPieces(t *testing.T) {
+	h := newHub([]string{"prices"}, nil, 10, new(counters))
+	h.memory.bound = 64 << 20
+	topic := h.topics["prices"]
+	topic.log.keep()
+	const records, keys = 8 * replayScan, 100
+	for i := range int64(records) {
+		key := fmt.Sprintf("k%02d", i%keys)
+		if i%2 == 0 {
+			key = "hot"
+		}
+		h.publish(topic, &record{offset: i, key: []byte(key)})
+	}
+	many := make(map[string]*member)
+	for i := range manyKeys + 1 {
+		many[fmt.Sprintf("k%02d", i)] = new(member)
+	}
+	for _, test := range []struct {
+		name string
+		want *wanted
+	}{
+		{"topic", &wanted{whole: new(member)}},
+		{"pattern of few", &wanted{patterns: []*member{{channel: &channel{glob: newGlob("k1*")}}}}},
+		{"pattern of none", &wanted{patterns: []*member{{channel: &channel{glob: newGlob("x*")}}}}},
+		{"keys, one of them hot", &wanted{keys: map[string]*member{"hot": {}, "k07": {}, "none": {}}}},
+		{"many keys", &wanted{keys: many}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tr := &topicReplay{topic: topic, want: test.want, positions: []int64{17}}
+			var got, want []int64
+			for i := int64(17); i < records; i++ {
+				if test.want.of(topic.log.records.at(int(i)).key.key, true) != nil {
+					want = append(want, i)
+				}
+			}
+			for until := uint64(0); until < topic.log.end(); {
+				var found []replayed
+				found, until = tr.find()
+				if len(found) > replayRecords {
+					t.Fatalf("found %d records at once; want at most %d", len(found), replayRecords)
+				}
+				for _, f := range found {
+					got = append(got, f.msg.offset)
+				}
+				topic.log.move(tr.positions, until)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %d records; want %d", len(got), len(want))
+			}
+		})
+	}
+}
+
 // Keeping records costs no allocation beside the frame and the message.
 func TestKeepAllocations(t *testing.T) {
 	h := newHub([]string{"prices"}, nil, 10, new(counters))
