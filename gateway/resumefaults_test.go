@@ -395,3 +395,49 @@ func TestOverlapWithReplay(t *testing.T) {
 	c.send(`{"type":"subscribe","id":4,"channels":["prices"]}`)
 	c.until("subscribed")
 }
+
+// Kafka has more than the gateway has read itself: the replay ends where the
+// gateway is, and what is beyond comes live, once.
+func TestReplayEndsWhereTheGatewayIs(t *testing.T) {
+	const mark = 1 << 20 // tells the consumer's fetches from those of replays
+	g := start(t, func(c *Config) {
+		c.Resume.MemoryBytes = minReplayMemory
+		c.KafkaOpts = []kgo.Opt{kgo.FetchMaxBytes(mark)}
+	})
+	c := &comeback{g: g, channels: []string{"prices"}}
+	c.connect()
+	c.until("caught_up")
+	c.leave()
+	g.produce(1, large("k", 30)...)
+	g.eventually("all is read", func(s Stats) bool { return s.Records == 30 })
+	held := g.cluster.Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1,
+		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == mark },
+	})
+	g.produce(3, keyed("wake", 0, 1)...)
+	if err := held.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	g.produce(1, keyed("k", 30, 5)...)
+	c.connect()
+	c.until("caught_up")
+	for _, m := range c.got {
+		if m.Partition == 1 && m.Offset >= 30 {
+			t.Errorf("offset %d came before the gateway had read it", m.Offset)
+		}
+	}
+	held.Remove()
+	for c.positions["prices"].Next[1] < 35 {
+		c.next()
+	}
+	next := int64(0)
+	for _, m := range c.got {
+		if m.Partition != 1 {
+			continue
+		}
+		if m.Offset != next {
+			t.Fatalf("got offset %d; want %d", m.Offset, next)
+		}
+		next++
+	}
+}
