@@ -27,8 +27,12 @@ type client struct {
 	messages func(c *client, op opcode, payload []byte)
 
 	// Guarded by the hub's mutex.
-	members map[string]*member // by name of channel
+	members map[string]*member // by name of channel, or of pattern behind patternMark
 	lastSeq uint64             // number of the last record queued
+	topics  []clientTopic      // of the members
+	told    positionsTold
+
+	replaying chan struct{} // capacity 1: held by the replay that runs; nil until the first
 }
 
 func newClient(conn net.Conn, cfg *Config, h *hub) *client {
@@ -184,9 +188,11 @@ func (c *client) request(text []byte) {
 	case req.Type == requestSubscribe && c.who.permitsAll(actionSubscribe, req.Channels) != nil:
 		refused = c.who.permitsAll(actionSubscribe, req.Channels)
 	case req.Type == requestSubscribe:
-		refused = c.hub.subscribe(c, req.ID, req.Channels)
+		refused = c.hub.subscribe(c, &req)
 	case req.Type == requestUnsubscribe:
-		refused = c.hub.unsubscribe(c, req.ID, req.Channels)
+		refused = c.hub.unsubscribe(c, &req)
+	case req.Type == requestPresence:
+		refused = c.hub.presence(c, &req)
 	}
 	if refused != nil {
 		c.hub.counters.errorsSent.Add(1)

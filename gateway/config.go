@@ -81,6 +81,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Timeouts.Drain, 10*time.Second)
 	c.setSecurityDefaults()
 	c.setKafkaDefaults()
+	setResumeDefaults(&c.Resume)
 	return c
 }
 
@@ -124,6 +125,7 @@ func (c Config) Validate() error {
 			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
 	}
+	errs = append(errs, checkResume(c.Resume)...)
 	if c.Publish.Linger < 0 || c.Publish.Linger > time.Second {
 		bad("Publish.Linger: %s is not from 0 to 1s", c.Publish.Linger)
 	}

@@ -210,6 +210,7 @@ func (c *consumer) resolveEnds(ctx context.Context) (map[string][]int64, error) 
 		if !ok || t.Err != nil || len(t.Partitions) == 0 {
 			return nil, fmt.Errorf("topic %s: %w", name, errors.Join(t.Err, kerr.UnknownTopicOrPartition))
 		}
+		c.hub.readAnew(name, t.ID)
 		ends[name] = make([]int64, max(len(t.Partitions), len(listed[name])))
 		for p := range ends[name] {
 			o, ok := listed.Lookup(name, int32(p))
@@ -230,6 +231,7 @@ func (c *consumer) assign(offsets map[string][]int64) {
 		add[topic] = make(map[int32]kgo.Offset, len(ps))
 		for p, offset := range ps {
 			c.partitions[topic] = append(c.partitions[topic], partition{next: offset, generation: c.generation})
+			c.hub.readFrom(topic, int32(p), offset)
 			add[topic][int32(p)] = kgo.NewOffset().At(offset)
 		}
 	}

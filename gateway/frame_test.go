@@ -191,6 +191,7 @@ func FuzzDecodeRequest(f *testing.F) {
 	f.Add([]byte(`{"type":"unsubscribe","id":18446744073709551615,"channels":["prices/\ud800\"\u0000"]}`))
 	f.Add([]byte(`{"type":1,"id":-1,"channels":{}}`))
 	f.Add([]byte(` null`))
+	f.Add([]byte(`{"type":"subscribe","patterns":["prices/*"],"resume":{"prices":{"epoch":"0","next":{"0":17,"-1":3}}}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := decodeRequest(text)
 		if err != nil {
@@ -199,14 +200,19 @@ func FuzzDecodeRequest(f *testing.F) {
 			}
 			return
 		}
-		if len(r.Channels) == 0 || r.Type != requestSubscribe && r.Type != requestUnsubscribe {
+		switch r.Type {
+		case requestSubscribe, requestUnsubscribe, requestPresence:
+		default:
+			t.Fatalf("accepted: %+v", r)
+		}
+		if len(r.Channels)+len(r.Patterns) == 0 || checkPositions(r.Resume) != nil {
 			t.Fatalf("accepted: %+v", r)
 		}
 		var m received
-		if err := json.Unmarshal(acknowledgement("subscribed", r.ID, r.Channels), &m); err != nil {
+		if err := json.Unmarshal(acknowledgement("subscribed", r.ID, r.Channels, r.Patterns), &m); err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(m.Channels, r.Channels) || (m.ID == nil) != (r.ID == nil) || m.ID != nil && *m.ID != *r.ID {
+		if !slices.Equal(m.Channels, r.Channels) || !slices.Equal(m.Patterns, r.Patterns) || (m.ID == nil) != (r.ID == nil) || m.ID != nil && *m.ID != *r.ID {
 			t.Errorf("acknowledgement: got %+v; want %+v", m, r)
 		}
 	})

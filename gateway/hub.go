@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +16,7 @@ type hub struct {
 	batches     sync.Pool      // of *batch: only a writer that is writing has one
 	publisher   *publisher     // of clients' records; nil in tests that need none
 	queues      *queueTotal    // what waits for all clients; nil where it is not bounded
+	replayer    *replayer      // of what clients missed; nil where they can't resume
 
 	// Where topics are conflated, two goroutines publish at times: one that reads
 	// and one that ends intervals. Elsewhere there is one and the lock is not taken.
@@ -33,28 +33,35 @@ type hub struct {
 	topics    map[string]*topic // the map itself is constant
 	seq       uint64            // number of the record being fanned out
 	encoder   recordEncoder
+	memory    memory
+	tellers   tellers
 
 	deflater  deflater
 	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
 }
 
 type topic struct {
-	name   string
-	header []byte // of its record messages
-	whole  *channel
-	keys   map[string]*channel
+	name     string
+	header   []byte // of its record messages
+	whole    *channel
+	keys     map[string]*channel
+	patterns patternSet
+	log      topicLog // of no use where the topic is conflated
 
 	conflator *conflator // nil where every record is passed on; guarded by hub.publishing
 }
 
-// channel is what clients subscribe to: a topic, or a key in one.
+// channel is what clients subscribe to: a topic, a key in one, or a pattern of
+// keys.
 type channel struct {
 	name        string
 	topic       *topic
-	key         string
+	key         string // or pattern
 	ofKey       bool
-	noticeBytes int // the longest frame of a notice about it
+	glob        *glob // of a pattern; nil for others
+	noticeBytes int   // the longest frame of a notice about it
 	members     []*member
+	replaying   int // members-to-be, whose replay is under way
 }
 
 // member is one client's subscription to one channel.
@@ -62,6 +69,9 @@ type member struct {
 	client  *client
 	channel *channel
 	index   int // in channel.members
+
+	replay *resumption     // by which it will join the channel; nil once it has
+	skip   map[int32]int64 // by partition, records below are not for it; usually nil
 
 	// runs holds, by partition, the last notice of drops. It belongs to the
 	// client's queue and is guarded by its mutex.
@@ -97,7 +107,7 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 	}
 	for _, name := range topics {
 		t := &topic{name: name, header: recordHeader(name), keys: make(map[string]*channel)}
-		t.whole = newChannel(t, name)
+		t.whole = newChannel(t, name, nil)
 		h.topics[name] = t
 	}
 	for _, cn := range conflate {
@@ -107,8 +117,8 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 	return h
 }
 
-func newChannel(t *topic, name string) *channel {
-	ch := &channel{name: name, topic: t}
+func newChannel(t *topic, name string, pattern *glob) *channel {
+	ch := &channel{name: name, topic: t, glob: pattern}
 	const longest = -1 << 63
 	n := notice{
 		kind: noticeTruncated, channel: ch, partition: -1 << 31,
@@ -147,11 +157,16 @@ func (h *hub) send(t *topic, r *record) {
 func (h *hub) deliver(t *topic, r *record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if t.conflator == nil {
+		t.log.advance(r.partition, r.offset)
+	}
 	var ofKey *channel
+	var ofPatterns []*channel
 	if r.key != nil {
 		ofKey = t.keys[string(r.key)]
+		ofPatterns = t.patterns.matching(r.key)
 	}
-	if len(t.whole.members) == 0 && ofKey == nil {
+	if len(t.whole.members) == 0 && ofKey == nil && len(ofPatterns) == 0 && !t.log.keeps {
 		return
 	}
 	r.queuedAt = time.Now().UnixNano()
@@ -167,13 +182,23 @@ func (h *hub) deliver(t *topic, r *record) {
 	if ofKey != nil {
 		queued += h.fanOut(ofKey, msg)
 	}
+	for _, ch := range ofPatterns {
+		queued += h.fanOut(ch, msg)
+	}
 	h.counters.queued.Add(queued)
+	if t.log.keeps {
+		h.memory.add(&t.log, r.key, msg)
+		h.counters.recentBytes.Store(h.memory.bytes)
+	}
 }
 
 func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
 	for _, m := range ch.members {
 		c := m.client
-		if c.lastSeq == h.seq { // has it by the topic's channel
+		if c.lastSeq == h.seq { // has it by another channel
+			continue
+		}
+		if m.skip != nil && m.skips(msg) {
 			continue
 		}
 		c.lastSeq = h.seq
@@ -205,6 +230,19 @@ func (h *hub) notify(t *topic, n notice) {
 	for _, ch := range t.keys {
 		h.notifyChannel(ch, n)
 	}
+	for _, ch := range t.patterns.byName {
+		h.notifyChannel(ch, n)
+	}
+	h.notifyReplays(t, n)
+	if t.conflator != nil {
+		return
+	}
+	if n.kind == noticeTruncated {
+		t.log.begin(n.partition, n.firstOffset)
+	} else {
+		t.log.begin(n.partition, n.lastOffset+1)
+	}
+	h.tellMembers(t)
 }
 
 func (h *hub) notifyChannel(ch *channel, n notice) {
@@ -214,8 +252,52 @@ func (h *hub) notifyChannel(ch *channel, n notice) {
 	n.channel = ch
 	payload := n.append(nil)
 	for _, m := range ch.members {
+		if n.kind == noticeTruncated {
+			delete(m.skip, n.partition)
+		}
 		m.client.queue.pushReply(payload)
 	}
+}
+
+// notifyReplays tells those who will be told no other way: of a gap a replay
+// hears from Kafka when it gets there.
+func (h *hub) notifyReplays(t *topic, n notice) {
+	if n.kind != noticeTruncated {
+		return
+	}
+	for tr := range t.log.replays {
+		for m := range tr.want.all {
+			n.channel = m.channel
+			m.client.queue.pushReply(n.append(nil))
+		}
+	}
+}
+
+// readFrom notes where reading a partition begins, or goes on. It is called
+// before any record from there is published.
+func (h *hub) readFrom(topic string, p int32, offset int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.topics[topic].log.begin(p, offset)
+}
+
+// readAnew notes a topic's id, before any of its partitions is begun: another
+// one than before is another topic.
+func (h *hub) readAnew(topic string, id [16]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[topic]
+	t.log.restart(epochOf(id))
+	if t.conflator == nil {
+		h.tellMembers(t)
+	}
+}
+
+// isAnew reports whether the id is another than the topic had.
+func (h *hub) isAnew(t *topic, id [16]byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return t.log.epoch != epochOf(id)
 }
 
 // add admits a client, starts it and reports whether it did: a hub that is
@@ -232,7 +314,7 @@ func (h *hub) add(c *client, channels []string) bool {
 	c.queue.join(h.queues)
 	if len(channels) > 0 {
 		h.subscribeLocked(c, channels)
-		c.queue.pushReply(h.subscribed(nil, channels))
+		c.queue.pushReply(h.subscribed(nil, channels, nil))
 	}
 	h.clientsDone.Go(func() {
 		c.run()
@@ -247,131 +329,17 @@ func (h *hub) remove(c *client) {
 	for _, m := range c.members {
 		h.leave(m)
 	}
+	h.tellers.remove(c)
 	delete(h.clients, c)
 	c.queue.leave()
 	h.counters.connections.Add(-1)
 }
 
-// subscribe adds the channels, all or none, and queues the acknowledgement under
-// the same lock: what is published after it is delivered.
-func (h *hub) subscribe(c *client, id *uint64, channels []string) *requestError {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.checkLocked(c.members, channels); err != nil {
-		return err
-	}
-	h.subscribeLocked(c, channels)
-	c.queue.pushReply(h.subscribed(id, channels))
-	return nil
-}
-
-// check says what would be wrong with a new client's subscribing to the channels.
-func (h *hub) check(channels []string) *requestError {
-	return h.checkLocked(nil, channels)
-}
-
-// checkLocked needs the lock for held alone, which maps names of channels.
-func (h *hub) checkLocked(held map[string]*member, channels []string) *requestError {
-	added := make(map[string]struct{}, len(channels))
-	for _, name := range channels {
-		if t, _, _ := h.parse(name); t == nil {
-			return &requestError{ErrorUnknownChannel, fmt.Sprintf("channel %.80q: the gateway consumes no such topic", name)}
-		}
-		if _, ok := held[name]; !ok {
-			added[name] = struct{}{}
-		}
-	}
-	if n := len(held) + len(added); n > h.maxChannels {
-		return &requestError{ErrorTooManyChannels, fmt.Sprintf("%d channels are more than a client may have (%d)", n, h.maxChannels)}
-	}
-	return nil
-}
-
-func (h *hub) subscribeLocked(c *client, channels []string) {
-	for _, name := range channels {
-		if _, ok := c.members[name]; ok {
-			continue
-		}
-		ch := h.channel(name)
-		m := &member{client: c, channel: ch, index: len(ch.members)}
-		ch.members = append(ch.members, m)
-		c.members[name] = m
-		h.counters.subscriptions.Add(1)
-	}
-}
-
-// unsubscribe removes the channels that the client has; after the
-// acknowledgement nothing comes by them.
-func (h *hub) unsubscribe(c *client, id *uint64, channels []string) *requestError {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, name := range channels {
-		if t, _, _ := h.parse(name); t == nil {
-			return &requestError{ErrorUnknownChannel, fmt.Sprintf("channel %.80q: the gateway consumes no such topic", name)}
-		}
-	}
-	for _, name := range channels {
-		if m, ok := c.members[name]; ok {
-			delete(c.members, name)
-			h.leave(m)
-		}
-	}
-	c.queue.pushReply(acknowledgement("unsubscribed", id, channels))
-	return nil
-}
-
-// leave takes m out of its channel by putting the last member in its place.
-func (h *hub) leave(m *member) {
-	ch := m.channel
-	last := len(ch.members) - 1
-	ch.members[m.index] = ch.members[last]
-	ch.members[m.index].index = m.index
-	ch.members[last] = nil
-	ch.members = ch.members[:last]
-	if last == 0 && ch.ofKey {
-		delete(ch.topic.keys, ch.key)
-	}
-	h.counters.subscriptions.Add(-1)
-}
-
-// parse splits TOPIC or TOPIC/KEY. The topic is nil if the gateway does not
-// consume it.
+// parse splits TOPIC or TOPIC/KEY, or TOPIC/PATTERN behind patternMark. The
+// topic is nil if the gateway does not consume it.
 func (h *hub) parse(name string) (t *topic, key string, ofKey bool) {
-	topicName, key, ofKey := strings.Cut(name, "/")
+	topicName, key, ofKey := strings.Cut(trimMark(name), "/")
 	return h.topics[topicName], key, ofKey
-}
-
-// channel returns the channel of a name that was checked.
-func (h *hub) channel(name string) *channel {
-	t, key, ofKey := h.parse(name)
-	if !ofKey {
-		return t.whole
-	}
-	ch, ok := t.keys[key]
-	if !ok {
-		ch = newChannel(t, name)
-		ch.key, ch.ofKey = key, true
-		t.keys[key] = ch
-	}
-	return ch
-}
-
-// subscribed is the acknowledgement of a subscription.
-func (h *hub) subscribed(id *uint64, channels []string) []byte {
-	b := acknowledgement("subscribed", id, channels)
-	if !h.conflates {
-		return b
-	}
-	intervals := make(map[string]time.Duration)
-	for _, name := range channels {
-		if t, _, _ := h.parse(name); t.conflator != nil {
-			intervals[t.name] = t.conflator.interval
-		}
-	}
-	if len(intervals) == 0 {
-		return b
-	}
-	return appendConflated(b, intervals)
 }
 
 // drain admits no more clients and closes those there are, each when it has the

@@ -139,10 +139,10 @@ func joinAndLeave(h *testHub, channel string, residue int64) error {
 		stride int64 // between offsets that come after the answer; 0 for none
 	}{
 		{func() *requestError { return nil }, "hello", 0},
-		{func() *requestError { return h.subscribe(c, nil, []string{channel}) }, "subscribed", 3},
-		{func() *requestError { return h.unsubscribe(c, nil, []string{channel}) }, "unsubscribed", 0},
-		{func() *requestError { return h.subscribe(c, nil, []string{channel, "prices"}) }, "subscribed", 1},
-		{func() *requestError { return h.unsubscribe(c, nil, []string{"prices"}) }, "unsubscribed", 3},
+		{func() *requestError { return h.subscribe(c, &request{Channels: []string{channel}}) }, "subscribed", 3},
+		{func() *requestError { return h.unsubscribe(c, &request{Channels: []string{channel}}) }, "unsubscribed", 0},
+		{func() *requestError { return h.subscribe(c, &request{Channels: []string{channel, "prices"}}) }, "subscribed", 1},
+		{func() *requestError { return h.unsubscribe(c, &request{Channels: []string{"prices"}}) }, "unsubscribed", 3},
 	}
 	stride, last := int64(0), int64(-1)
 	for _, step := range steps {

@@ -236,6 +236,13 @@ type received struct {
 	QueuedBytes int      `json:"queued_bytes"`
 	LimitBytes  int      `json:"limit_bytes"`
 
+	Pattern   string                     `json:"pattern"`
+	Patterns  []string                   `json:"patterns"`
+	Resumed   *bool                      `json:"resumed"`
+	Lost      map[string]json.RawMessage `json:"lost"`
+	Positions map[string]resumePositions `json:"positions"`
+	Counts    map[string]int             `json:"counts"`
+
 	Value  []byte `json:"-"`
 	Binary bool   `json:"-"`
 	Raw    []byte `json:"-"`

@@ -88,6 +88,9 @@ func plainMetrics() []metric {
 		newMetric(counter, "slow_notices_total", "Notices to clients that their queue is half full.", func(s *Stats) int64 { return s.SlowNotices }),
 		newMetric(counter, "written_bytes_total", "Bytes of WebSocket frames written.", func(s *Stats) int64 { return s.BytesWritten }),
 		newMetric(counter, "writes_total", "Writes of WebSocket frames.", func(s *Stats) int64 { return s.Writes }),
+		newMetric(gauge, "replays_running", "Replays to clients that came back, now.", func(s *Stats) int64 { return s.ReplaysRunning }),
+		newMetric(gauge, "replays_waiting", "Replays that wait for others, now.", func(s *Stats) int64 { return s.ReplaysWaiting }),
+		newMetric(gauge, "recent_bytes", "Recent records in memory.", func(s *Stats) int64 { return s.RecentBytes }),
 		newMetric(counter, "errors_sent_total", "Error messages to clients.", func(s *Stats) int64 { return s.ErrorsSent }),
 		newMetric(counter, "kafka_errors_total", "Errors of Kafka, retried ones included.", func(s *Stats) int64 { return s.KafkaErrors }),
 		newMetric(counter, "kafka_gaps_total", "Out-of-range offsets and truncations.", func(s *Stats) int64 { return s.KafkaGaps }),
@@ -113,6 +116,15 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	for outcome, n := range map[string]int64{answerPublished: s.Published, answerRefused: s.PublishRefused, answerUndetermined: s.PublishUndetermined} {
 		emit(prometheus.CounterValue, "publishes_total", "Publish messages answered, by answer.", float64(n), prometheus.Labels{"outcome": outcome})
 	}
+	for outcome, n := range map[string]int64{"complete": s.Resumes - s.ResumesLost, "lost": s.ResumesLost} {
+		emit(prometheus.CounterValue, "resumes_total", "Requests to resume that were answered, by outcome.", float64(n), prometheus.Labels{"outcome": outcome})
+	}
+	for source, n := range map[string]int64{"memory": s.ReplayedMemory, "kafka": s.ReplayedKafka} {
+		emit(prometheus.CounterValue, "replayed_records_total", "Records given to clients that had missed them, by source.", float64(n), prometheus.Labels{"source": source})
+	}
+	replays, replayed, replayBuckets := m.counters.replayTime.cumulative()
+	out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("weir_gateway_replay_duration_seconds",
+		"Time from a request to resume until its channels were live.", nil, nil), replays, replayed, replayBuckets)
 	total, largest := m.hub.waiting()
 	emit(prometheus.GaugeValue, "queue_bytes", "Bytes that wait for clients, of all queues.", float64(total), nil)
 	emit(prometheus.GaugeValue, "largest_queue_bytes", "Bytes that wait for the client for which most do.", float64(largest), nil)

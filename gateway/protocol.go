@@ -39,6 +39,8 @@ const (
 	// are open. Only as the answer to an upgrade request, with HTTP status 503 or
 	// 429.
 	ErrorTooManyConnections ErrorCode = "too_many_connections"
+	// ErrorNotResumable: positions or a replay were asked for that can't be had.
+	ErrorNotResumable ErrorCode = "not_resumable"
 	// ErrorNotReady: the gateway is starting or draining. Only as the answer to
 	// an upgrade request, with HTTP status 503.
 	ErrorNotReady ErrorCode = "not_ready"
@@ -56,7 +58,7 @@ const (
 	ErrorTooManyInFlight ErrorCode = "too_many_in_flight"
 	// ErrorBufferFull: Config.Publish.BufferBytes wait for Kafka.
 	ErrorBufferFull ErrorCode = "buffer_full"
-	// ErrorKafka: Kafka said so, or the Kafka client.
+	// ErrorKafka: Kafka said so, or the Kafka client. Of requests to resume too.
 	ErrorKafka ErrorCode = "kafka"
 	// ErrorShuttingDown: the gateway drains.
 	ErrorShuttingDown ErrorCode = "shutting_down"
@@ -84,6 +86,7 @@ const (
 	requestSubscribe   requestType = "subscribe"
 	requestUnsubscribe requestType = "unsubscribe"
 	requestPublish     requestType = "publish"
+	requestPresence    requestType = "presence"
 )
 
 // request is a message from a client.
@@ -91,6 +94,11 @@ type request struct {
 	Type     requestType `json:"type"`
 	ID       *uint64     `json:"id"` // nil where the client gave none
 	Channels []string    `json:"channels"`
+	Patterns []string    `json:"patterns"`
+
+	// Of a subscribe message.
+	Positions bool                       `json:"positions"`
+	Resume    map[string]resumePositions `json:"resume"` // by topic; nil where the client gave none
 
 	// Of a publish message: strings, which are looked into elsewhere.
 	Channel     json.RawMessage `json:"channel"`
@@ -121,12 +129,13 @@ func decodeRequest(text []byte) (request, error) {
 		return r, &requestError{ErrorBadRequest, `field "type" is missing`}
 	case r.Type == requestPublish:
 		return r, nil
-	case r.Type != requestSubscribe && r.Type != requestUnsubscribe:
-		return r, &requestError{ErrorUnknownType, fmt.Sprintf("type %.40q is unknown (write %q, %q or %q)", r.Type, requestSubscribe, requestUnsubscribe, requestPublish)}
-	case len(r.Channels) == 0:
+	case r.Type != requestSubscribe && r.Type != requestUnsubscribe && r.Type != requestPresence:
+		return r, &requestError{ErrorUnknownType, fmt.Sprintf("type %.40q is unknown (write %q, %q, %q or %q)",
+			r.Type, requestSubscribe, requestUnsubscribe, requestPresence, requestPublish)}
+	case len(r.Channels) == 0 && (len(r.Patterns) == 0 || r.Type == requestPresence):
 		return r, &requestError{ErrorBadRequest, `field "channels" is missing or empty`}
 	}
-	return r, nil
+	return r, checkPositions(r.Resume)
 }
 
 // beginsObject tells {…} from null, which json.Unmarshal takes for an empty
@@ -152,16 +161,24 @@ func helloMessage(instanceID string) []byte {
 }
 
 // acknowledgement answers the request with kind "subscribed" or "unsubscribed".
-func acknowledgement(kind string, id *uint64, channels []string) []byte {
+func acknowledgement(kind string, id *uint64, channels, patterns []string) []byte {
 	b := appendID(appendJSONString([]byte(`{"type":`), kind), id)
-	b = append(b, `,"channels":[`...)
-	for i, ch := range channels {
+	b = appendStrings(append(b, `,"channels":`...), channels)
+	if len(patterns) > 0 {
+		b = appendStrings(append(b, `,"patterns":`...), patterns)
+	}
+	return append(b, '}')
+}
+
+func appendStrings(b []byte, list []string) []byte {
+	b = append(b, '[')
+	for i, s := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSONString(b, ch)
+		b = appendJSONString(b, s)
 	}
-	return append(b, "]}"...)
+	return append(b, ']')
 }
 
 func errorMessage(id *uint64, err *requestError) []byte {
@@ -206,7 +223,11 @@ type notice struct {
 
 func (n *notice) append(b []byte) []byte {
 	b = appendJSONString(append(b, `{"type":"notice","kind":`...), string(n.kind))
-	b = appendJSONString(append(b, `,"channel":`...), n.channel.name)
+	field := `,"channel":`
+	if n.channel.glob != nil {
+		field = `,"pattern":`
+	}
+	b = appendJSONString(append(b, field...), n.channel.name)
 	b = appendJSONString(append(b, `,"topic":`...), n.channel.topic.name)
 	b = strconv.AppendInt(append(b, `,"partition":`...), int64(n.partition), 10)
 	b = strconv.AppendInt(append(b, `,"first_offset":`...), n.firstOffset, 10)

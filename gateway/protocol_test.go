@@ -55,6 +55,8 @@ func docBlocks(t *testing.T) (blocks []docBlock) {
 
 var varying = regexp.MustCompile(`(_at_ns":|"published",(?:"id":\d+,)?"partition":)\d+`)
 
+var epochs = regexp.MustCompile(`"epoch":"([0-9a-f]{32})"`)
+
 // exampleGateway is the gateway of the specification's examples.
 func exampleGateway(t *testing.T) *gatewayUnderTest {
 	return start(t, func(c *Config) {
@@ -83,18 +85,22 @@ func TestProtocolExamples(t *testing.T) {
 func playSession(t *testing.T, b docBlock) {
 	g := exampleGateway(t)
 	var c *testClient
+	var epoch string // of the only topic that is resumed
 	for i, line := range b.lines {
 		who, what, _ := strings.Cut(line, ":")
 		what = strings.TrimSpace(what)
 		switch who {
 		case "connect":
+			if c != nil {
+				c.ws.Close()
+			}
 			u, err := url.Parse(what)
 			if err != nil || u.Path != "/ws" {
 				t.Fatalf("line %d: %q: %v", b.line+1+i, what, err)
 			}
 			c = g.dialRaw(u.Query()["channel"]...)
 		case "client":
-			c.send(what)
+			c.send(strings.ReplaceAll(what, "EPOCH", epoch))
 		case "kafka":
 			f := strings.SplitN(what, " ", 4)
 			partition, _ := strconv.Atoi(f[1])
@@ -104,6 +110,10 @@ func playSession(t *testing.T, b docBlock) {
 		case "gateway":
 			m := c.read()
 			got := strings.ReplaceAll(varying.ReplaceAllString(string(m.Raw), "${1}…"), "\n", `\n`)
+			if id := epochs.FindStringSubmatch(got); id != nil {
+				epoch = id[1]
+				got = strings.ReplaceAll(got, epoch, "EPOCH")
+			}
 			if got != what {
 				t.Fatalf("line %d: got %s; want %s", b.line+1+i, got, what)
 			}
@@ -206,7 +216,8 @@ func TestProtocolErrorCodes(t *testing.T) {
 	}
 	want := []ErrorCode{
 		ErrorBadRequest, ErrorUnknownType, ErrorUnknownChannel, ErrorTooManyChannels, ErrorForbidden,
-		ErrorTooManyRequests, ErrorUnauthorized, ErrorTooManyConnections, ErrorNotReady,
+		ErrorTooManyRequests, ErrorUnauthorized, ErrorTooManyConnections,
+		ErrorNotResumable, ErrorKafka, ErrorShuttingDown, ErrorNotReady,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("error codes: got %v; want %v", got, want)

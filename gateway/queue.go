@@ -92,6 +92,9 @@ type queue struct {
 
 	total   *queueTotal // of all clients; nil where it is not bounded
 	counted int         // of bytes, what the total knows
+	// What a replay goes by that waits for room.
+	wantsRoom bool
+	room      chan struct{} // capacity 1; nil for a client that has not resumed
 
 	inFlight int  // publications without an answer
 	draining bool // closes when there is none
@@ -298,6 +301,7 @@ func (q *queue) release(n int) {
 	if q.bytes < q.bound/4 {
 		q.slowTold = false
 	}
+	q.makeReplayRoom()
 }
 
 // relieve ends the pressure on the fan-out.
@@ -445,6 +449,7 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 		q.closing, q.closeCode, q.closeFrame = true, code, frame
 		q.counters.closed(code)
 		q.relieve()
+		q.makeReplayRoom()
 	}
 	if !flush {
 		q.abandon()

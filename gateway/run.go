@@ -63,6 +63,9 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 		return nil, fmt.Errorf("set up the Kafka client for publishing: %w", err)
 	}
 	i.hub.publisher = i.publisher
+	if !cfg.Resume.Off && cfg.Consume.Group == "" {
+		i.hub.replayer = newReplayer(cfg, i.hub, i.consumer.errors)
+	}
 	if i.listener, err = listen(ctx, cfg, &i.counters, log); err != nil {
 		i.consumer.client.Close()
 		i.publisher.drain()
@@ -91,6 +94,7 @@ func (i *instance) run(ctx context.Context, ready func(addr string)) error {
 	consumeCtx, stopConsumer := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopConsumer()
 	consumed := goErr(func() error { return i.consume(consumeCtx, ready) })
+	replayed := goErr(func() error { return i.hub.replayer.run(consumeCtx) })
 
 	var failure error
 	select {
@@ -99,6 +103,7 @@ func (i *instance) run(ctx context.Context, ready func(addr string)) error {
 		failure = fmt.Errorf("serve HTTP: %w", failure)
 	case failure = <-consumed:
 		failure = fmt.Errorf("consume: %w", failure)
+	case failure = <-replayed:
 	}
 
 	// 1. Readiness goes first: /readyz turns 503, so that balancers look
@@ -112,10 +117,10 @@ func (i *instance) run(ctx context.Context, ready func(addr string)) error {
 	}
 	// 3. What clients publish is refused.
 	i.publisher.drain()
-	// 4. The consumer stops, so that no more records get into the queues. In a
-	//    group it commits and leaves.
+	// 4. The consumer and the replays stop, so that no more records get into the
+	//    queues. In a group the consumer commits and leaves.
 	stopConsumer()
-	err := <-consumed
+	err := errors.Join(<-consumed, <-replayed)
 	// 5. Each client gets the answers to what it has published and what waits in
 	//    its queue, and is closed with 1012. If that takes too long, publications
 	//    are answered as undetermined, clients are closed without the rest, then

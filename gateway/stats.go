@@ -36,6 +36,14 @@ type Stats struct {
 	PublishIDs        int64 `json:"publish_ids"`           // message ids remembered now, as of the last one used
 	IDsForgotten      int64 `json:"publish_ids_forgotten"` // those forgotten before their time, for want of memory
 
+	Resumes        int64 `json:"resumes"`         // requests to resume that were answered
+	ResumesLost    int64 `json:"resumes_lost"`    // of these, with resumed false
+	ReplayedMemory int64 `json:"replayed_memory"` // records given to clients that had missed them, from memory
+	ReplayedKafka  int64 `json:"replayed_kafka"`  // those that had to be read again
+	ReplaysRunning int64 `json:"replays_running"` // now
+	ReplaysWaiting int64 `json:"replays_waiting"` // for others to end, now
+	RecentBytes    int64 `json:"recent_bytes"`    // of the records in memory, now
+
 	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
 
@@ -52,6 +60,10 @@ type counters struct {
 	refusedHandshakes                            [len(refusals)]atomic.Int64
 	duplicates, ids, idsForgotten                atomic.Int64
 	ackLatency, writeLatency                     latencies
+	resumes, resumesLost                         atomic.Int64
+	replayedMemory, replayedKafka                atomic.Int64
+	replaysRunning, replaysWaiting, recentBytes  atomic.Int64
+	replayTime                                   latencies
 	closes                                       [len(closeCodes)]atomic.Int64
 }
 
@@ -89,6 +101,14 @@ func (c *counters) stats(instanceID string) Stats {
 		PublishDuplicates:   c.duplicates.Load(),
 		PublishIDs:          c.ids.Load(),
 		IDsForgotten:        c.idsForgotten.Load(),
+
+		Resumes:        c.resumes.Load(),
+		ResumesLost:    c.resumesLost.Load(),
+		ReplayedMemory: c.replayedMemory.Load(),
+		ReplayedKafka:  c.replayedKafka.Load(),
+		ReplaysRunning: c.replaysRunning.Load(),
+		ReplaysWaiting: c.replaysWaiting.Load(),
+		RecentBytes:    c.recentBytes.Load(),
 	}
 	for i := range closeCodes {
 		n := c.closes[i].Load()

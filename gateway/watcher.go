@@ -62,6 +62,7 @@ func (c *consumer) discover(ctx context.Context) {
 				continue
 			}
 			c.partitions[name] = append(c.partitions[name], partition{generation: c.generation})
+			c.hub.readFrom(name, int32(p), 0)
 			add[int32(p)] = kgo.NewOffset().At(0)
 		}
 		if len(add) > 0 {
@@ -115,7 +116,16 @@ func (c *consumer) resume(ctx context.Context, stopped []stoppedPartition) {
 		}
 	}
 	for t := range recreated {
-		c.restart(t, ends)
+		detail, err := askTopic(ctx, c.client, t.name)
+		if err != nil {
+			c.errors.record("look for topic "+t.name, err)
+			continue
+		}
+		if c.hub.isAnew(t, detail.id) {
+			c.restart(t, detail.id, ends)
+		} else {
+			delete(recreated, t) // a broker that has not heard of it yet
+		}
 	}
 	for _, s := range stopped {
 		if !recreated[s.topic] {
@@ -158,7 +168,7 @@ func (c *consumer) readOn(t *topic, p int32, next int64) {
 
 // restart begins a topic that was deleted and created again at its beginning:
 // its records are others, whatever their offsets.
-func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
+func (c *consumer) restart(t *topic, id [16]byte, ends kadm.ListedOffsets) {
 	if len(ends[t.name]) == 0 || ends[t.name][0].Err != nil {
 		return // not created again yet
 	}
@@ -173,6 +183,7 @@ func (c *consumer) restart(t *topic, ends kadm.ListedOffsets) {
 			c.truncation(t, int32(p), 0, old[p].next)
 		}
 	}
+	c.hub.readAnew(t.name, id)
 	if c.group != nil {
 		c.group.restart(t, old, len(ends[t.name]))
 	} else {

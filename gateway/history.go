@@ -1,0 +1,315 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// history reads stretches of partitions that the consumer has read before, with
+// a Kafka client of its own. There is no consumer in it: each stretch is one
+// fetch request, so that many readers can be at many offsets. A partition is
+// read by one at a time; what was read is remembered for a while, since clients
+// that were cut off together come back together.
+type history struct {
+	client *kgo.Client
+	admin  *kadm.Client
+	bound  int64 // of the stretches that are remembered, in bytes
+
+	mu      sync.Mutex
+	topics  map[string]*topicHistory
+	parts   map[partitionKey]*partitionHistory
+	bytes   int64
+	fetched deque[*stretch] // the oldest first
+}
+
+type partitionKey struct {
+	topic, epoch string
+	partition    int32
+}
+
+type partitionHistory struct {
+	turn      chan struct{} // capacity 1: held by who reads
+	stretches []*stretch    // guarded by history.mu
+}
+
+// topicHistory is what was last asked about a topic.
+type topicHistory struct {
+	turn    chan struct{} // capacity 1: held by who asks, and guards what follows
+	bounds  topicBounds
+	boundAt time.Time
+	details topicDetail
+	known   bool
+}
+
+// topicBounds are the first offset of each partition and the one after the last.
+type topicBounds struct {
+	start, end kadm.ListedOffsets
+}
+
+// stretch is the records of a partition from one offset to another, as far as
+// they are for readers.
+type stretch struct {
+	partition  partitionKey
+	from, to   int64
+	bytes      int64
+	receivedAt int64
+	records    []*kgo.Record
+	byKey      map[string][]int // indexes into records; those without a key are in none
+
+	mu       sync.Mutex
+	messages []*message // by record, built when first asked for
+}
+
+// errOutOfRange: Kafka does not have the offset.
+var errOutOfRange = errors.New("the offset is out of range")
+
+func newHistory(client *kgo.Client, bound int64) *history {
+	return &history{
+		client: client, admin: kadm.NewClient(client), bound: bound,
+		topics: make(map[string]*topicHistory),
+		parts:  make(map[partitionKey]*partitionHistory),
+	}
+}
+
+// read returns a stretch that holds the offset at. It is for who knows that the
+// partition goes on behind it.
+func (h *history) read(ctx context.Context, key partitionKey, at int64) (*stretch, error) {
+	part := h.partition(key)
+	if s := h.find(part, at); s != nil {
+		return s, nil
+	}
+	select {
+	case part.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-part.turn }()
+	if s := h.find(part, at); s != nil {
+		return s, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	s, err := h.fetch(ctx, key, at)
+	if err != nil {
+		return nil, err
+	}
+	h.remember(part, s)
+	return s, nil
+}
+
+func (h *history) partition(key partitionKey) *partitionHistory {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p, ok := h.parts[key]
+	if !ok {
+		p = &partitionHistory{turn: make(chan struct{}, 1)}
+		h.parts[key] = p
+	}
+	return p
+}
+
+func (h *history) find(part *partitionHistory, at int64) *stretch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, s := range part.stretches {
+		if s.from <= at && at < s.to {
+			return s
+		}
+	}
+	return nil
+}
+
+func (h *history) remember(part *partitionHistory, s *stretch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	part.stretches = append(part.stretches, s)
+	h.fetched.push(s)
+	h.bytes += s.bytes
+	for h.bytes > h.bound && h.fetched.n > 1 {
+		old := h.fetched.pop()
+		h.bytes -= old.bytes
+		of := h.parts[old.partition]
+		for i, o := range of.stretches {
+			if o == old {
+				of.stretches = append(of.stretches[:i:i], of.stretches[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+// fetch reads from the partition's leader.
+func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*stretch, error) {
+	details, err := h.details(ctx, key.topic)
+	if err != nil {
+		return nil, err
+	}
+	leader, ok := details.leaders[key.partition]
+	if !ok || epochOf(details.id) != key.epoch {
+		h.forgetDetails(ctx, key.topic)
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	resp, err := h.client.Broker(int(leader)).Request(ctx, fetchRequest(key, details.id, at))
+	if err != nil {
+		h.forgetDetails(ctx, key.topic)
+		return nil, err
+	}
+	answer, err := fetchAnswer(resp.(*kmsg.FetchResponse))
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return nil, errOutOfRange
+	}
+	if err != nil {
+		h.forgetDetails(ctx, key.topic) // another may lead it
+		return nil, err
+	}
+	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: key.topic, Partition: key.partition,
+	}, answer, kgo.DefaultDecompressor(), nil)
+	if fetched.Err != nil {
+		return nil, fetched.Err
+	}
+	if next <= at {
+		return nil, fmt.Errorf("offset %d is not there yet", at)
+	}
+	return newStretch(key, at, next, fetched.Records), nil
+}
+
+func fetchRequest(key partitionKey, id [16]byte, at int64) *kmsg.FetchRequest {
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis = int32(fetchWait.Milliseconds())
+	req.MinBytes = 1
+	req.MaxBytes = fetchPartitionBytes
+	req.IsolationLevel = 1 // committed
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition = key.partition
+	p.FetchOffset = at
+	p.PartitionMaxBytes = fetchPartitionBytes
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = key.topic
+	t.TopicID = id
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+func fetchAnswer(resp *kmsg.FetchResponse) (*kmsg.FetchResponseTopicPartition, error) {
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, errors.New("the answer to the fetch is empty")
+	}
+	p := &resp.Topics[0].Partitions[0]
+	return p, kerr.ErrorForCode(p.ErrorCode)
+}
+
+func newStretch(key partitionKey, from, to int64, records []*kgo.Record) *stretch {
+	s := &stretch{
+		partition: key, from: from, to: to, records: records, receivedAt: time.Now().UnixNano(),
+		byKey: make(map[string][]int), messages: make([]*message, len(records)),
+	}
+	for i, r := range records {
+		s.bytes += int64(2*(len(r.Key)+len(r.Value)) + keptOverhead)
+		if r.Key != nil {
+			s.byKey[string(r.Key)] = append(s.byKey[string(r.Key)], i)
+		}
+	}
+	return s
+}
+
+// message builds a record's message, once for all.
+func (s *stretch) message(i int, header []byte, encoder *recordEncoder) *message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.messages[i] == nil {
+		kr := s.records[i]
+		r := record{
+			partition: kr.Partition, offset: kr.Offset, key: kr.Key, value: kr.Value,
+			receivedAt: s.receivedAt, queuedAt: time.Now().UnixNano(),
+		}
+		s.messages[i] = &message{frame: encoder.encode(header, &r), partition: r.partition, offset: r.offset, queuedAt: r.queuedAt}
+	}
+	return s.messages[i]
+}
+
+// ask gives the caller the topic's turn, until it calls done.
+func (h *history) ask(ctx context.Context, topic string) (t *topicHistory, done func(), err error) {
+	h.mu.Lock()
+	t, ok := h.topics[topic]
+	if !ok {
+		t = &topicHistory{turn: make(chan struct{}, 1)}
+		h.topics[topic] = t
+	}
+	h.mu.Unlock()
+	select {
+	case t.turn <- struct{}{}:
+		return t, func() { <-t.turn }, nil
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+}
+
+func (h *history) details(ctx context.Context, topic string) (topicDetail, error) {
+	t, done, err := h.ask(ctx, topic)
+	if err != nil {
+		return topicDetail{}, err
+	}
+	defer done()
+	if t.known {
+		return t.details, nil
+	}
+	details, err := askTopic(ctx, h.client, topic)
+	if err != nil {
+		return topicDetail{}, err
+	}
+	t.details, t.known = details, true
+	return details, nil
+}
+
+// forgetDetails has them asked for again.
+func (h *history) forgetDetails(ctx context.Context, topic string) {
+	t, done, err := h.ask(ctx, topic)
+	if err != nil {
+		return
+	}
+	defer done()
+	t.known = false
+}
+
+// boundsOf returns a topic's bounds as they were at the time since, or later.
+func (h *history) boundsOf(ctx context.Context, topic string, since time.Time) (topicBounds, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	t, done, err := h.ask(ctx, topic)
+	if err != nil {
+		return topicBounds{}, err
+	}
+	defer done()
+	if t.boundAt.After(since) {
+		return t.bounds, nil
+	}
+	askedAt := time.Now()
+	var b topicBounds
+	if b.start, err = h.admin.ListStartOffsets(ctx, topic); err == nil {
+		err = b.start.Error()
+	}
+	if err != nil {
+		return topicBounds{}, fmt.Errorf("list start offsets: %w", err)
+	}
+	if b.end, err = h.admin.ListEndOffsets(ctx, topic); err == nil {
+		err = b.end.Error()
+	}
+	if err != nil {
+		return topicBounds{}, fmt.Errorf("list end offsets: %w", err)
+	}
+	t.bounds, t.boundAt = b, askedAt
+	return b, nil
+}

@@ -1,0 +1,149 @@
+package gateway
+
+// answerResume begins a replay: it finds where the client is, holds its channels
+// for it, and queues the acknowledgement. It does nothing, and says so, where
+// that takes Kafka's bounds and they are nil.
+func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	replays := make(map[*topic]*topicReplay)
+	r.topics = nil
+	lost := make(map[string][]byte)
+	for name := range r.request.names {
+		t, _, _ := h.parse(name)
+		given, resumes := r.request.Resume[t.name]
+		if _, held := r.client.members[name]; held || !resumes || replays[t] != nil {
+			continue
+		}
+		tr := &topicReplay{topic: t, given: given.Next, want: &wanted{keys: make(map[string]*member)}}
+		b, known := bounds[t.name]
+		lo, ok := tr.locate(given.Epoch, b, known)
+		if !ok {
+			return false
+		}
+		if lo != nil {
+			lost[t.name] = lo.append(nil)
+		}
+		replays[t] = tr
+		r.topics = append(r.topics, tr)
+	}
+	h.holdMissed(r, replays)
+	b := h.subscribed(r.request.ID, r.request.Channels, r.request.Patterns)
+	b = b[:len(b)-1]
+	h.counters.resumes.Add(1)
+	if len(lost) == 0 {
+		b = append(b, `,"resumed":true`...)
+	} else {
+		h.counters.resumesLost.Add(1)
+		b = appendByTopic(append(b, `,"resumed":false,"lost":`...), lost)
+	}
+	b = appendByTopic(append(b, `,"positions":`...), h.positionsOf(r.request, r.topics))
+	r.client.queue.pushReply(append(b, '}'))
+	return true
+}
+
+// holdMissed holds the channels that are to be replayed, and joins the others.
+func (h *hub) holdMissed(r *resumption, replays map[*topic]*topicReplay) {
+	c := r.client
+	for name := range r.request.names {
+		if _, held := c.members[name]; held {
+			continue
+		}
+		m := h.hold(c, name)
+		tr := replays[m.channel.topic]
+		if tr == nil {
+			h.join(m)
+			continue
+		}
+		m.replay = r
+		m.channel.replaying++
+		c.topic(tr.topic).replaying++
+		tr.want.add(m)
+	}
+	for _, tr := range r.topics {
+		if tr.topic.log.replays == nil {
+			tr.topic.log.replays = make(map[*topicReplay]struct{})
+		}
+		tr.topic.log.replays[tr] = struct{}{}
+	}
+	r.left = len(r.topics)
+	if c.replaying == nil {
+		c.replaying = make(chan struct{}, 1)
+		c.queue.roomFor()
+	}
+}
+
+// locate sets the positions from which to replay. Without Kafka's bounds it may
+// not be able to.
+func (tr *topicReplay) locate(epoch string, bounds topicBounds, known bool) (lost *lostOffsets, ok bool) {
+	l := &tr.topic.log
+	if epoch != l.epoch {
+		if !known {
+			return nil, false
+		}
+		lost = &lostOffsets{epoch: true}
+		tr.given = nil
+	}
+	for p := range tr.given {
+		if !known && (int(p) >= len(l.parts) || l.parts[p].next == unknownOffset) {
+			return nil, false
+		}
+	}
+	tr.positions = make([]int64, len(l.parts))
+	for p := range l.parts {
+		part := &l.parts[p]
+		tr.positions[p] = unknownOffset
+		if part.next == unknownOffset {
+			continue
+		}
+		at := tr.given[int32(p)] // a partition that the client does not know is new to it
+		first, last := int64(0), int64(-1)
+		switch {
+		case at >= part.kept && at <= part.next:
+		case !known:
+			return nil, false
+		case at < part.kept:
+			if start, listed := bounds.start.Lookup(tr.topic.name, int32(p)); listed && at < start.Offset {
+				first, last, at = at, start.Offset-1, start.Offset
+			}
+		default:
+			if end, listed := bounds.end.Lookup(tr.topic.name, int32(p)); listed && at > end.Offset {
+				first, last, at = end.Offset, at-1, end.Offset
+			}
+		}
+		tr.positions[p] = at
+		if last < first || epoch != l.epoch {
+			continue
+		}
+		if lost == nil {
+			lost = &lostOffsets{ranges: make(map[int32][2]int64)}
+		}
+		lost.ranges[int32(p)] = [2]int64{first, last}
+	}
+	return lost, true
+}
+
+// leave takes a channel out of the replay.
+func (r *resumption) leave(m *member) {
+	for _, tr := range r.topics {
+		if tr.topic == m.channel.topic {
+			tr.want = tr.want.without(m)
+		}
+	}
+}
+
+// wants is what a replay asks for, in the topic of this epoch.
+func (h *hub) wants(tr *topicReplay) (epoch string, want *wanted) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return tr.topic.log.epoch, tr.want
+}
+
+// endReplay forgets a replay, whether it has come to its end or not.
+func (h *hub) endReplay(r *resumption) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, tr := range r.topics {
+		delete(tr.topic.log.replays, tr)
+	}
+}
