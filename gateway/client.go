@@ -183,20 +183,30 @@ func (c *client) request(text []byte) {
 	case err != nil:
 		c.close(CloseBadMessage)
 		return
-	case !c.subscribes.take(len(req.Channels)):
-		refused = &requestError{ErrorTooManyRequests, "more channels a second than a client may subscribe to and leave"}
-	case req.Type == requestSubscribe && c.who.permitsAll(actionSubscribe, req.Channels) != nil:
-		refused = c.who.permitsAll(actionSubscribe, req.Channels)
-	case req.Type == requestSubscribe:
-		refused = c.hub.subscribe(c, &req)
-	case req.Type == requestUnsubscribe:
-		refused = c.hub.unsubscribe(c, &req)
-	case req.Type == requestPresence:
-		refused = c.hub.presence(c, &req)
+	default:
+		refused = c.carryOut(&req)
 	}
 	if refused != nil {
 		c.hub.counters.errorsSent.Add(1)
 		c.queue.pushReply(errorMessage(req.ID, refused))
+	}
+}
+
+// carryOut does what a request asks for, other than to publish.
+func (c *client) carryOut(req *request) *requestError {
+	if !c.subscribes.take(len(req.Channels) + len(req.Patterns)) {
+		return &requestError{ErrorTooManyRequests, "more channels a second than a client may name"}
+	}
+	if refused := c.who.forbids(req); refused != nil {
+		return refused
+	}
+	switch req.Type {
+	case requestSubscribe:
+		return c.hub.subscribe(c, req)
+	case requestUnsubscribe:
+		return c.hub.unsubscribe(c, req)
+	default:
+		return c.hub.presence(c, req)
 	}
 }
 

@@ -54,6 +54,56 @@ func (i *identity) permitsAll(a action, channels []string) *requestError {
 	return nil
 }
 
+// permitsEvery reports whether the client may subscribe to all channels that a pattern of its own stands for. Only
+// permissions that end in their one wildcard, which is **, are looked at: TOPIC/** covers every pattern in the topic.
+func (i *identity) permitsEvery(pattern string) bool {
+	if i.rights == nil {
+		return true
+	}
+	begins, _, _ := strings.Cut(pattern, "*")
+	for _, r := range i.rights {
+		if r.actions&actionSubscribe == 0 {
+			continue
+		}
+		for _, p := range r.channels {
+			if p.coversAll(begins) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// coversAll reports whether the pattern matches whatever begins so.
+func (p channelPattern) coversAll(begins string) bool {
+	for len(p) > 0 && p[0].text != "" {
+		rest, ok := strings.CutPrefix(begins, p[0].text)
+		if !ok {
+			return false
+		}
+		p, begins = p[1:], rest
+	}
+	return len(p) == 1 && p[0].slashes
+}
+
+// forbids returns why the client may not do what the request asks for, or nil. Leaving channels is always allowed.
+func (i *identity) forbids(r *request) *requestError {
+	switch r.Type {
+	case requestPresence:
+		return i.permitsAll(actionPresence, r.Channels)
+	case requestSubscribe:
+		if err := i.permitsAll(actionSubscribe, r.Channels); err != nil {
+			return err
+		}
+		for _, pattern := range r.Patterns {
+			if !i.permitsEvery(pattern) {
+				return &requestError{ErrorForbidden, fmt.Sprintf("pattern %.80q: no permission allows all that it stands for", pattern)}
+			}
+		}
+	}
+	return nil
+}
+
 func forbidden(channel string) *requestError {
 	return &requestError{ErrorForbidden, fmt.Sprintf("channel %.80q: no permission allows it", channel)}
 }
