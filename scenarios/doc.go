@@ -7,10 +7,10 @@
 // # The way
 //
 // The text is bounded before it is parsed (tree.go), parsed by yaml.v3 into a tree with its aliases written out, changed
-// by variables and the --set flags (environment.go, set.go), decoded with the place of every value (decode.go, sections.go,
-// and the other sections_….go, values.go), filled in (defaults.go) and checked for what its parts have to do with
-// each other (resolve.go, sections_target.go, resolve_resume.go). Where the form is wrong already, the last two are done too, for what they find, so that all
-// mistakes come at once.
+// by variables and the --set flags (environment.go, set.go), decoded with the place of every value (decode.go, sections.go and
+// the sections_….go, values.go), filled in (defaults.go) and checked for what its parts have to do with each other (resolve.go
+// and the resolve_….go). Where the form is wrong already, the last two are done too, for what they find, so that all mistakes
+// come at once.
 //
 // # The language
 //

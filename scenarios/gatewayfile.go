@@ -98,7 +98,11 @@ type topicList struct {
 
 // has reports a topic that is not in the list.
 func (l topicList) has(list, topic string, at place) {
-	if len(l.topics) > 0 && !slices.Contains(l.topics, topic) {
+	switch {
+	case len(l.topics) == 0 || slices.Contains(l.topics, topic):
+	case len(l.o.r.problems) >= maxProblems: // it is only counted: what may have been meant would take long to find
+		l.o.r.addf(at, "there is no such topic")
+	default:
 		l.o.r.addf(at, "there is no topic %s under %s%s", quote(topic), list, didYouMean(topic, l.topics))
 	}
 }

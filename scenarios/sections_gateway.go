@@ -328,23 +328,3 @@ func decodeTrace(o *object) settings.Trace {
 	s.finish()
 	return out
 }
-
-// config checks the settings of the reference gateway against the rest of the scenario.
-func (c checker) config() {
-	g := c.s.gateway
-	if c.p.Gateway.Target != TargetReference || g.config.state == absent {
-		return
-	}
-	for _, topic := range append(slices.Clone(g.config.value.batched), g.config.value.keyed...) {
-		c.knownTopic(topic)
-	}
-	enoughQueue(c.reporter, g.config.value.queueTotal, c.p.Gateway.QueueBytes, g.queue.state)
-}
-
-// enoughQueue refuses a bound of all queues together that is less than that of one.
-func enoughQueue(r *reporter, total field[int64], each int64, state fieldState) {
-	if total.state == given && state != bad && total.value >= 0 && total.value < each {
-		r.addf(total.at, "%s for all clients is less than the %s that may wait for one (write at least %s, or a smaller queue)",
-			formatSize(total.value), formatSize(each), formatSize(each))
-	}
-}
