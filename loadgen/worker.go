@@ -161,9 +161,6 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 			}
 			f.payload = message
 		}
-		if f.opcode == opText && checkText(f.payload) != nil {
-			w.remarks.add("the target sent text that is not UTF-8: browsers close the connection then (RFC 6455, section 8.1)")
-		}
 		w.swarm.profile.framing.take(w, c, f, arrivedAt, last)
 		return w.answerPings(c, reply)
 	case opPing:
