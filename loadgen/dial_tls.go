@@ -57,7 +57,7 @@ func (d *dialer) encrypt(ctx context.Context, conn net.Conn, addr string) (net.C
 
 // tlsError says what a failed handshake most likely means and what mends it.
 func tlsError(err error, name string, certified bool) error {
-	mend := ""
+	var mend string
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, otherName := errors.AsType[x509.HostnameError](err)
 	_, invalid := errors.AsType[x509.CertificateInvalidError](err)
