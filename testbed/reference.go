@@ -39,11 +39,12 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	}
 	deadline := time.Now().Add(plan.ReadyIn)
 	instance := o.RunID + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	told := referenceRun{plan, listen, instance, seeds, topics, o.Publish, o.Security}
 	var ready gatewayReady
 	child, err := startProcess(ctx, processSpec{
 		name:       "gateway",
 		executable: o.Executable,
-		args:       append(gatewayArgs(plan, listen, seeds, topics, o.Publish, instance), securityArgs(o.Security)...),
+		args:       told.args(),
 		logPath:    o.logPath("gateway"),
 	}, plan.ReadyIn, &ready)
 	if err != nil {
@@ -57,10 +58,21 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	return &Target{URL: "ws://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}, nil
 }
 
-func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics, publish []string, instance string) []string {
+// referenceRun is all that the reference gateway is told.
+type referenceRun struct {
+	plan             scenarios.GatewayPlan
+	listen, instance string
+	seeds            []string
+	topics, publish  []string // by their names in Kafka, as in plan.Conflate
+	security         *scenarios.KafkaSecurity
+}
+
+// args is the child's command line.
+func (r referenceRun) args() []string {
+	plan := r.plan
 	args := []string{
-		"gateway", "--listen", listen, "--brokers", strings.Join(seeds, ","), "--topics", strings.Join(topics, ","),
-		"--instance-id", instance, "--child",
+		"gateway", "--listen", r.listen, "--brokers", strings.Join(r.seeds, ","), "--topics", strings.Join(r.topics, ","),
+		"--instance-id", r.instance, "--child",
 	}
 	if plan.QueueBytes > 0 {
 		args = append(args, "--queue-bytes", strconv.FormatInt(plan.QueueBytes, 10))
@@ -68,13 +80,13 @@ func gatewayArgs(plan scenarios.GatewayPlan, listen string, seeds, topics, publi
 	if plan.SlowPolicy != "" {
 		args = append(args, "--slow-clients", plan.SlowPolicy)
 	}
-	for _, t := range publish {
+	for _, t := range r.publish {
 		args = append(args, "--publish", t)
 	}
 	for _, c := range plan.Conflate {
 		args = append(args, "--conflate", c.Topic+"="+c.Interval.String())
 	}
-	return args
+	return append(args, securityArgs(r.security)...)
 }
 
 // dialable turns an address that is listened on into one to connect to.
