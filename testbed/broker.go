@@ -110,7 +110,7 @@ func firstCompilerOnly(brokers, processors int) bool { return brokers*2 > proces
 func (b *broker) env() map[string]string {
 	var voters []string
 	for i := 1; i <= b.of; i++ {
-		voters = append(voters, fmt.Sprintf("%d@%s:9093", i, (&broker{id: i, netName: b.netName}).controllerHost()))
+		voters = append(voters, fmt.Sprintf("%d@%s:9093", i, (&broker{id: i, of: b.of, netName: b.netName}).controllerHost()))
 	}
 	replicas := min(b.of, 3)
 	minISR := max(replicas-1, 1)
@@ -138,7 +138,7 @@ func (b *broker) env() map[string]string {
 // controllerHost is how the nodes, and a target in a container, reach this one: by its alias on the run's network; a node
 // without one has nobody to be reached by.
 func (b *broker) controllerHost() string {
-	if b.netName == "" {
+	if b.of == 1 && b.netName == "" {
 		return "localhost"
 	}
 	return b.alias()

@@ -109,3 +109,12 @@ func TestSegmentBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokerOnANetwork: a single node that a target in a container is to reach has an alias, too.
+func TestBrokerOnANetwork(t *testing.T) {
+	t.Parallel()
+	env := (&broker{id: 1, of: 1, port: 20001, netName: "n"}).env()
+	if got, want := env["KAFKA_ADVERTISED_LISTENERS"], "HOST://127.0.0.1:20001,INTERNAL://kafka-1:9094"; got != want {
+		t.Errorf("got %s; want %s", got, want)
+	}
+}

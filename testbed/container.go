@@ -241,7 +241,7 @@ func (b *boxed) ask(ctx context.Context) error {
 	seconds := int((b.stopIn + time.Second - 1) / time.Second)
 	begun := time.Now()
 	_, err := b.api.ContainerStop(ctx, b.id, client.ContainerStopOptions{Timeout: &seconds})
-	if err := unlessGone(err); err != nil {
+	if err = unlessGone(err); err != nil {
 		return fmt.Errorf("stop the target's container: %w", err)
 	}
 	if took := time.Since(begun); took >= time.Duration(seconds)*time.Second {

@@ -81,7 +81,7 @@ func wantDelivery(t *testing.T, url, topic string, seeds []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	conn, _, err := websocket.DefaultDialer.DialContext(ctx, url, nil) //nolint:bodyclose // gorilla's answer needs no closing
+	conn, _, err := websocket.DefaultDialer.DialContext(ctx, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ const versionTimeout = 30 * time.Second
 
 // missingError is a tool that is not there, or too old.
 type missingError struct {
-	target, hint string
-	tool         tool
-	found        string // the version that is there; "" for none
+	target string
+	tool   tool
+	found  string // the version that is there; "" for none
 }
 
 // Error names the tool and where it is to be had.
