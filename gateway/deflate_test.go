@@ -201,8 +201,8 @@ func readUpTo(r interface{ Read([]byte) (int, error) }, limit int) ([]byte, erro
 	return out, nil
 }
 
-// What gorilla's client compresses is understood, in any fragments.
-func FuzzReadGorilla(f *testing.F) {
+// What is compressed at any level comes back as it was, however it is fragmented.
+func FuzzReadDeflatedFragments(f *testing.F) {
 	f.Add([]byte("hello"), 9, 2)
 	f.Add(bytes.Repeat([]byte("ab"), 5000), 1, 100)
 	f.Fuzz(func(t *testing.T, payload []byte, level, size int) {
