@@ -275,6 +275,11 @@ func (c *client) write() {
 		return
 	}
 	c.setReadDeadline(c.cfg.Timeouts.Close)
+	// A client that waits for the server to end the connection (RFC 6455, section 7.1.1) sees its end, and what it
+	// has yet sent resets nothing: after a breach its close frame can't be told from the rest.
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // fails where the client has gone
+	}
 }
 
 // writeBatch writes what waits and returns how many bytes of the queue it was.

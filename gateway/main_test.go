@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 // childBrokers, when set, makes the test binary a gateway: see runChild.
 const childBrokers = "GATEWAY_TEST_CHILD_BROKERS"
 
+// childBesieged, when set too, gives it the limits that the siege is to meet.
+const childBesieged = "GATEWAY_TEST_CHILD_BESIEGED"
+
 // runChild is a gateway in a process of its own, which can be stopped. It says
 // its address and ends with its standard input.
 func runChild() int {
@@ -46,6 +49,14 @@ func runChild() int {
 		InstanceID: "gw-1",
 		// Short, so that pings and their answers are overdue after the stop.
 		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: 200 * time.Millisecond}},
+	}
+	if os.Getenv(childBesieged) != "" {
+		cfg.QueueBytes = 256 << 10
+		cfg.Gateway = settings.Gateway{
+			Compression: true,
+			Limits:      settings.Limits{FramesPerSecond: 1000, SubscribesPerSecond: 100},
+			Timeouts:    settings.Timeouts{Handshake: 2 * time.Second},
+		}
 	}
 	if err := Run(ctx, cfg, nil, func(addr string) { fmt.Println(addr) }); err != nil {
 		fmt.Fprintln(os.Stderr, err)

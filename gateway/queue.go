@@ -77,7 +77,8 @@ type queue struct {
 	bytes     int // in front, in ring and with the writer
 	oversized int // of these, what a frame larger than the bound may take
 	epoch     uint64
-	pong      *message // the one pong that waits, if any
+	pong      *message // the last pong that waits, if any
+	pongs     int      // how many do
 	pinging   bool     // a ping waits
 
 	// What the pacer goes by.
@@ -229,20 +230,28 @@ func (q *queue) pushPing() {
 	}
 }
 
-// pushPong answers a ping. Only the latest of several pings is answered (RFC
-// 6455, section 5.5.3), so that a client that floods gets one pong in the queue.
+// maxPongs is how many pongs wait for a client.
+const maxPongs = 16
+
+// pushPong answers a ping. Where many answers wait, the last is for the latest
+// ping in place of the one it was for (RFC 6455, section 5.5.3), so that a client
+// that floods does not fill its queue.
 func (q *queue) pushPong(payload []byte) {
 	frame := appendFrame(nil, opPong, payload)
 	q.mu.Lock()
 	defer q.unlock()
-	if q.pong != nil {
+	if q.pong != nil && q.pongs == maxPongs {
 		q.bytes += len(frame) - len(q.pong.frame)
 		q.pong.frame = frame
 		q.makeRoom(0, q.bound+q.oversized)
 		q.closeIfOver()
 		return
 	}
+	if q.closing {
+		return
+	}
 	q.pong = &message{kind: kindPong, frame: frame}
+	q.pongs++
 	q.pushControl(q.pong)
 }
 
@@ -424,7 +433,9 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 	case kindPing:
 		q.pinging = false
 	case kindPong:
-		q.pong = nil
+		if q.pongs--; q.pongs == 0 {
+			q.pong = nil
+		}
 	case kindDrops:
 		e.msg.drops.taken = true
 		frame = appendFrame(nil, opText, e.msg.drops.append(nil))
@@ -474,7 +485,7 @@ func (q *queue) abandon() {
 			records++
 		}
 	}
-	q.front, q.ring, q.pong = nil, ring{}, nil
+	q.front, q.ring, q.pong, q.pongs = nil, ring{}, nil, 0
 	q.counters.abandoned.Add(records)
 }
 

@@ -277,8 +277,13 @@ func TestPongsCoalesce(t *testing.T) {
 	}
 	b := new(batch)
 	q.take(b)
-	if want := string(appendFrame(nil, opPong, []byte("999"))); string(b.join()) != want || q.closing {
-		t.Errorf("got %q, closing %t; want the last pong alone", b.join(), q.closing)
+	var want []byte
+	for i := range maxPongs - 1 {
+		want = appendFrame(want, opPong, []byte(strconv.Itoa(i)))
+	}
+	want = appendFrame(want, opPong, []byte("999"))
+	if string(b.join()) != string(want) || q.closing {
+		t.Errorf("got %q, closing %t; want %q", b.join(), q.closing, want)
 	}
 	if q.release(b.bytes); q.bytes != 0 {
 		t.Errorf("%d bytes left; want 0", q.bytes)

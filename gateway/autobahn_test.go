@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/weirbench/weir/internal/autobahn"
+	"github.com/weirbench/weir/internal/settings"
+)
+
+// startEcho serves /echo by the gateway's own handshake, reader, inflater, deflater, queue and writer: each message comes
+// back as it was. It returns the address.
+func startEcho(t *testing.T) string {
+	t.Helper()
+	cfg := Config{
+		QueueBytes: 64 << 20,
+		Gateway: settings.Gateway{
+			Compression: true,
+			Limits:      settings.Limits{MessageBytes: 32 << 20, FramesPerSecond: unlimited},
+		},
+	}.WithDefaults()
+	h := &testHub{cfg: cfg}
+	h.hub = newHub(nil, nil, 1, &h.counters)
+	srv, err := newServer(&h.cfg, h.hub, &h.counters, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		conn, terms, err := srv.upgrade(w, r)
+		if err != nil {
+			return
+		}
+		c := newMuteClient(conn, &h.cfg, h.hub)
+		c.messages = echo
+		c.useDeflate(terms)
+		h.add(c, nil)
+	})
+	web := httptest.NewServer(mux)
+	t.Cleanup(func() {
+		web.Close()
+		h.close()
+		h.sever()
+		h.wait()
+	})
+	return strings.TrimPrefix(web.URL, "http://")
+}
+
+func echo(c *client, op opcode, payload []byte) {
+	msg := &message{frame: appendFrame(nil, op, payload)}
+	c.hub.mu.Lock()
+	msg = c.hub.forClient(msg, c)
+	c.hub.mu.Unlock()
+	c.queue.mu.Lock()
+	defer c.queue.unlock()
+	c.queue.pushControl(&message{kind: kindReply, frame: msg.frame})
+}
+
+// The suite's 517 cases, none failed; 301 are those without compression.
+func TestAutobahn(t *testing.T) {
+	level := autobahn.Asked(t)
+	level.Check(t, level.FuzzServer(t, "ws://"+startEcho(t)+"/echo"))
+}
