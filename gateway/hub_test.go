@@ -270,6 +270,7 @@ func BenchmarkFanOut(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h.publish(topic, r)
+				r.offset++
 				for h.counters.queued.Load()-h.counters.deliveries.Load() > int64(subscribers)*1000 {
 					runtime.Gosched()
 				}
@@ -294,6 +295,7 @@ func BenchmarkEnqueue(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h.publish(topic, r)
+		r.offset++
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*subscribers), "ns/delivery")
 }

@@ -77,6 +77,52 @@ func TestResumeAfterRetention(t *testing.T) {
 	}
 }
 
+// Positions on either side of where a partition begins.
+func TestResumeAtTheFirstOffset(t *testing.T) {
+	c := away(t, []string{"prices/k"})
+	c.g.produce(1, large("k", 40)...)
+	c.g.eventually("all is read", func(s Stats) bool { return s.Records == 40 })
+	if err := c.g.cluster.DeleteRecords("prices", 1, 15); err != nil {
+		t.Fatal(err)
+	}
+	for next, lost := range map[int64]string{14: `{"prices":{"1":{"first":14,"last":14}}}`, 15: `null`} {
+		c.positions["prices"].Next[1] = next
+		c.wantAnswered(c.connect(), next == 15, lost)
+		c.wantRecords(1, 15, 40)
+		c.until("caught_up")
+		c.leave()
+	}
+}
+
+// Kafka removed records before the gateway had read them, while a client was
+// away: memory has what was before and what came after, and must not be taken
+// for all.
+func TestResumeAcrossGap(t *testing.T) {
+	g := start(t, nil)
+	c := &comeback{g: g, channels: []string{"prices"}}
+	c.connect()
+	c.until("caught_up")
+	c.leave()
+	g.produce(2, keyed("a", 0, 3)...)
+	g.eventually("the first are read", func(s Stats) bool { return s.Records == 3 })
+	held := g.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1})
+	g.produce(3, keyed("wake", 0, 1)...)
+	if err := held.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	g.produce(2, keyed("a", 3, 7)...)
+	if err := g.cluster.DeleteRecords("prices", 2, 8); err != nil {
+		t.Fatal(err)
+	}
+	held.Remove()
+	g.eventually("all is read", func(s Stats) bool { return s.Records == 6 })
+	c.wantAnswered(c.connect(), false, `{"prices":{"2":{"first":0,"last":7}}}`)
+	c.until("caught_up")
+	if len(c.got) != 3 {
+		t.Errorf("got %d records; want 3", len(c.got))
+	}
+}
+
 // Retention takes records while they are read again: a notice says which.
 func TestRetentionDuringReplay(t *testing.T) {
 	c := gone(t, []string{"prices/k", "prices/other"})
