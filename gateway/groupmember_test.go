@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 // A static member comes back and reads on without a rebalance.
@@ -194,11 +196,22 @@ func TestConsumeSettings(t *testing.T) {
 	cfg := Config{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"a"}}
 	cfg.Consume.Member, cfg.Consume.Protocol = "m", "eager"
 	cfg.Timeouts.DrainSpread = -1
+	cfg.Batch = []settings.Batch{{Topic: "a"}}
+	cfg.PublishTopics = []string{"a"}
+	cfg.Publish.Dedup = time.Millisecond
+	cfg.Publish.Keys = map[string]string{"a": "u-{subject}"}
+	cfg.Pprof, cfg.Trace.Endpoint, cfg.Trace.Ratio = "6060", "collector:4318", 2
 	err := cfg.WithDefaults().Validate()
 	want := []string{
 		`Consume.Protocol: "eager" is unknown (write auto, classic or consumer)`,
 		`Consume.Group: empty, but Routed or Member is set (name the group, or leave them out)`,
+		`Batch: this gateway writes each record as a message of its own (leave it out)`,
 		`Timeouts.DrainSpread: -1ns is negative (write 0 to close all clients at once)`,
+		`Publish.Dedup: 1ms is not from 1s to 24h`,
+		`Publish.Keys: the key of topic "a" names {subject}, and without Tokens nobody is asked who they are`,
+		`Pprof: "6060" is not host:port`,
+		`Trace.Ratio: 2 is not from 0 to 1`,
+		`Trace.Endpoint: not a URL (write http://host:4318)`,
 	}
 	if err == nil || !slices.Equal(strings.Split(err.Error(), "\n"), want) {
 		t.Errorf("got %v; want %q", err, want)
