@@ -192,7 +192,7 @@ func TestTotalQueueLimit(t *testing.T) {
 				q := &queue{}
 				q.init(1<<20, policy, &counters, make(chan struct{}, 1))
 				q.join(total)
-				return q, &member{channel: newChannel(&topic{name: "prices"}, "prices")}
+				return q, &member{channel: newChannel(&topic{name: "prices"}, "prices", nil)}
 			}
 			stuck := make([]*queue, 3)
 			members := make([]*member, 3)
