@@ -208,7 +208,10 @@ func (b *boxed) shutDown(ctx context.Context) error {
 	b.asked = true
 	b.mu.Unlock()
 	// 2. It is asked to end, as its image says; Docker kills it where it does not.
-	stopErr := b.ask(ctx)
+	var stopErr error
+	if b.id != "" && ctx.Err() == nil {
+		stopErr = b.ask(ctx)
+	}
 	// 3. It goes, and what else carries the label.
 	removeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeIn)
 	defer cancel()
@@ -229,9 +232,6 @@ func (b *boxed) shutDown(ctx context.Context) error {
 
 // ask stops the container in order. That it had to be killed is an error.
 func (b *boxed) ask(ctx context.Context) error {
-	if b.id == "" || ctx.Err() != nil {
-		return nil
-	}
 	select {
 	case <-b.ended:
 		return nil
