@@ -1,8 +1,8 @@
 // Package gateway passes Kafka records on to WebSocket clients, and what clients
 // publish to Kafka: every topic it consumes is a channel, and so is every key in
 // a topic. It speaks the protocol of docs/PROTOCOL.md and is the reference system
-// under test of weir, but knows nothing of being measured: it imports no other
-// package of this module.
+// under test of weir, but knows nothing of being measured: of this module it imports
+// the settings alone.
 //
 //	Kafka → consumer → conflators → hub → queue of each client → writer of that client → socket
 //	                                 ↑                ↑ answers
@@ -19,8 +19,12 @@
 // Delivery is at most once and live: a subscription begins at the moment of its
 // acknowledgement and ends with the connection. Publishing waits for Kafka's
 // acknowledgement without holding up the client's reader; its answers pass
-// through the queue like all else. The package does no authentication of
-// clients, TLS, compression or replay.
+// through the queue like all else. The package does no replay.
+//
+// A handshake passes the limits on connections, the origin policy, the token
+// (authenticator) and the permissions, in this order, before the connection is
+// upgraded. A client that may have its records compressed shares their one
+// compressed frame with the others that may.
 //
 // Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
 // partition watcher and a goroutine for each conflated topic. The hub owns the

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -51,7 +50,7 @@ func (c *Config) checkSecurity() (errs []error) {
 		bad("TLS: CertFile and KeyFile are both needed")
 	}
 	if t := c.Tokens; t != nil {
-		errs = append(errs, checkKeySource(t.HMACFile, t.JWKSFile, t.JWKSURL)...)
+		checkKeySource(bad, t.HMACFile, t.JWKSFile, t.JWKSURL)
 	}
 	for i, p := range c.Permissions {
 		switch {
@@ -66,7 +65,7 @@ func (c *Config) checkSecurity() (errs []error) {
 	return errs
 }
 
-func checkKeySource(hmacFile, jwksFile, jwksURL string) (errs []error) {
+func checkKeySource(bad func(format string, args ...any), hmacFile, jwksFile, jwksURL string) {
 	given := 0
 	for _, s := range []string{hmacFile, jwksFile, jwksURL} {
 		if s != "" {
@@ -75,12 +74,11 @@ func checkKeySource(hmacFile, jwksFile, jwksURL string) (errs []error) {
 	}
 	if given != 1 {
 		// More than one would have to be told apart by the token, which is not to be trusted before.
-		errs = append(errs, fmt.Errorf("Tokens: %d of HMACFile, JWKSFile and JWKSURL are set (set one)", given))
+		bad("Tokens: %d of HMACFile, JWKSFile and JWKSURL are set (set one)", given)
 	}
 	if u, err := url.Parse(jwksURL); jwksURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		errs = append(errs, errors.New("Tokens.JWKSURL: not a URL that begins with https:// or http://"))
+		bad("Tokens.JWKSURL: not a URL that begins with https:// or http://")
 	}
-	return errs
 }
 
 // bucket bounds a rate: what happens costs tokens, of which there are as many as a second's worth at most. It belongs to

@@ -103,7 +103,7 @@ func (l Level) FuzzClient(t testing.TB) (url, out string) {
 }
 
 // suite is run.sh with the arguments, its complaints going to the test's log.
-func suite(t testing.TB, ctx context.Context, mode string, args ...string) *exec.Cmd { //nolint:revive // a test comes first
+func suite(t testing.TB, ctx context.Context, mode string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "run.sh")
