@@ -79,7 +79,7 @@ func TestResumeAfterRetention(t *testing.T) {
 
 // Positions on either side of where a partition begins.
 func TestResumeAtTheFirstOffset(t *testing.T) {
-	c := away(t, []string{"prices/k"})
+	c := gone(t, []string{"prices/k"})
 	c.g.produce(1, large("k", 40)...)
 	c.g.eventually("all is read", func(s Stats) bool { return s.Records == 40 })
 	if err := c.g.cluster.DeleteRecords("prices", 1, 15); err != nil {
