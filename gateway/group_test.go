@@ -397,4 +397,3 @@ func TestGroupSurvives(t *testing.T) {
 		})
 	}
 }
-

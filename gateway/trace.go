@@ -125,8 +125,10 @@ func (r *recordTrace) wrote(at int64) {
 	}
 }
 
-// run exports until ctx ends, then what is left, for a while.
+// run exports until ctx ends, then what is left, for as long as patience is. An
+// export that is under way at the end is not cut off; it has a bound of its own.
 func (t *tracer) run(ctx context.Context, patience time.Duration) {
+	exporting := context.WithoutCancel(ctx)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var waiting []*recordTrace
@@ -141,12 +143,12 @@ func (t *tracer) run(ctx context.Context, patience time.Duration) {
 			for len(t.written) > 0 {
 				waiting = append(waiting, <-t.written)
 			}
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			last, cancel := context.WithTimeout(exporting, patience)
 			defer cancel()
 			t.export(last, waiting)
 			return
 		}
-		t.export(ctx, waiting)
+		t.export(exporting, waiting)
 		waiting = waiting[:0]
 	}
 }

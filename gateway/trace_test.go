@@ -71,7 +71,10 @@ func TestTrace(t *testing.T) {
 		requests <- got
 	}))
 	defer collector.Close()
-	g := start(t, func(c *Config) { c.Trace.Endpoint, c.Trace.Ratio = collector.URL, 1e-12 })
+	g := start(t, func(c *Config) {
+		c.Trace.Endpoint, c.Trace.Ratio = collector.URL, 1e-12
+		c.Timeouts.Close = patience / 2 // which bounds the last export
+	})
 	a, b := g.dial("prices"), g.dial("prices/k")
 	const parent = "b7ad6b7169203331"
 	header := func(flags string) []kgo.RecordHeader {
@@ -87,6 +90,9 @@ func TestTrace(t *testing.T) {
 			queuedAt = m.QueuedAt
 		}
 	}
+	g.stop()
+	a.wantClose(CloseServiceRestart) // whose answer the gateway waits for
+	b.wantClose(CloseServiceRestart)
 	g.shutDown()
 	close(requests)
 	var spans []otlpSpan
