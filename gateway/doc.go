@@ -1,8 +1,14 @@
 // Package gateway passes Kafka records on to WebSocket clients, and what clients
 // publish to Kafka: every topic it consumes is a channel, and so is every key in
+<<<<<<< HEAD
 // a topic. It speaks the protocol of docs/PROTOCOL.md and is the reference system
 // under test of weir, but knows nothing of being measured: of this module it imports
 // the settings alone.
+=======
+// a topic, and patterns of keys. It speaks the protocol of docs/PROTOCOL.md and is the reference system
+// under test of weir, but knows nothing of being measured: it imports no other
+// package of this module.
+>>>>>>> w/gwresume
 //
 //	Kafka → consumer → conflators → hub → queue of each client → writer of that client → socket
 //	                                 ↑                ↑ answers
@@ -16,18 +22,28 @@
 // one system call, so that frames coalesce under load and go out at once
 // without.
 //
-// Delivery is at most once and live: a subscription begins at the moment of its
-// acknowledgement and ends with the connection. Publishing waits for Kafka's
+// Delivery is live: a subscription begins at the moment of its acknowledgement and
+// ends with the connection. A client that comes back and says where it was gets
+// what it missed first: from recent records in memory, which share their frames
+// with the fan-out, and, before those, from Kafka by single fetches. The last of
+// it is queued in the moment in which its channels join, under the hub's lock.
+// Elsewhere the lock is held for a few hundred records at most. Publishing waits for Kafka's
 // acknowledgement without holding up the client's reader; its answers pass
+<<<<<<< HEAD
 // through the queue like all else. The package does no replay.
 //
 // A handshake passes the limits on connections, the origin policy, the token
 // (authenticator) and the permissions, in this order, before the connection is
 // upgraded. A client that may have its records compressed shares their one
 // compressed frame with the others that may.
+=======
+// through the queue like all else. The package does no authentication of
+// clients, TLS or compression.
+>>>>>>> w/gwresume
 //
 // Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
-// partition watcher and a goroutine for each conflated topic. The hub owns the
+// partition watcher, a goroutine for each conflated topic, and the replayer, which
+// owns one for each replay and one that tells positions. The hub owns the
 // clients' goroutines, two for each (client.run reads, and waits for the writer
 // that it starts), and Run waits for the hub. The Kafka clients' own goroutines,
 // of which one answers what was published, end with their Close, which Run calls.

@@ -85,6 +85,7 @@ func TestProtocolExamples(t *testing.T) {
 func playSession(t *testing.T, b docBlock) {
 	g := exampleGateway(t)
 	var c *testClient
+	var produced int64
 	var epoch string // of the only topic that is resumed
 	for i, line := range b.lines {
 		who, what, _ := strings.Cut(line, ":")
@@ -105,6 +106,8 @@ func playSession(t *testing.T, b docBlock) {
 			f := strings.SplitN(what, " ", 4)
 			partition, _ := strconv.Atoi(f[1])
 			g.produce(int32(partition), &kgo.Record{Topic: f[0], Key: []byte(f[2]), Value: []byte(f[3])})
+			produced++
+			g.eventually("the record is read", func(s Stats) bool { return s.Records >= produced })
 		case "shutdown":
 			g.stop()
 		case "gateway":

@@ -227,6 +227,10 @@ func TestResumeAheadOfTheGateway(t *testing.T) {
 	if m := c.next(); m.Type != "caught_up" {
 		t.Errorf("got %s; want caught_up", m.Raw)
 	}
+	c.send(`{"type":"presence","channels":["prices"]}`)
+	if m := c.next(); m.Type != "presence" {
+		t.Errorf("got %s; want no positions that are behind the client's", m.Raw)
+	}
 	held.Remove()
 	g.produce(1, keyed("k", 5, 5)...)
 	c.wantRecords(1, 5, 10)

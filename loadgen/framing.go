@@ -42,8 +42,11 @@ type plain struct{}
 func (plain) greeting(s *swarm, c *client) (frames []byte) {
 	p, subscribe := s.profile, s.profile.subscribe
 	with, keys := s.termsOf(c)
-	if b := c.comeback; b != nil && b.asked {
-		subscribe, with.positions = p.resume.subscribe, b.object(with.topic)
+	if b := c.comeback; b != nil {
+		subscribe, with.positions = p.resume.subscribe, "{}"
+		if b.asked {
+			with.positions = b.object(with.topic)
+		}
 	}
 	for _, g := range p.greet {
 		frames = appendClientFrame(frames, p.opcode, []byte(g.message(&with)))

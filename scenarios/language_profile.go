@@ -102,7 +102,7 @@ var resumeProfileShape = &shape{
 	about: "How positions are learned and told. They are, for each topic, an epoch and the next offset of each partition, and stand in messages as " +
 		`{"TOPIC":{"epoch":"…","next":{"0":17}}}.`,
 	keys: []key{
-		{name: "subscribe", about: "Takes subscribe's place when a client comes back; {positions} is the object.", want: "a frame", required: true,
+		{name: "subscribe", about: "Takes subscribe's place for clients that resume; {positions} is the object, which is empty where there is nothing to resume.", want: "a frame", required: true,
 			example: `'{"op":"subscribe","to":{channels},"from":{positions}}'`},
 		{name: "partition", about: "What stands before the digits of a message's partition.", want: "a text", required: true, example: `'"partition":'`},
 		{name: "offset", about: "What stands before the digits of its offset.", want: "a text", required: true, example: `'"offset":'`},

@@ -65,7 +65,8 @@ type WireProfile struct {
 // ResumeProfile is how positions are learned and told. Positions are, for each topic, an epoch and the next offset of each
 // partition. In the messages from the target they stand as a JSON object {"TOPIC":{"epoch":"…","next":{"0":17}}}.
 type ResumeProfile struct {
-	// Subscribe takes WireProfile.Subscribe's place when a client comes back; {positions} is the object.
+	// Subscribe takes WireProfile.Subscribe's place for clients that resume; {positions} is the object, which is empty where
+	// there is nothing to resume.
 	Subscribe string `json:"subscribe"`
 	// Partition and Offset stand before the digits of a message's partition and offset.
 	Partition string `json:"partition"`
