@@ -1,14 +1,8 @@
 // Package gateway passes Kafka records on to WebSocket clients, and what clients
 // publish to Kafka: every topic it consumes is a channel, and so is every key in
-<<<<<<< HEAD
-// a topic. It speaks the protocol of docs/PROTOCOL.md and is the reference system
-// under test of weir, but knows nothing of being measured: of this module it imports
-// the settings alone.
-=======
-// a topic, and patterns of keys. It speaks the protocol of docs/PROTOCOL.md and is the reference system
-// under test of weir, but knows nothing of being measured: it imports no other
-// package of this module.
->>>>>>> w/gwresume
+// a topic, and patterns of keys. It speaks the protocol of docs/PROTOCOL.md and is
+// the reference system under test of weir, but knows nothing of being measured: of
+// this module it imports the settings alone.
 //
 //	Kafka → consumer → conflators → hub → queue of each client → writer of that client → socket
 //	                                 ↑                ↑ answers
@@ -29,17 +23,12 @@
 // it is queued in the moment in which its channels join, under the hub's lock.
 // Elsewhere the lock is held for a few hundred records at most. Publishing waits for Kafka's
 // acknowledgement without holding up the client's reader; its answers pass
-<<<<<<< HEAD
-// through the queue like all else. The package does no replay.
+// through the queue like all else.
 //
 // A handshake passes the limits on connections, the origin policy, the token
 // (authenticator) and the permissions, in this order, before the connection is
 // upgraded. A client that may have its records compressed shares their one
 // compressed frame with the others that may.
-=======
-// through the queue like all else. The package does no authentication of
-// clients, TLS or compression.
->>>>>>> w/gwresume
 //
 // Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
 // partition watcher, a goroutine for each conflated topic, and the replayer, which

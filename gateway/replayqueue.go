@@ -6,7 +6,7 @@ package gateway
 // slow for a replay's sake.
 func (q *queue) pushReplayed(found []replayed) (n int, open bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.closing {
 		return 0, false
 	}
@@ -39,7 +39,7 @@ func (q *queue) makeReplayRoom() {
 // wait, and must not make a client slow.
 func (q *queue) pushPositions(payload []byte) bool {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	defer q.unlock()
 	if q.closing || q.bytes+len(payload) > q.bound/2 {
 		return false
 	}

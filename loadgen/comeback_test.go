@@ -65,7 +65,7 @@ func (c *client) recorded(stage int) (n int64) {
 
 // TestComeback follows one client through sessions: what it says when it comes back is what it was told and what arrived.
 func TestComeback(t *testing.T) {
-	const fresh = `{"type":"subscribe","id":1,"channels":["run-t"]}`
+	const fresh = `{"type":"subscribe","id":1,"channels":["run-t"],"resume":{}}`
 	told := func(next string) string {
 		return `{"type":"subscribe","id":1,"channels":["run-t"],"resume":{"run-t":{"epoch":"e","next":{` + next + `}}}}`
 	}
