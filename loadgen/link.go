@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -70,4 +72,28 @@ func (o *outlet) goodbye(frame []byte) {
 	_, _ = o.Write(frame)
 	_ = o.conn.SetWriteDeadline(time.Now().Add(closeGrace))
 	_ = o.conn.SetReadDeadline(time.Now().Add(closeGrace))
+}
+
+// pong answers a ping.
+func (w *worker) pong(reply io.Writer, frame []byte) error {
+	if _, err := reply.Write(frame); err != nil {
+		w.remarks.add(fmt.Sprintf("a ping could not be answered: %v", err)) // a broken connection shows at the next read
+		if errors.Is(err, io.ErrShortWrite) {
+			return err // nothing can follow half a frame
+		}
+	}
+	return nil
+}
+
+// answerPings answers the messages of the last frame that are the profile's ping.
+func (w *worker) answerPings(c *client, reply io.Writer) error {
+	if w.pings == 0 {
+		return nil
+	}
+	c.out = c.out[:0]
+	for range min(w.pings, maxPongs) {
+		c.out = append(c.out, w.swarm.profile.pong...)
+	}
+	w.pings = 0
+	return w.pong(reply, c.out)
 }

@@ -29,3 +29,15 @@ func checkText(text []byte) error {
 	}
 	return nil
 }
+
+// closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
+func closeReason(payload []byte) error {
+	if len(payload) == 0 {
+		return fmt.Errorf("%w without a code", errClosed)
+	}
+	if err := checkClose(payload); err != nil {
+		return err
+	}
+	code := int(payload[0])<<8 | int(payload[1])
+	return fmt.Errorf("%w: %d %q", errClosed, code, payload[2:])
+}

@@ -185,42 +185,6 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 	return nil
 }
 
-// pong answers a ping.
-func (w *worker) pong(reply io.Writer, frame []byte) error {
-	if _, err := reply.Write(frame); err != nil {
-		w.remarks.add(fmt.Sprintf("a ping could not be answered: %v", err)) // a broken connection shows at the next read
-		if errors.Is(err, io.ErrShortWrite) {
-			return err // nothing can follow half a frame
-		}
-	}
-	return nil
-}
-
-// answerPings answers the messages of the last frame that are the profile's ping.
-func (w *worker) answerPings(c *client, reply io.Writer) error {
-	if w.pings == 0 {
-		return nil
-	}
-	c.out = c.out[:0]
-	for range min(w.pings, maxPongs) {
-		c.out = append(c.out, w.swarm.profile.pong...)
-	}
-	w.pings = 0
-	return w.pong(reply, c.out)
-}
-
-// closeReason is the error that a close frame stands for. The reason is the target's text: it is bounded by the frame.
-func closeReason(payload []byte) error {
-	if len(payload) == 0 {
-		return fmt.Errorf("%w without a code", errClosed)
-	}
-	if err := checkClose(payload); err != nil {
-		return err
-	}
-	code := int(payload[0])<<8 | int(payload[1])
-	return fmt.Errorf("%w: %d %q", errClosed, code, payload[2:])
-}
-
 // takeMessage takes one whole message, which may carry several stamped values, or none.
 func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bool) {
 	w.takeValues(c, payload, w.swarm.profile.form, arrivedAt, last)

@@ -44,8 +44,11 @@ type WireProfile struct {
 	// Deflate offers permessage-deflate.
 	Deflate bool `json:"deflate,omitempty"`
 	// Framing is what the target wraps its messages in: "" (nothing), stomp (1.2) or socket.io (Engine.IO 4 over WebSocket
-	// alone). Then Subscribe and Greet are not texts of the profile's: the framing knows them, and Channel and KeyChannel name
-	// the destination (STOMP) or what Subscribe's event is emitted with (Socket.IO).
+	// alone). The framing knows how to subscribe, and Channel and KeyChannel name the destination (STOMP) or what Event is
+	// emitted with (Socket.IO). Greet adds headers to STOMP's CONNECT (login:guest), or is the one object that Socket.IO's
+	// CONNECT carries. What is published is, with STOMP, Publish.Frame, or without it the value as it is, acknowledged by a
+	// receipt; with Socket.IO Frame is the array of an event's arguments, and Acked, Refused and Failed begin the array of its
+	// acknowledgement (without Acked any other one acknowledges).
 	Framing string `json:"framing,omitempty"`
 	// Event is the Socket.IO event that subscribes: it is emitted with the channel's name.
 	Event string `json:"event,omitempty"`
@@ -56,6 +59,8 @@ type WireProfile struct {
 	// client has joined when it has seen a join marker.
 	Joined string `json:"joined,omitempty"`
 	// Acknowledge is sent for each message that arrives; {id} stands for the digits or the text behind AcknowledgeID in it.
+	// With STOMP it is the mode of the subscriptions, client or client-individual, and each MESSAGE that has an ack header is
+	// answered by an ACK; with Socket.IO the array that each event with a number is acknowledged with.
 	Acknowledge   string `json:"acknowledge,omitempty"`
 	AcknowledgeID string `json:"acknowledge_id,omitempty"`
 	// Resume is how a client that comes back says how far it was; nil where it can't.
