@@ -59,17 +59,10 @@ type Gateway struct {
 // StartGateway starts a gateway, which ends with the test. It reads what is produced after the call.
 func StartGateway(t testing.TB, o Options) *Gateway {
 	t.Helper()
-	starts := map[string]map[int32]kgo.Offset{}
-	for _, topic := range o.Topics {
-		starts[topic] = map[int32]kgo.Offset{}
-		for p := range int32(o.Partitions) {
-			starts[topic][p] = kgo.NewOffset().AtEnd()
-		}
-	}
+	offsets, starts := startsOf(t, o) // found now: the Kafka client would look for the ends later, and pass over what comes meanwhile
 	var resume *resuming
 	if o.Resume != nil {
-		resume = &resuming{Resume: *o.Resume, logs: map[string][][]*record{}}
-		resume.starts, starts = startsOf(t, o)
+		resume = &resuming{Resume: *o.Resume, starts: offsets, logs: map[string][][]*record{}}
 	}
 	kafka, err := kgo.NewClient(kgo.SeedBrokers(o.Seeds...), kgo.ConsumePartitions(starts), kgo.FetchMaxWait(200*time.Millisecond),
 		kgo.ProducerLinger(0), kgo.MetadataMinAge(100*time.Millisecond))

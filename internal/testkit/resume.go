@@ -45,6 +45,9 @@ type place struct {
 // startsOf fixes where the gateway begins to read.
 func startsOf(t testing.TB, o Options) (starts map[string][]int64, consume map[string]map[int32]kgo.Offset) {
 	t.Helper()
+	if len(o.Topics) == 0 {
+		return nil, nil
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(o.Seeds...))
 	if err != nil {
 		t.Fatalf("make a Kafka client: %v", err)
