@@ -47,7 +47,7 @@ func TestReferenceTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "brokers=127.0.0.1:1,127.0.0.1:2 topics=a,b queue=4096 slow=drop-oldest publish=b publish=c conflate=a=1.5s child=true mode=\n"
+	want := "brokers=127.0.0.1:1,127.0.0.1:2 topics=a,b queue=4096 slow=drop-oldest publish=b,c conflate=[{a 1.5s}] child=true mode=\n"
 	if string(got) != want {
 		t.Errorf("got log %q; want %q", got, want)
 	}
@@ -63,7 +63,7 @@ func TestReferenceTargetTrouble(t *testing.T) {
 		{"garbage", []string{"start gateway", "no ready line", `"hello"`}},
 		{"hang", []string{"start gateway", "not ready within", "mode=hang"}},
 		{"never", []string{"start gateway", "isn't ready in time", "503", "no partitions yet"}},
-		{"stranger", []string{"start gateway", "a stranger answers at 127.0.0.1:", "somebody-else"}},
+		{"stranger", []string{"start gateway", "a stranger answers at http://127.0.0.1:", "somebody-else"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.mode, func(t *testing.T) {
@@ -92,10 +92,9 @@ func TestReferenceTargetStrangeServer(t *testing.T) {
 	t.Parallel()
 	stranger := httptest.NewServer(http.NotFoundHandler())
 	defer stranger.Close()
-	addr := strings.TrimPrefix(stranger.URL, "http://")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	err := askReadyz(t.Context(), client, addr, "ours")
-	wantText(t, err, "a stranger answers at "+addr, "ours", "404")
+	err := askReadyz(t.Context(), client, stranger.URL, "ours")
+	wantText(t, err, "a stranger answers at "+stranger.URL, "ours", "404")
 }
 
 func TestReferenceTargetPortTaken(t *testing.T) {
