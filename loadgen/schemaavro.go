@@ -322,8 +322,11 @@ func (w *avroWalk) primitive(kind, logical string) (any, error) {
 		}
 		return c.text(), nil
 	case "bytes":
-		if logical == "decimal" {
+		switch logical {
+		case "decimal":
 			return []byte{byte(c.below(100))}, nil
+		case "big-decimal": // an unscaled number as bytes, and its scale
+			return []byte{1 << 1, byte(c.below(100)), 2 << 1}, nil
 		}
 		return c.octets(textLength), nil
 	}
