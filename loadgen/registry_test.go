@@ -1,8 +1,10 @@
 package loadgen
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -84,13 +86,11 @@ func checkSchemaTopic(t *testing.T, seeds []string, payload scenarios.Payload) {
 			markers++
 		}
 		body := bodyOf(t, r.Value, &schemaValues{zigzag: payload.Kind == scenarios.PayloadAvro})
-		stamp := ""
-		if payload.Kind == scenarios.PayloadAvro {
-			stamp, _ = readAvro(t, body)
-		} else {
-			stamp, _ = readProto(payload.Schema.Message)(t, body)
+		read := readAvro
+		if payload.Kind == scenarios.PayloadProtobuf {
+			read = readProto(payload.Schema.Message)
 		}
-		if stamp != string(r.Value[at:at+StampSize]) {
+		if stamp, _ := read(t, body); stamp != string(r.Value[at:at+StampSize]) {
 			t.Fatalf("the stamp's field holds %q", stamp)
 		}
 	}
@@ -100,7 +100,7 @@ func checkSchemaTopic(t *testing.T, seeds []string, payload scenarios.Payload) {
 }
 
 // startWith starts an engine with the registry and returns what that said.
-func startWith(t *testing.T, registry *scenarios.Registry, payload scenarios.Payload) error {
+func startWith(ctx context.Context, t *testing.T, registry *scenarios.Registry, payload scenarios.Payload) error {
 	t.Helper()
 	plan := schemaPlan("ws://127.0.0.1:1/", []string{"127.0.0.1:1"}, payload, registry)
 	topo, err := newTopology(plan, 1, func(s string) string { return s + ".run7" }, map[string]int{"t": 1})
@@ -112,7 +112,7 @@ func startWith(t *testing.T, registry *scenarios.Registry, payload scenarios.Pay
 		t.Fatal(err)
 	}
 	e := &Engine{options: Options{Plan: plan}, topo: topo, producers: []*producer{p}}
-	return e.registerSchemas(t.Context())
+	return e.registerSchemas(ctx)
 }
 
 // TestRegistration: what is sent to the registry, who as, and what becomes of its answers.
@@ -163,7 +163,7 @@ func TestRegistration(t *testing.T) {
 			}))
 			defer server.Close()
 			c.registry.URL = server.URL + "/api"
-			err := startWith(t, &c.registry, payload)
+			err := startWith(t.Context(), t, &c.registry, payload)
 			if asked["schema"] != payload.Schema.Text || asked["schemaType"] != "PROTOBUF" {
 				t.Errorf("got %v; want the schema", asked)
 			}
@@ -211,7 +211,7 @@ func TestRegistryOutOfReach(t *testing.T) {
 		{"TLS", &scenarios.Registry{URL: tls.URL, CAFile: ca}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := startWith(t, c.registry, payload)
+			err := startWith(t.Context(), t, c.registry, payload)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v; want %q", err, c.want)
 			}
@@ -228,5 +228,20 @@ func TestStartFailsWithTheRegistry(t *testing.T) {
 	e, err := Start(t.Context(), Options{Plan: plan, Seeds: kafka.ListenAddrs(), URL: "ws://127.0.0.1:1/", TopicName: func(s string) string { return s }, Partitions: map[string]int{"t": 1}})
 	if err == nil || e != nil || !strings.Contains(err.Error(), "register all.avsc as subject t-value") {
 		t.Errorf("got %v; want the registration's error", err)
+	}
+}
+
+// TestRegistryThatHangs: the end of the run's context ends the waiting, with its reason.
+func TestRegistryThatHangs(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("interrupted")
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // without which the server does not see the client go
+		cancel(reason)
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	if err := startWith(ctx, t, &scenarios.Registry{URL: server.URL}, schemaPayload(t, "all.avsc", "", "")); !errors.Is(err, reason) {
+		t.Errorf("got %v; want the context's reason", err)
 	}
 }

@@ -132,8 +132,7 @@ func cutUp(value []byte, padded, zigzag bool) (variant, error) {
 		v.head, v.tail = value[:stamp], value[stampEnd:]
 		return v, nil
 	}
-	length := appendLength(nil, len(padStandIn), 1, zigzag)
-	hole := append(length, padStandIn...)
+	hole := append(appendLength(nil, len(padStandIn), 1, zigzag), padStandIn...)
 	pad := bytes.Index(value, hole)
 	if pad < 0 || bytes.Count(value, hole) != 1 {
 		return variant{}, errors.New("the pad's field is not in the encoded message once")
