@@ -100,6 +100,10 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		}
 		e.producers = append(e.producers, p)
 	}
+	if err := e.registerSchemas(ctx); err != nil {
+		e.closeClients()
+		return nil, err
+	}
 	if e.observer, err = newObserver(ctx, topo, o.Seeds, pool, o.Plan.Audit.Gaps, o.KafkaOpts); err != nil {
 		e.closeClients()
 		return nil, err

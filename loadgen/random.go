@@ -29,6 +29,7 @@ const (
 	purposePublisher // which client of a group publishes a message
 	purposeThink
 	purposeFirstThought
+	purposeSchema // what is in the fields of messages by a schema
 )
 
 func newDraw(seed uint64, owner int, purpose uint64) draw {

@@ -13,6 +13,7 @@ type values struct {
 	random   randomText
 	template *valueTemplate // nil for other payloads
 	lines    *lineFile      // nil for other payloads
+	schema   *schemaValues  // nil for other payloads
 	largest  int            // bytes that no value exceeds
 }
 
@@ -42,6 +43,11 @@ func newValues(p *scenarios.Plan, sender int) (*values, error) {
 		if err == nil {
 			stampAt, v.largest = v.lines.furthest()
 		}
+	case scenarios.PayloadAvro, scenarios.PayloadProtobuf:
+		v.schema, err = newSchemaValues(&from.Payload, newDraw(p.Seed, sender, purposeSchema))
+		if err == nil {
+			stampAt, v.largest = v.schema.furthest(from.Size.Max)
+		}
 	}
 	switch {
 	case err != nil:
@@ -68,6 +74,8 @@ func (v *values) compose(buf []byte, c *content) (value []byte, stampAt int) {
 		return v.template.compose(buf, c, &v.random)
 	case v.lines != nil:
 		return v.lines.compose(buf, c.seq)
+	case v.schema != nil:
+		return v.schema.compose(buf, c, &v.random)
 	}
 	value = sized(buf, max(c.size, StampSize))
 	v.random.fill(value, c.seq)
@@ -81,6 +89,9 @@ func (v *values) composeMarker(buf []byte, c *content) (value []byte, stampAt in
 	short.size = StampSize
 	if v.lines != nil {
 		short.seq = v.lines.shortest
+	}
+	if v.schema != nil {
+		return v.schema.composeMarker(buf, &short, &v.random)
 	}
 	return v.compose(buf, &short)
 }

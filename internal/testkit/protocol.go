@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 )
@@ -55,7 +56,11 @@ const writeTimeout = 5 * time.Second
 
 func write(conn *websocket.Conn, frame []byte) error {
 	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return conn.WriteMessage(websocket.TextMessage, frame)
+	kind := websocket.TextMessage
+	if !utf8.Valid(frame) { // which a text frame must be (RFC 6455, section 5.6)
+		kind = websocket.BinaryMessage
+	}
+	return conn.WriteMessage(kind, frame)
 }
 
 // frame is a record as a client gets it, with the given value.

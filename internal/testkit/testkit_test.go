@@ -178,3 +178,23 @@ func TestStrangersAreNone(t *testing.T) {
 	}
 	_ = silent.Close()
 }
+
+// TestBytesAreBinaryFrames: a text frame holds UTF-8 (RFC 6455, section 5.6), and clients that keep the rule end at another.
+func TestBytesAreBinaryFrames(t *testing.T) {
+	kafka := Kafka(t, 1, "t")
+	g := StartGateway(t, Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
+	conn := subscribe(t, g, `["t"]`)
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.ListenAddrs()...), kgo.DefaultProduceTopic("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for value, want := range map[string]int{"text é": websocket.TextMessage, "\x00\xff": websocket.BinaryMessage} {
+		if err := client.ProduceSync(t.Context(), kgo.StringRecord(value)).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if kind, frame, err := conn.ReadMessage(); kind != want || err != nil || !bytes.HasSuffix(frame, []byte("\n"+value)) {
+			t.Errorf("%q came as %q in a frame of kind %d, %v; want kind %d", value, frame, kind, err, want)
+		}
+	}
+}
