@@ -244,11 +244,14 @@ func TestSecretStaysSecret(t *testing.T) {
 			w := startSecured(t, kafka.ListenAddrs(), security, env...)
 			w.measuring()
 			lines := w.commandLines()
-			if want := "--kafka-sasl-password-" + from + "=" + place; !strings.Contains(lines, want) {
+			if want := "gateway --child --config "; !strings.Contains(lines, want) {
 				t.Errorf("command lines: got %s; want the gateway's with %s", lines, want)
 			}
 			w.carried()
-			w.keepsSecret(canary, lines)
+			w.keepsSecret(canary, lines, "gateway.yaml")
+			if told := w.artefacts()["gateway.yaml"]; !strings.Contains(told, place) {
+				t.Errorf("the gateway's file does not name %s:\n%s", place, told)
+			}
 			if plan := w.artefacts()["run.log"]; !strings.Contains(plan, place) {
 				t.Errorf("the run's log does not name %s", place)
 			}
