@@ -16,6 +16,7 @@ import (
 
 // A static member comes back and reads on without a rebalance.
 func TestStaticMemberRestarts(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
 			cluster := newTestCluster(t)
@@ -121,8 +122,10 @@ func withoutConsumerGroups(cluster *kfake.Cluster) {
 }
 
 func TestGroupFindsNewPartitions(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			g := start(t, func(c *Config) {
 				inGroup(c)
 				c.Consume.Protocol = protocol
@@ -146,6 +149,7 @@ func TestGroupFindsNewPartitions(t *testing.T) {
 }
 
 func TestGroupFollowsRecreatedTopic(t *testing.T) {
+	t.Parallel()
 	g := start(t, func(c *Config) {
 		inGroup(c)
 		c.Consume.Protocol = protocolClassic

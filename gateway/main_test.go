@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childBrokers) != "" {
 		os.Exit(runChild())
 	}
+	// Most tests that run side by side wait for Kafka's timers, and more of them do than there are processors.
+	_ = flag.Set("test.parallel", "8") // fails for no number; -parallel comes after it
 	goleak.VerifyTestMain(m)
 }
 
@@ -34,6 +37,9 @@ const childBrokers = "GATEWAY_TEST_CHILD_BROKERS"
 
 // childBesieged, when set too, gives it the limits that the siege is to meet.
 const childBesieged = "GATEWAY_TEST_CHILD_BESIEGED"
+
+// childPing is the ping interval of a gateway that is stopped.
+const childPing = 500 * time.Millisecond
 
 // runChild is a gateway in a process of its own, which can be stopped. It says
 // its address and ends with its standard input.
@@ -47,8 +53,8 @@ func runChild() int {
 		Brokers:    strings.Split(os.Getenv(childBrokers), ","),
 		Topics:     []string{"prices"},
 		InstanceID: "gw-1",
-		// Short, so that pings and their answers are overdue after the stop.
-		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: 200 * time.Millisecond}},
+		// Short, so that pings and their answers are overdue after a stop of longer than 3¼ of it.
+		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: childPing}},
 	}
 	if os.Getenv(childBesieged) != "" {
 		cfg.QueueBytes = 256 << 10
