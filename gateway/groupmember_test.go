@@ -209,7 +209,7 @@ func TestConsumeSettings(t *testing.T) {
 	want := []string{
 		`Consume.Protocol: "eager" is unknown (write auto, classic or consumer)`,
 		`Consume.Group: empty, but Routed or Member is set (name the group, or leave them out)`,
-		`Batch: this gateway writes each record as a message of its own (leave it out)`,
+		`Batch[0]: an interval of 0s is not from 1ms to 10s`,
 		`Timeouts.DrainSpread: -1ns is negative (write 0 to close all clients at once)`,
 		`Publish.Dedup: 1ms is not from 1s to 24h`,
 		`Publish.Keys: the key of topic "a" names {subject}, and without Tokens nobody is asked who they are`,

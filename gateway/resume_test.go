@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 // comeback is a client that goes and comes, and resumes where it was.
@@ -160,11 +162,14 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 		size   int // of a value: at 16 KiB the memory holds about fifty
 		memory int64
 		slow   SlowPolicy
+		batch  []settings.Batch
 	}{
-		{"from memory", 1, 10, 64 << 20, SlowDisconnect},
-		{"from memory, other seed", 2, 100, 64 << 20, SlowDropOldest},
-		{"from Kafka", 3, 16 << 10, minReplayMemory, SlowDisconnect},
-		{"from Kafka, other seed", 4, 8 << 10, minReplayMemory, SlowDropOldest},
+		{"from memory", 1, 10, 64 << 20, SlowDisconnect, nil},
+		{"from memory, other seed", 2, 100, 64 << 20, SlowDropOldest, nil},
+		{"from Kafka", 3, 16 << 10, minReplayMemory, SlowDisconnect, nil},
+		{"from Kafka, other seed", 4, 8 << 10, minReplayMemory, SlowDropOldest, nil},
+		{"from memory, batched", 5, 100, 64 << 20, SlowDropOldest, []settings.Batch{{Topic: "prices", Interval: time.Millisecond, Bytes: 2000}}},
+		{"from Kafka, batched", 6, 8 << 10, minReplayMemory, SlowDisconnect, []settings.Batch{{Topic: "prices", Interval: 5 * time.Millisecond}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -172,11 +177,15 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 				c.Resume.MemoryBytes, c.Resume.Replays = test.memory, 2
 				c.Resume.PositionsEvery = 20 * time.Millisecond
 				c.SlowPolicy, c.QueueBytes = test.slow, 64<<20
+				c.Batch = test.batch
 			})
 			goAndCome(g, test.seed, test.size)
 			s := g.stats()
 			if s.ReplayedMemory == 0 || (s.ReplayedKafka == 0) != (test.memory > minReplayMemory) {
 				t.Errorf("replayed from memory %d, from Kafka %d", s.ReplayedMemory, s.ReplayedKafka)
+			}
+			if (s.Batches == 0) != (test.batch == nil) {
+				t.Errorf("batches: got %d", s.Batches)
 			}
 			if s.RecentBytes > test.memory || s.ReplaysRunning != 0 || s.ReplaysWaiting != 0 || s.ResumesLost != 0 {
 				t.Errorf("stats at the end: %+v", s)
