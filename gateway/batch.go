@@ -25,8 +25,19 @@ func (b *batch) join() []byte {
 	return b.buf
 }
 
-// note keeps what is wanted of a record once it is written.
+// note keeps what is wanted of a message's records once they are written.
 func (b *batch) note(msg *message) {
+	b.records += msg.count()
+	if msg.parts != nil {
+		for _, r := range msg.parts.records {
+			b.noteOne(r)
+		}
+		return
+	}
+	b.noteOne(msg)
+}
+
+func (b *batch) noteOne(msg *message) {
 	if b.kafkaAt == 0 {
 		b.kafkaAt = msg.kafkaAt
 	}

@@ -15,6 +15,7 @@ import (
 func (c *Config) setKafkaDefaults() {
 	setDefault(&c.Consume.Protocol, protocolAuto)
 	setDefault(&c.Publish.Dedup, 2*time.Minute)
+	c.setBatchDefaults()
 	if c.Trace.Endpoint != "" {
 		setDefault(&c.Trace.Ratio, 0.01)
 	}
@@ -29,9 +30,7 @@ func (c *Config) checkKafka() error {
 	if c.Consume.Group == "" && (c.Consume.Routed || c.Consume.Member != "") {
 		bad("Consume.Group: empty, but Routed or Member is set (name the group, or leave them out)")
 	}
-	if len(c.Batch) > 0 {
-		bad("Batch: this gateway writes each record as a message of its own (leave it out)")
-	}
+	errs = append(errs, c.checkBatch()...)
 	if c.Timeouts.DrainSpread < 0 {
 		bad("Timeouts.DrainSpread: %s is negative (write 0 to close all clients at once)", c.Timeouts.DrainSpread)
 	}

@@ -135,11 +135,15 @@ func (c *consumer) read(ctx context.Context, ready func()) {
 		if t.conflator != nil {
 			others.Go(func() { c.hub.conflate(ctx, t.conflator) })
 		}
+		if t.batcher != nil {
+			others.Go(func() { c.hub.batch(ctx, t) })
+		}
 	}
 	ready()
 	c.poll(ctx)
 	others.Wait()
 	c.hub.flushConflated()
+	c.hub.flushGathered()
 }
 
 func (c *consumer) poll(ctx context.Context) {

@@ -32,6 +32,7 @@ func TestStartsAtTheEnd(t *testing.T) {
 }
 
 func TestWaitsForItsTopics(t *testing.T) {
+	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "chat"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,7 @@ func TestWaitsForItsTopics(t *testing.T) {
 }
 
 func TestFindsNewPartitions(t *testing.T) {
+	t.Parallel()
 	g := start(t, func(c *Config) { c.MetadataInterval = 50 * time.Millisecond })
 	c := g.dial("prices")
 	if _, err := kadm.NewClient(g.kafka).CreatePartitions(t.Context(), 2, "prices"); err != nil {
@@ -77,6 +79,7 @@ func TestFindsNewPartitions(t *testing.T) {
 // Leaders move and a broker goes while records flow: nothing is lost, doubled
 // or out of order.
 func TestSurvivesLeaderMoves(t *testing.T) {
+	t.Parallel()
 	g := start(t, nil, kfake.NumBrokers(3))
 	c := g.dial("prices")
 	const n = 60
@@ -101,6 +104,7 @@ func TestSurvivesLeaderMoves(t *testing.T) {
 // Kafka deletes records before the gateway has read them: all whom it may
 // concern are told, and reading goes on after the hole.
 func TestTellsOfGaps(t *testing.T) {
+	t.Parallel()
 	g := start(t, nil)
 	whole, key, other := g.dial("prices"), g.dial("prices/a", "prices/b"), g.dial("chat")
 	g.produce(2, keyed("a", 0, 3)...)
@@ -162,6 +166,7 @@ func (c *testClient) readPartition(p int32) received {
 
 // A topic that is deleted and created again is read from its beginning.
 func TestFollowsRecreatedTopic(t *testing.T) {
+	t.Parallel()
 	g := start(t, nil)
 	c := g.dial("prices")
 	g.produce(0, keyed("k", 0, 3)...)

@@ -4,8 +4,8 @@
 // the reference system under test of weir, but knows nothing of being measured: of
 // this module it imports the settings alone.
 //
-//	Kafka → consumer → conflators → hub → queue of each client → writer of that client → socket
-//	                                 ↑                ↑ answers
+//	Kafka → consumer → conflators → hub, batchers → queue of each client → writer of that client → socket
+//	                                 ↑                          ↑ answers
 //	      reader of each client (subscribe, …, publish → publisher → Kafka)
 //
 // One goroutine polls Kafka and fans each record out. The WebSocket frame of a
@@ -31,7 +31,7 @@
 // compressed frame with the others that may.
 //
 // Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
-// partition watcher, a goroutine for each conflated topic, and the replayer, which
+// partition watcher, a goroutine for each conflated or batched topic, and the replayer, which
 // owns one for each replay and one that tells positions. The hub owns the
 // clients' goroutines, two for each (client.run reads, and waits for the writer
 // that it starts), and Run waits for the hub. The Kafka clients' own goroutines,

@@ -24,6 +24,7 @@ func (h *hub) spreadDrain(span time.Duration) {
 		if wait := time.Until(startedAt.Add(closeDue(i, len(clients), span))); wait > 0 {
 			time.Sleep(wait)
 		}
+		h.flushGathered() // it has to get what was read before
 		c.queue.drain()
 	}
 }

@@ -66,6 +66,7 @@ func TestSpreadDrainIsEven(t *testing.T) {
 // While clients are closed one after the other, the gateway takes no new ones,
 // and serves those that are left.
 func TestDrainIsSpread(t *testing.T) {
+	t.Parallel()
 	g := startOpen(t, func(c *Config) { c.Timeouts.DrainSpread = 4 * time.Second })
 	clients := []*testClient{g.dial("prices"), g.dial("prices")}
 	type end struct {

@@ -110,8 +110,10 @@ func committed(t *testing.T, cluster *kfake.Cluster) map[int32]int64 {
 // A new group begins at the end; its gateway delivers, commits, and the next one
 // goes on where it ended.
 func TestGroup(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolAuto, protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			cluster := newTestCluster(t)
 			inIt := func(c *Config) {
 				inGroup(c)
@@ -153,6 +155,7 @@ func TestGroup(t *testing.T) {
 // Offsets are never committed before what precedes them is in the queues, that
 // which conflation holds included.
 func TestGroupCommitsWhatIsQueued(t *testing.T) {
+	t.Parallel()
 	g := start(t, func(c *Config) {
 		inGroup(c)
 		c.Conflate = []Conflation{{"prices", time.Hour}}
@@ -179,8 +182,10 @@ func TestGroupCommitsWhatIsQueued(t *testing.T) {
 // Two gateways in a group whose clients are not routed miss half of the records
 // each: both say so and serve nobody, until one is gone.
 func TestGroupRefusesToShare(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			cluster := newTestCluster(t)
 			alone := func(c *Config) {
 				inGroup(c)
@@ -254,8 +259,10 @@ func (a *arrivals) collect(c *testClient) {
 // A second routed gateway joins while records flow, and leaves again: each
 // record comes to a client of one of them, once and in order.
 func TestRoutedGroupRebalances(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			cluster := newTestCluster(t)
 			change := func(c *Config) {
 				routed(c)
@@ -349,6 +356,7 @@ func waitUpTo(t *testing.T, most time.Duration, what string, cond func() bool) {
 // The group forgets its member, leaders and the coordinator move and a broker
 // goes: clients stay connected and get each record once and in order.
 func TestGroupSurvives(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, protocol string
 		heartbeat      kmsg.Key
@@ -361,6 +369,7 @@ func TestGroupSurvives(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			g := start(t, func(c *Config) {
 				inGroup(c)
 				c.Consume.Protocol = tt.protocol

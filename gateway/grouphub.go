@@ -13,6 +13,7 @@ const noticeMoved noticeKind = "moved"
 func (h *hub) notifyMoved(t *topic, partition int32, from int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.settle(t)
 	tell := func(ch *channel) {
 		if len(ch.members) == 0 {
 			return
@@ -43,6 +44,7 @@ func (h *hub) suspend() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.suspended = true
+	h.settleAll()
 	for c := range h.clients {
 		c.queue.drain()
 	}
@@ -55,17 +57,20 @@ func (h *hub) resume() {
 	h.suspended = false
 }
 
-// flushHeld sends what conflation holds of a partition.
+// flushHeld sends what conflation and batching hold of a partition.
 func (h *hub) flushHeld(t *topic, partition int32) {
 	h.publishing.Lock()
 	defer h.publishing.Unlock()
 	if t.conflator != nil {
 		t.conflator.flushPartition(partition)
 	}
+	h.flushGathered()
 }
 
-// oldestHeld is the lowest offset of a partition that conflation holds.
+// oldestHeld is the lowest offset of a partition that conflation holds. Batching
+// holds nothing afterwards that was published before.
 func (h *hub) oldestHeld(t *topic, partition int32) (offset int64, ok bool) {
+	h.flushGathered()
 	if t.conflator == nil {
 		return 0, false
 	}

@@ -16,6 +16,7 @@ import (
 
 // A static member comes back and reads on without a rebalance.
 func TestStaticMemberRestarts(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
 			cluster := newTestCluster(t)
@@ -121,8 +122,10 @@ func withoutConsumerGroups(cluster *kfake.Cluster) {
 }
 
 func TestGroupFindsNewPartitions(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{protocolClassic, protocolConsumer} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			g := start(t, func(c *Config) {
 				inGroup(c)
 				c.Consume.Protocol = protocol
@@ -146,6 +149,7 @@ func TestGroupFindsNewPartitions(t *testing.T) {
 }
 
 func TestGroupFollowsRecreatedTopic(t *testing.T) {
+	t.Parallel()
 	g := start(t, func(c *Config) {
 		inGroup(c)
 		c.Consume.Protocol = protocolClassic
@@ -205,7 +209,7 @@ func TestConsumeSettings(t *testing.T) {
 	want := []string{
 		`Consume.Protocol: "eager" is unknown (write auto, classic or consumer)`,
 		`Consume.Group: empty, but Routed or Member is set (name the group, or leave them out)`,
-		`Batch: this gateway writes each record as a message of its own (leave it out)`,
+		`Batch[0]: an interval of 0s is not from 1ms to 10s`,
 		`Timeouts.DrainSpread: -1ns is negative (write 0 to close all clients at once)`,
 		`Publish.Dedup: 1ms is not from 1s to 24h`,
 		`Publish.Keys: the key of topic "a" names {subject}, and without Tokens nobody is asked who they are`,

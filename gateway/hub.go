@@ -18,11 +18,12 @@ type hub struct {
 	queues      *queueTotal    // what waits for all clients; nil where it is not bounded
 	replayer    *replayer      // of what clients missed; nil where they can't resume
 
-	// Where topics are conflated, two goroutines publish at times: one that reads
-	// and one that ends intervals. Elsewhere there is one and the lock is not taken.
+	// Where topics are conflated or batched, two goroutines publish at times: one
+	// that reads and one that ends intervals. Elsewhere there is one and the lock is
+	// not taken.
 	publishing sync.Mutex
-	conflates  bool
-	clock      func() time.Duration // of the conflators
+	timed      bool
+	clock      func() time.Duration // of the conflators and batchers
 	pacer      pacer                // of whoever publishes
 
 	mu     sync.Mutex
@@ -33,8 +34,11 @@ type hub struct {
 	topics    map[string]*topic // the map itself is constant
 	seq       uint64            // number of the record being fanned out
 	encoder   recordEncoder
+	pressed   []*queue // became half full, and whoever publishes has yet to hear of it
 	memory    memory
-	tellers   tellers
+
+	batchEncoder batchEncoder
+	tellers      tellers
 
 	deflater  deflater
 	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
@@ -48,6 +52,7 @@ type topic struct {
 	patterns patternSet
 	log      topicLog // of no use where the topic is conflated
 
+	batcher   *batcher   // nil where each record goes at once
 	conflator *conflator // nil where every record is passed on; guarded by hub.publishing
 }
 
@@ -62,6 +67,8 @@ type channel struct {
 	noticeBytes int   // the longest frame of a notice about it
 	members     []*member
 	replaying   int // members-to-be, whose replay is under way
+
+	gathering *gathering // of a batched topic; nil before the first record
 }
 
 // member is one client's subscription to one channel.
@@ -96,7 +103,7 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 	startedAt := time.Now()
 	h := &hub{
 		maxChannels: maxChannels,
-		conflates:   len(conflate) > 0,
+		timed:       len(conflate) > 0,
 		clock:       func() time.Duration { return time.Since(startedAt) },
 		counters:    c,
 		clients:     make(map[*client]struct{}),
@@ -132,7 +139,7 @@ func newChannel(t *topic, name string, pattern *glob) *channel {
 // for each client, and builds its frame if there are any. Where the topic is
 // conflated, that may be later or never. The key and the value are not kept.
 func (h *hub) publish(t *topic, r *record) {
-	if !h.conflates {
+	if !h.timed {
 		h.send(t, r)
 		return
 	}
@@ -178,21 +185,38 @@ func (h *hub) deliver(t *topic, r *record) {
 		r.trace.queuedAt = r.queuedAt
 	}
 	h.seq++
-	queued := h.fanOut(t.whole, msg)
+	h.fanOut(t.whole, msg)
 	if ofKey != nil {
-		queued += h.fanOut(ofKey, msg)
+		h.fanOut(ofKey, msg)
 	}
 	for _, ch := range ofPatterns {
-		queued += h.fanOut(ch, msg)
+		h.fanOut(ch, msg)
 	}
-	h.counters.queued.Add(queued)
+	h.tellPacer()
 	if t.log.keeps {
+		if t.batcher != nil && msg.trace != nil { // which changes as long as a batch is waited for
+			untraced := *msg
+			untraced.trace = nil
+			msg = &untraced
+		}
 		h.memory.add(&t.log, r.key, msg)
 		h.counters.recentBytes.Store(h.memory.bytes)
 	}
 }
 
-func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
+// tellPacer gives whoever publishes, and calls it, the queues that it is to wait for.
+func (h *hub) tellPacer() {
+	h.pacer.pressed = append(h.pacer.pressed, h.pressed...)
+	clear(h.pressed)
+	h.pressed = h.pressed[:0]
+}
+
+func (h *hub) fanOut(ch *channel, msg *message) {
+	if ch.topic.batcher != nil {
+		h.gather(ch, msg)
+		return
+	}
+	var queued int64
 	for _, m := range ch.members {
 		c := m.client
 		if c.lastSeq == h.seq { // has it by another channel
@@ -202,15 +226,22 @@ func (h *hub) fanOut(ch *channel, msg *message) (queued int64) {
 			continue
 		}
 		c.lastSeq = h.seq
-		open, pressed := c.queue.pushRecord(h.forClient(msg, c), m)
-		if open {
-			queued++
-		}
-		if pressed {
-			h.pacer.pressed = append(h.pacer.pressed, &c.queue)
-		}
+		queued += h.push(msg, m)
 	}
-	return queued
+	h.counters.queued.Add(queued)
+}
+
+// push puts a message of records into a client's queue, and returns 1 if the
+// client is still there, else 0.
+func (h *hub) push(msg *message, m *member) int64 {
+	open, pressed := m.client.queue.pushRecord(h.forClient(msg, m.client), m)
+	if pressed {
+		h.pressed = append(h.pressed, &m.client.queue)
+	}
+	if open {
+		return 1
+	}
+	return 0
 }
 
 // notify tells all who are subscribed to the topic or a key in it that records
@@ -226,6 +257,7 @@ func (h *hub) notify(t *topic, n notice) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.settle(t)
 	h.notifyChannel(t.whole, n)
 	for _, ch := range t.keys {
 		h.notifyChannel(ch, n)
@@ -287,6 +319,7 @@ func (h *hub) readAnew(topic string, id [16]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[topic]
+	h.settle(t)
 	t.log.restart(epochOf(id))
 	if t.conflator == nil {
 		h.tellMembers(t)
@@ -348,6 +381,7 @@ func (h *hub) drain() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
+	h.settleAll()
 	for c := range h.clients {
 		c.queue.drain()
 	}

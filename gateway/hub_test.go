@@ -76,6 +76,11 @@ func (h *testHub) join(tb testing.TB, written func([]byte), channels ...string) 
 func TestFanOutWithJoinsAndLeaves(t *testing.T) {
 	h := newTestHub(t, SlowDisconnect)
 	h.cfg.QueueBytes = 1 << 30
+	fanOutWithJoinsAndLeaves(t, h)
+}
+
+func fanOutWithJoinsAndLeaves(t *testing.T, h *testHub) {
+	t.Helper()
 	topic := h.topics["prices"]
 	stop := make(chan struct{})
 	var publisher sync.WaitGroup
@@ -193,8 +198,11 @@ func readFrames(conn net.Conn, events chan<- received) {
 				break
 			}
 			ops, payloads := serverFrames(pending[:size])
-			if m, err := parse(int(ops[0]), append([]byte(nil), payloads[0]...)); err == nil {
-				events <- m
+			messages, err := parseAll(int(ops[0]), append([]byte(nil), payloads[0]...))
+			for _, m := range messages {
+				if err == nil {
+					events <- m
+				}
 			}
 			pending = pending[size:]
 		}

@@ -259,7 +259,8 @@ func TestTotalQueueAddsUp(t *testing.T) {
 
 // A client that does not read is closed for the total alone, though its own queue would hold more.
 func TestTotalQueueLimitClosesTheSlow(t *testing.T) {
-	g := start(t, func(c *Config) { c.QueueBytes, c.Limits.QueueBytesTotal = 256<<10, 256<<10 })
+	// The share of each is four records: what has been written counts until the writer has come back.
+	g := start(t, func(c *Config) { c.QueueBytes, c.Limits.QueueBytesTotal = 256<<10, 640<<10 })
 	for range 4 {
 		g.dial("prices")
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childBrokers) != "" {
 		os.Exit(runChild())
 	}
+	// Most tests that run side by side wait for Kafka's timers, and more of them do than there are processors.
+	_ = flag.Set("test.parallel", "8") // fails for no number; -parallel comes after it
 	goleak.VerifyTestMain(m)
 }
 
@@ -34,6 +37,9 @@ const childBrokers = "GATEWAY_TEST_CHILD_BROKERS"
 
 // childBesieged, when set too, gives it the limits that the siege is to meet.
 const childBesieged = "GATEWAY_TEST_CHILD_BESIEGED"
+
+// childPing is the ping interval of a gateway that is stopped.
+const childPing = 500 * time.Millisecond
 
 // runChild is a gateway in a process of its own, which can be stopped. It says
 // its address and ends with its standard input.
@@ -47,8 +53,8 @@ func runChild() int {
 		Brokers:    strings.Split(os.Getenv(childBrokers), ","),
 		Topics:     []string{"prices"},
 		InstanceID: "gw-1",
-		// Short, so that pings and their answers are overdue after the stop.
-		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: 200 * time.Millisecond}},
+		// Short, so that pings and their answers are overdue after a stop of longer than 3¼ of it.
+		Gateway: settings.Gateway{Timeouts: settings.Timeouts{Ping: childPing}},
 	}
 	if os.Getenv(childBesieged) != "" {
 		cfg.QueueBytes = 256 << 10
@@ -221,6 +227,9 @@ type testClient struct {
 	// slow is how many notices came that the client is slow. They may come at
 	// any time and are passed over.
 	slow int
+	// whole: batches are not taken apart.
+	whole bool
+	rest  []received // of a batch
 }
 
 // received is any message from the gateway. A record message has a Value.
@@ -246,6 +255,7 @@ type received struct {
 	Count       int64    `json:"count"`
 	QueuedBytes int      `json:"queued_bytes"`
 	LimitBytes  int      `json:"limit_bytes"`
+	Sizes       []int    `json:"sizes"`
 
 	Pattern   string                     `json:"pattern"`
 	Patterns  []string                   `json:"patterns"`
@@ -299,12 +309,50 @@ func (c *testClient) tryRead() (received, error) {
 }
 
 func (c *testClient) readAny() (received, error) {
+	if len(c.rest) > 0 {
+		m := c.rest[0]
+		c.rest = c.rest[1:]
+		return m, nil
+	}
 	c.ws.SetReadDeadline(time.Now().Add(patience))
 	op, frame, err := c.ws.ReadMessage()
 	if err != nil {
 		return received{}, err
 	}
-	return parse(op, frame)
+	if c.whole {
+		return parse(op, frame)
+	}
+	messages, err := parseAll(op, frame)
+	if err != nil {
+		return received{}, err
+	}
+	c.rest = messages[1:]
+	return messages[0], nil
+}
+
+// parseAll takes a batch apart, and checks that it can be; of anything else it gives the one message that it is.
+func parseAll(op int, frame []byte) ([]received, error) {
+	m, err := parse(op, frame)
+	if err != nil || m.Type != "batch" {
+		return []received{m}, err
+	}
+	var messages []received
+	rest := m.Value
+	for _, size := range m.Sizes {
+		if size > len(rest) {
+			return nil, fmt.Errorf("batch %.200q ends within a record", frame)
+		}
+		r, err := parse(op, rest[:size])
+		if err != nil || r.Type != "message" {
+			return nil, fmt.Errorf("batch with %.200q: %w", rest[:size], err)
+		}
+		messages = append(messages, r)
+		rest = rest[size:]
+	}
+	if len(rest) > 0 || len(messages) < 2 || int64(len(messages)) != m.Count {
+		return nil, fmt.Errorf("batch %.200q: %d records and %d bytes beside them", frame, len(messages), len(rest))
+	}
+	return messages, nil
 }
 
 func parse(op int, frame []byte) (received, error) {

@@ -80,6 +80,8 @@ func plainMetrics() []metric {
 		newMetric(counter, "records_total", "Records read from Kafka.", func(s *Stats) int64 { return s.Records }),
 		newMetric(counter, "record_bytes_total", "Keys and values of the records read from Kafka.", func(s *Stats) int64 { return s.RecordBytes }),
 		newMetric(counter, "conflated_records_total", "Records that a newer one of their key took the place of.", func(s *Stats) int64 { return s.Conflated }),
+		newMetric(counter, "batches_total", "Batches queued for clients.", func(s *Stats) int64 { return s.Batches }),
+		newMetric(counter, "batched_deliveries_total", "Queued deliveries that were part of a batch.", func(s *Stats) int64 { return s.Batched }),
 		newMetric(counter, "queued_deliveries_total", "Records times the clients they were meant for.", func(s *Stats) int64 { return s.Queued }),
 		newMetric(counter, "deliveries_total", "Queued deliveries that were written to the socket.", func(s *Stats) int64 { return s.Deliveries }),
 		newMetric(counter, "dropped_deliveries_total", "Queued deliveries dropped by the drop-oldest policy.", func(s *Stats) int64 { return s.Dropped }),

@@ -146,6 +146,7 @@ func (h *hub) tellPositions(c *client) {
 		if at.members == 0 || at.replaying > 0 || at.topic.conflator != nil || at.isAhead() {
 			continue
 		}
+		h.settle(at.topic)
 		version += at.topic.log.version
 		values[at.topic.name] = at.topic.log.positionsJSON()
 	}
@@ -178,6 +179,7 @@ func (h *hub) positionsOf(req *request, replays []*topicReplay) map[string][]byt
 	for name := range req.names {
 		t, _, _ := h.parse(name)
 		if _, ok := values[t.name]; !ok {
+			h.settle(t)
 			values[t.name] = t.log.positionsJSON()
 		}
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weirbench/weir/internal/settings"
 )
 
 const protocolDoc = "../docs/PROTOCOL.md"
@@ -60,10 +62,11 @@ var epochs = regexp.MustCompile(`"epoch":"([0-9a-f]{32})"`)
 // exampleGateway is the gateway of the specification's examples.
 func exampleGateway(t *testing.T) *gatewayUnderTest {
 	return start(t, func(c *Config) {
-		c.Topics = append(c.Topics, "ticks")
+		c.Topics = append(c.Topics, "ticks", "trades")
 		c.Conflate = []Conflation{{Topic: "ticks", Interval: time.Hour}}
+		c.Batch = []settings.Batch{{Topic: "trades", Interval: longestBatch}}
 		c.PublishTopics = []string{"chat", "orders"}
-	}, kfake.SeedTopics(4, "orders", "ticks"))
+	}, kfake.SeedTopics(4, "orders", "ticks", "trades"))
 }
 
 // The specification's sessions are played, and its messages built.
@@ -100,6 +103,7 @@ func playSession(t *testing.T, b docBlock) {
 				t.Fatalf("line %d: %q: %v", b.line+1+i, what, err)
 			}
 			c = g.dialRaw(u.Query()["channel"]...)
+			c.whole = true
 		case "client":
 			c.send(strings.ReplaceAll(what, "EPOCH", epoch))
 		case "kafka":

@@ -183,6 +183,7 @@ func TestPublishedIsWritten(t *testing.T) {
 // An error says "refused" where it proves that nothing was written, and only
 // there.
 func TestPublishFaults(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		fault *kerr.Error
 		want  string
@@ -197,6 +198,7 @@ func TestPublishFaults(t *testing.T) {
 		{kerr.RequestTimedOut, "published"},
 	} {
 		t.Run(tt.fault.Message, func(t *testing.T) {
+			t.Parallel()
 			g := startOpen(t, nil)
 			c := g.dial()
 			fault := g.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: "orders", Err: tt.fault})
@@ -280,6 +282,7 @@ func TestErrorOfOneBatchProvesNothingOfTheNext(t *testing.T) {
 
 // A topic that is gone is refused: its records were never sent.
 func TestPublishToATopicThatIsGone(t *testing.T) {
+	t.Parallel()
 	g := startOpen(t, nil)
 	if _, err := kadm.NewClient(g.kafka).DeleteTopics(t.Context(), "orders"); err != nil {
 		t.Fatal(err)
@@ -331,6 +334,7 @@ func TestPublishWhileKafkaStalls(t *testing.T) {
 // each message has one answer, stands in Kafka once, where the answer says, and
 // in its client's order.
 func TestPublishersKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	g := startOpen(t, nil, kfake.NumBrokers(3))
 	const clients, each, window = 8, 300, 50
 	produced := 0
@@ -458,6 +462,7 @@ func TestPublishTooLarge(t *testing.T) {
 
 // A gateway may be there for publishing alone, and waits for the topic.
 func TestPublishingGateway(t *testing.T) {
+	t.Parallel()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,8 @@ const (
 )
 
 // message is a frame on its way to clients. That of a record is shared by all
-// who receive it and never changes. A nil notice and a zero kind is a record.
+// who receive it and never changes; so is a batch of records. A nil notice and a
+// zero kind is a record, or, with parts, a batch.
 type message struct {
 	frame     []byte
 	kind      messageKind
@@ -26,6 +27,7 @@ type message struct {
 	kafkaAt   int64 // of a record, ns since the epoch; 0 where it is not known
 	trace     *recordTrace
 	drops     *dropRun
+	parts     *parts   // of a batch, which has the partition and offset of its first record
 	deflated  *message // the same record, compressed, or itself where that does not pay; nil while nobody needed it
 }
 
@@ -126,7 +128,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 		q.drop(msg, m)
 		q.closeIfOver()
 	default:
-		q.counters.abandoned.Add(1)
+		q.counters.abandoned.Add(int64(msg.count()))
 		q.closeSlow()
 	}
 	if q.bytes <= q.bound/2 || q.closing {
@@ -339,10 +341,20 @@ func (q *queue) giveUp() {
 	q.pressed, q.stuck = false, true
 }
 
-// drop notes that the record, which all in front precedes and which nothing
-// that is still droppable precedes, is not delivered.
+// drop notes that a record or a batch, which all in front precedes and which
+// nothing that is still droppable precedes, is not delivered.
 func (q *queue) drop(msg *message, m *member) {
-	q.counters.dropped.Add(1)
+	q.counters.dropped.Add(int64(msg.count()))
+	if msg.parts == nil {
+		q.noteDrop(msg, m)
+		return
+	}
+	for i, r := range msg.parts.records {
+		q.noteDrop(r, msg.parts.member(i, m))
+	}
+}
+
+func (q *queue) noteDrop(msg *message, m *member) {
 	if run := m.run(msg.partition); run != nil && run.epoch == q.epoch && !run.taken {
 		run.lastOffset = msg.offset
 		run.count++
@@ -428,7 +440,6 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 	frame := e.msg.frame
 	switch e.msg.kind {
 	case kindRecord:
-		b.records++
 		b.note(e.msg)
 	case kindPing:
 		q.pinging = false
@@ -482,7 +493,7 @@ func (q *queue) abandon() {
 		e := q.ring.pop()
 		q.bytes -= len(e.msg.frame)
 		if e.msg.kind == kindRecord {
-			records++
+			records += int64(e.msg.count())
 		}
 	}
 	q.front, q.ring, q.pong, q.pongs = nil, ring{}, nil, 0

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,32 @@ func (q *testQueue) record(m *member, partition int32, size int) {
 	}
 }
 
+// batch pushes records of the members, each with its partition, as a batch: of
+// one client's own where they are several, else of a channel.
+func (q *testQueue) batch(members []*member, partitions []int32) {
+	p := &parts{members: members}
+	var of *member
+	if len(members) == 1 {
+		p.members, of = nil, members[0]
+	}
+	payload := []byte("batch")
+	for i, partition := range partitions {
+		m := members[i%len(members)]
+		if len(members) > 1 {
+			p.members = append(p.members[:i:i], m)
+		}
+		payload = fmt.Appendf(payload, "\n%s %d %d", m.channel.name, partition, q.offsets[partition])
+		p.records = append(p.records, &message{partition: partition, offset: q.offsets[partition]})
+		q.offsets[partition]++
+	}
+	if open, _ := q.pushRecord(&message{frame: appendFrame(nil, opText, payload), parts: p, queuedAt: q.now}, of); open {
+		for i, r := range p.records {
+			s := stream{p.member(i, of).channel.name, r.partition}
+			q.pushed[s] = append(q.pushed[s], r.offset)
+		}
+	}
+}
+
 func (q *testQueue) reply() {
 	before := make(map[stream]int, len(q.pushed))
 	for s, offsets := range q.pushed {
@@ -88,6 +115,14 @@ type replay struct {
 
 func (r *replay) message(op opcode, payload []byte) error {
 	if op != opText {
+		return nil
+	}
+	if records, ok := strings.CutPrefix(string(payload), "batch\n"); ok {
+		for line := range strings.SplitSeq(records, "\n") {
+			if err := r.record([]byte(line)); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	if payload[0] != '{' {
@@ -174,10 +209,14 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 				q.record(m, int32(rapid.IntRange(0, 2).Draw(t, "partition")), rapid.IntRange(20, 700).Draw(t, "size"))
 			},
 			"large record": func(t *rapid.T) { q.record(q.members[0], 0, rapid.IntRange(700, 9000).Draw(t, "size")) },
-			"reply":        func(*rapid.T) { q.reply() },
-			"time":         func(*rapid.T) { q.now += int64(slowNoticeInterval) / 2 },
-			"ping":         func(*rapid.T) { q.pushPing() },
-			"pong":         func(t *rapid.T) { q.pushPong(make([]byte, rapid.IntRange(0, 125).Draw(t, "size"))) },
+			"batch": func(t *rapid.T) {
+				members := rapid.SliceOfN(rapid.SampledFrom(q.members), 1, 3).Draw(t, "channels")
+				q.batch(members, rapid.SliceOfN(rapid.Int32Range(0, 2), 2, 20).Draw(t, "partitions"))
+			},
+			"reply": func(*rapid.T) { q.reply() },
+			"time":  func(*rapid.T) { q.now += int64(slowNoticeInterval) / 2 },
+			"ping":  func(*rapid.T) { q.pushPing() },
+			"pong":  func(t *rapid.T) { q.pushPong(make([]byte, rapid.IntRange(0, 125).Draw(t, "size"))) },
 			"write": func(*rapid.T) {
 				finish()
 				q.take(inFlight)

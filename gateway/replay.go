@@ -296,6 +296,7 @@ func (h *hub) live(r *resumption, tr *topicReplay) {
 		r.client.topic(m.channel.topic).replaying--
 	}
 	r.client.topic(tr.topic).ahead = skip
+	r.client.regroup(tr.topic)
 	delete(tr.topic.log.replays, tr)
 	r.left--
 	if r.left == 0 {

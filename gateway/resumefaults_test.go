@@ -98,6 +98,7 @@ func TestResumeAtTheFirstOffset(t *testing.T) {
 // away: memory has what was before and what came after, and must not be taken
 // for all.
 func TestResumeAcrossGap(t *testing.T) {
+	t.Parallel()
 	g := start(t, nil)
 	c := &comeback{g: g, channels: []string{"prices"}}
 	c.connect()
@@ -125,6 +126,7 @@ func TestResumeAcrossGap(t *testing.T) {
 
 // Retention takes records while they are read again: a notice says which.
 func TestRetentionDuringReplay(t *testing.T) {
+	t.Parallel()
 	c := gone(t, []string{"prices/k", "prices/other"})
 	c.g.produce(2, large("k", 40)...)
 	c.g.eventually("all is read", func(s Stats) bool { return s.Records == 40 })
@@ -155,6 +157,7 @@ func TestRetentionDuringReplay(t *testing.T) {
 // A topic was deleted and created anew while a client was gone: its positions
 // are of another topic, and it gets all of the new one.
 func TestResumeInAnotherEpoch(t *testing.T) {
+	t.Parallel()
 	g := start(t, nil)
 	stays := &comeback{g: g, channels: []string{"prices"}}
 	stays.connect()
@@ -368,6 +371,7 @@ func TestUnsubscribeDuringReplay(t *testing.T) {
 
 // A partition that is added while a client is gone comes whole.
 func TestResumeWithNewPartition(t *testing.T) {
+	t.Parallel()
 	g := start(t, func(c *Config) { c.MetadataInterval = 20 * time.Millisecond })
 	c := &comeback{g: g, channels: []string{"prices"}}
 	c.connect()

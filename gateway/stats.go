@@ -24,6 +24,8 @@ type Stats struct {
 	KafkaGaps        int64 `json:"kafka_gaps"`       // out-of-range offsets and truncations
 	ErrorsSent       int64 `json:"errors_sent"`      // error messages to clients
 	Conflated        int64 `json:"conflated"`        // records that a newer one of their key took the place of
+	Batches          int64 `json:"batches"`          // batches × clients they were queued for
+	Batched          int64 `json:"batched"`          // of Queued, those in batches
 	SlowNotices      int64 `json:"slow_notices"`     // notices to clients that their queue is half full
 
 	Published           int64 `json:"published"`            // clients' records that Kafka has acknowledged
@@ -55,6 +57,7 @@ type counters struct {
 	bytesWritten, writes                         atomic.Int64
 	kafkaErrors, kafkaGaps, errorsSent           atomic.Int64
 	conflated, slowNotices                       atomic.Int64
+	batches, batched                             atomic.Int64
 	published, refused, undetermined, publishing atomic.Int64
 	reloadFailures                               atomic.Int64 // of certificates, key sets and secrets
 	refusedHandshakes                            [len(refusals)]atomic.Int64
@@ -91,6 +94,8 @@ func (c *counters) stats(instanceID string) Stats {
 		KafkaGaps:        c.kafkaGaps.Load(),
 		ErrorsSent:       c.errorsSent.Load(),
 		Conflated:        c.conflated.Load(),
+		Batches:          c.batches.Load(),
+		Batched:          c.batched.Load(),
 		SlowNotices:      c.slowNotices.Load(),
 		Closes:           make(map[string]int64, len(closeCodes)),
 

@@ -15,6 +15,11 @@ type clientTopic struct {
 	// ahead is where a replay left the client, by partition, as long as this
 	// gateway itself is not there: else nil.
 	ahead map[int32]int64
+
+	// Of a batched topic: whether the client's records are gathered apart from
+	// others', and where.
+	apart bool
+	own   *gathering
 }
 
 // topic returns the client's account of the topic, which begins empty.
@@ -66,6 +71,7 @@ func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError)
 	if err := h.checkResumable(c, req); err != nil {
 		return nil, err
 	}
+	h.settleNamed(req)
 	if req.wantsPositions() {
 		for name := range req.names {
 			t, _, _ := h.parse(name)
@@ -194,6 +200,7 @@ func (h *hub) subscribeLocked(c *client, channels []string) {
 // hold gives the client a channel, by which it does not get anything yet.
 func (h *hub) hold(c *client, name string) *member {
 	m := &member{client: c, channel: h.channel(name)}
+	h.settle(m.channel.topic)
 	c.members[name] = m
 	c.told.version = 0
 	has := c.topic(m.channel.topic)
@@ -201,6 +208,7 @@ func (h *hub) hold(c *client, name string) *member {
 	if m.channel.broad() {
 		has.broad++
 	}
+	c.regroup(m.channel.topic)
 	h.counters.subscriptions.Add(1)
 	return m
 }
@@ -209,6 +217,7 @@ func (h *hub) hold(c *client, name string) *member {
 func (ch *channel) broad() bool { return !ch.ofKey || ch.glob != nil }
 
 func (h *hub) join(m *member) {
+	h.settle(m.channel.topic)
 	m.index = len(m.channel.members)
 	m.channel.members = append(m.channel.members, m)
 }
@@ -221,6 +230,7 @@ func (h *hub) unsubscribe(c *client, req *request) *requestError {
 	if err := h.checkNames(req.Channels, req.Patterns); err != nil {
 		return err
 	}
+	h.settleNamed(req)
 	for name := range req.names {
 		if m, ok := c.members[name]; ok {
 			delete(c.members, name)
@@ -240,6 +250,7 @@ func (h *hub) leave(m *member) {
 	if ch.broad() {
 		has.broad--
 	}
+	m.client.regroup(ch.topic)
 	m.client.told.version = 0
 	if m.replay != nil {
 		m.replay.leave(m)
@@ -291,7 +302,7 @@ func (h *hub) channel(name string) *channel {
 // subscribed is the acknowledgement of a subscription.
 func (h *hub) subscribed(id *uint64, channels, patterns []string) []byte {
 	b := acknowledgement("subscribed", id, channels, patterns)
-	if !h.conflates {
+	if !h.timed {
 		return b
 	}
 	intervals := make(map[string]time.Duration)

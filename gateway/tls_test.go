@@ -100,13 +100,14 @@ func TestCertificateReload(t *testing.T) {
 // Over TLS the gateway is what it is without: clients get what they should, are pinged and stay, are closed with a code;
 // and a renewed certificate is shown to who comes then.
 func TestGatewayOverTLS(t *testing.T) {
+	t.Parallel()
 	pki := testkit.NewPKI(t, "ca")
 	first, second := pki.Issue("first"), pki.Issue("second")
 	p := newServedPair(t, first)
 	var log lockedBuffer
 	g := startLogged(t, &log, func(c *Config) {
 		c.TLS = &p.cfg
-		c.Timeouts.Ping = 20 * time.Millisecond
+		c.Timeouts.Ping = 100 * time.Millisecond
 		c.SlowPolicy = SlowDropOldest
 	})
 	trust := &tls.Config{RootCAs: pki.Pool, NextProtos: []string{"h2", "http/1.1"}}

@@ -181,6 +181,7 @@ func TestHMACTokens(t *testing.T) {
 
 // A key of a set is good for its own algorithm alone, and never for HMAC.
 func TestKeySetTokens(t *testing.T) {
+	t.Parallel()
 	keys := newTestKeys(t)
 	path := filepath.Join(t.TempDir(), "keys.json")
 	if err := os.WriteFile(path, keys.set(t), 0o600); err != nil {
@@ -340,6 +341,7 @@ func TestKeySetURL(t *testing.T) {
 
 // Who has no valid token is refused with 401, and is told how to come by one; the token is in no answer and no log.
 func TestHandshakeTokens(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	g := startLogged(t, &log, func(c *Config) {
 		c.Tokens = &settings.Tokens{HMACFile: writeSecret(t, testSecret)}

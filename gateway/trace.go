@@ -38,6 +38,7 @@ type recordTrace struct {
 	offset                        int64
 	kafkaAt, receivedAt, queuedAt int64 // ns since the epoch
 	writtenAt                     int64
+	batched                       bool        // and queuedAt is that of the first batch; guarded by the hub's mutex
 	taken                         atomic.Bool // by the first client's writer
 }
 
@@ -110,6 +111,14 @@ func (t *tracer) droppedTraces() int64 {
 		return 0
 	}
 	return t.dropped.Load()
+}
+
+// queued notes when the record got into the queues after it had waited in a
+// batch; the first counts. It may be called on nil.
+func (r *recordTrace) queued(at int64) {
+	if r != nil && !r.batched {
+		r.batched, r.queuedAt = true, at
+	}
 }
 
 // wrote notes a client's write; the first counts.
