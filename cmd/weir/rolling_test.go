@@ -21,7 +21,7 @@ name: rolling
 kafka:
   provider: external
   seeds: [%[1]s]
-  topics: [{name: %[3]s, existing: true}]
+  topics: [{name: %[3]s, partitions: 4, existing: true}]
 gateway:
   target: external
   url: ws://%[2]s/ws
