@@ -51,6 +51,31 @@ nightly: build ## longer: the library on the embedded Kafka and in Docker, the q
 	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet --set kafka.provider=docker --set kafka.brokers=3 || exit; done
 	$(MAKE) fuzz FUZZTIME=60s
 
+# A run directory of its own for each run of the targets below.
+STAMP := $(shell date -u +%Y%m%d-%H%M%S)
+SOAK_FOR ?= 58m
+SOAK_WARM ?= 2m
+.PHONY: soak
+soak: build ## an hour at 2,000 clients, and the slopes of goroutines, descriptors and memory; SOAK_FOR=3m SOAK_WARM=1m shortens it
+	@dir=results/runs/soak-$(STAMP); \
+	./bin/weir run scenarios/endurance/soak.yaml --quiet --out $$dir \
+		--set phases.warm-up=$(SOAK_WARM) --set phases.measure.0.duration=$(SOAK_FOR); code=$$?; \
+	$(GO) run ./internal/soak $$dir && exit $$code
+
+.PHONY: storm
+storm: build ## 5,000 clients drop and resume within 5 s: on the embedded Kafka and in Docker
+	./bin/weir run scenarios/endurance/reconnect-storm.yaml --quiet
+	./bin/weir run scenarios/endurance/reconnect-storm.yaml --quiet --set kafka.provider=docker
+
+REPLAYS_SET ?=
+.PHONY: replays
+replays: build ## what replays cost live clients: the ratio of their p99 beside replays to that without, of RUNS runs
+	@dirs=; for i in $$(seq $(RUNS)); do dir=results/runs/replays-$(STAMP)-$$i; dirs="$$dirs $$dir"; \
+		./bin/weir run scenarios/endurance/replay-beside-live.yaml --quiet --out $$dir $(REPLAYS_SET) >$$dir.txt; code=$$?; \
+		case $$code in 0|5) ;; *) cat $$dir.txt; exit $$code;; esac; \
+		grep -E '^(audit|health|returns)' $$dir.txt; \
+	done; $(GO) run ./internal/replays $$dirs
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

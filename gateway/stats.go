@@ -1,6 +1,9 @@
 package gateway
 
-import "sync/atomic"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // Stats is what /stats answers. Counters run from the gateway's start. For the
 // records put into queues, Queued = Deliveries + Dropped + Abandoned + those
@@ -45,6 +48,8 @@ type Stats struct {
 	ReplaysRunning int64 `json:"replays_running"` // now
 	ReplaysWaiting int64 `json:"replays_waiting"` // for others to end, now
 	RecentBytes    int64 `json:"recent_bytes"`    // of the records in memory, now
+
+	Goroutines int64 `json:"goroutines"` // of the whole process, now
 
 	Closes map[string]int64 `json:"closes"` // connections that ended or are being closed, by name of close code
 }
@@ -114,6 +119,8 @@ func (c *counters) stats(instanceID string) Stats {
 		ReplaysRunning: c.replaysRunning.Load(),
 		ReplaysWaiting: c.replaysWaiting.Load(),
 		RecentBytes:    c.recentBytes.Load(),
+
+		Goroutines: int64(runtime.NumGoroutine()),
 	}
 	for i := range closeCodes {
 		n := c.closes[i].Load()

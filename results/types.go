@@ -116,13 +116,16 @@ const (
 	GaugeGatewayRSS   = "gateway_rss_bytes"
 	// GaugeGatewayDescriptors is how many descriptors the target had open.
 	GaugeGatewayDescriptors = "gateway_descriptors"
-	GaugeKafkaCPU           = "kafka_cpu_share"
-	GaugeKafkaRSS           = "kafka_rss_bytes"
-	GaugeMachineBusy        = "machine_busy_share"      // of all cores
-	GaugeGCPauseMax         = "generator_gc_pause_s"    // longest in the interval
-	GaugeClockOffset        = "clock_realtime_drift_ns" // change of realtime − monotonic since the start
-	GaugeDescriptors        = "generator_descriptors"
-	GaugeMissingSoFar       = "missing" // expected − delivered of the measure phases so far
+	// GaugeGatewayGoroutines is how many goroutines a target written in Go had, where it says so.
+	GaugeGatewayGoroutines = "gateway_goroutines"
+	GaugeKafkaCPU          = "kafka_cpu_share"
+	GaugeKafkaRSS          = "kafka_rss_bytes"
+	GaugeMachineBusy       = "machine_busy_share"      // of all cores
+	GaugeGCPauseMax        = "generator_gc_pause_s"    // longest in the interval
+	GaugeClockOffset       = "clock_realtime_drift_ns" // change of realtime − monotonic since the start
+	GaugeDescriptors       = "generator_descriptors"
+	GaugeGoroutines        = "generator_goroutines"
+	GaugeMissingSoFar      = "missing" // expected − delivered of the measure phases so far
 )
 
 // Interval is what was observed in one stretch of time. StartAt and EndAt are Unix nanoseconds of the machine's

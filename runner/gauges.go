@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/weirbench/weir/results"
@@ -24,6 +25,7 @@ type part struct {
 	cpuName  string
 	rssName  string
 	openName string // of its descriptors; "" where they are not followed
+	goName   string // likewise of its goroutines
 	last     testbed.ResourceUse
 	known    bool // last is there
 	rate     float64
@@ -41,7 +43,7 @@ func newGauges(kafka []int, target func() (testbed.ResourceUse, error)) *gauges 
 	}
 	return &gauges{first: true, parts: []*part{
 		{use: brokers, cpuName: results.GaugeKafkaCPU, rssName: results.GaugeKafkaRSS},
-		{use: target, cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS, openName: results.GaugeGatewayDescriptors},
+		{use: target, cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS, openName: results.GaugeGatewayDescriptors, goName: results.GaugeGatewayGoroutines},
 	}}
 }
 
@@ -64,6 +66,9 @@ func (p *part) read(out map[string]float64) {
 	if p.openName != "" && use.Descriptors > 0 {
 		out[p.openName] = float64(use.Descriptors)
 	}
+	if p.goName != "" && use.Goroutines > 0 {
+		out[p.goName] = float64(use.Goroutines)
+	}
 	p.last, p.known = use, true
 }
 
@@ -81,6 +86,7 @@ func (g *gauges) read() map[string]float64 {
 		}
 		out[results.GaugeGeneratorRSS] = float64(use.RSSBytes)
 		out[results.GaugeDescriptors] = float64(use.Descriptors)
+		out[results.GaugeGoroutines] = float64(runtime.NumGoroutine())
 		g.self = use
 		g.peakDescriptors = max(g.peakDescriptors, int64(use.Descriptors))
 	}

@@ -19,6 +19,7 @@ func TestPartGauges(t *testing.T) {
 	p := &part{
 		use:     func() (testbed.ResourceUse, error) { return use, err },
 		cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS, openName: results.GaugeGatewayDescriptors,
+		goName: results.GaugeGatewayGoroutines,
 	}
 	for i, step := range []struct {
 		at       time.Duration
@@ -37,14 +38,14 @@ func TestPartGauges(t *testing.T) {
 		{6 * time.Second, 3, 7, gone, -1, false},
 		{7 * time.Second, 9, 7, nil, -1, true}, // the time in between is not known
 	} {
-		use = testbed.ResourceUse{CPUSeconds: step.cpu, RSSBytes: 100, Descriptors: step.open, At: start.Add(step.at)}
+		use = testbed.ResourceUse{CPUSeconds: step.cpu, RSSBytes: 100, Descriptors: step.open, Goroutines: 10 * step.open, At: start.Add(step.at)}
 		err = step.err
 		want := map[string]float64{}
 		if step.readable {
 			want[results.GaugeGatewayRSS] = 100
 		}
 		if step.readable && step.open > 0 {
-			want[results.GaugeGatewayDescriptors] = float64(step.open)
+			want[results.GaugeGatewayDescriptors], want[results.GaugeGatewayGoroutines] = float64(step.open), float64(10*step.open)
 		}
 		if step.rate >= 0 {
 			want[results.GaugeGatewayCPU] = step.rate

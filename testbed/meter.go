@@ -30,12 +30,17 @@ const (
 // read at once, whose At tells how old it is. ErrNoUsage where there is no source.
 func (t *Target) Usage() (ResourceUse, error) {
 	switch {
-	case t.meter != nil:
-		return t.meter.reading(time.Now())
 	case len(t.pids) > 0:
 		use, err := Usage(t.pids)
 		use.At = time.Now()
+		if t.meter != nil { // what /proc does not know
+			if said, err := t.meter.reading(use.At); err == nil {
+				use.Goroutines = said.Goroutines
+			}
+		}
 		return use, err
+	case t.meter != nil:
+		return t.meter.reading(time.Now())
 	}
 	return ResourceUse{}, ErrNoUsage
 }
@@ -174,5 +179,6 @@ func parsePage(page io.Reader) (use ResourceUse, err error) {
 		return use, errors.New("it does not have process_cpu_seconds_total and process_resident_memory_bytes, once each")
 	}
 	files, _ := value("process_open_fds")
-	return ResourceUse{CPUSeconds: cpu, RSSBytes: int64(rss), Descriptors: int(files)}, nil
+	goroutines, _ := value("go_goroutines")
+	return ResourceUse{CPUSeconds: cpu, RSSBytes: int64(rss), Descriptors: int(files), Goroutines: int(goroutines)}, nil
 }

@@ -20,6 +20,8 @@ const page = `# HELP process_cpu_seconds_total Total user and system CPU time sp
 process_cpu_seconds_total 12.5
 # TYPE process_open_fds gauge
 process_open_fds 42
+# TYPE go_goroutines gauge
+go_goroutines 17
 # TYPE process_resident_memory_bytes gauge
 process_resident_memory_bytes{app="x"} 1.048576e+06
 other{a="b",c="d"} NaN
@@ -28,7 +30,7 @@ other{a="b",c="d"} NaN
 func TestParsePage(t *testing.T) {
 	t.Parallel()
 	got, err := parsePage(strings.NewReader(page))
-	if want := (ResourceUse{CPUSeconds: 12.5, RSSBytes: 1 << 20, Descriptors: 42}); err != nil || got != want {
+	if want := (ResourceUse{CPUSeconds: 12.5, RSSBytes: 1 << 20, Descriptors: 42, Goroutines: 17}); err != nil || got != want {
 		t.Errorf("got %+v, %v; want %+v", got, err, want)
 	}
 	for text, want := range map[string]string{

@@ -72,7 +72,43 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 		_ = child.kill()
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	return &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}, nil
+	t := &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust}}
+	stats := func(ctx context.Context) (ResourceUse, error) { return askStats(ctx, client, "http"+scheme+"://"+addr) }
+	if m, err := startMeter(ctx, stats); err == nil { // a run can do without
+		t.meter = m
+	}
+	return t, nil
+}
+
+// askStats asks the gateway for what nobody else knows of it: how many goroutines it has.
+func askStats(ctx context.Context, client *http.Client, base string) (use ResourceUse, err error) {
+	body, resp, err := ask(ctx, client, base+"/stats")
+	if err != nil {
+		return use, err
+	}
+	var stats struct {
+		Goroutines int `json:"goroutines"`
+	}
+	if err := json.Unmarshal(body, &stats); err != nil || resp.StatusCode != http.StatusOK || stats.Goroutines <= 0 {
+		return use, fmt.Errorf("/stats says %s: %q", resp.Status, cut(string(body), 200))
+	}
+	use.Goroutines = stats.Goroutines
+	return use, nil
+}
+
+// ask returns an answer's beginning. Its status is the caller's matter.
+func ask(ctx context.Context, client *http.Client, url string) (body []byte, resp *http.Response, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if resp, err = client.Do(req); err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return body, resp, err
 }
 
 // gatewayFile is what the gateway is told. It names where secrets are found: the child inherits the environment.
@@ -165,16 +201,7 @@ func awaitReadyz(ctx context.Context, child *process, base string, trust *tls.Co
 
 // askReadyz asks once. Not ready yet, or no answer, is an error that may pass.
 func askReadyz(ctx context.Context, client *http.Client, base, instance string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, resp, err := ask(ctx, client, base+"/readyz")
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type Target struct {
 
 	part   running       // nil for an external target
 	pids   []int         // roots of the trees whose use is the target's
-	meter  *meter        // where that is read elsewhere; nil for nowhere
+	meter  *meter        // where that, or with pids what they don't tell, is read elsewhere; nil for nowhere
 	stopIn time.Duration // how long an orderly end may take
 	never  chan struct{} // Done of an external target
 }

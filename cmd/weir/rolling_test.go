@@ -21,7 +21,7 @@ name: rolling
 kafka:
   provider: external
   seeds: [%[1]s]
-  topics: [{name: %[3]s, existing: true}]
+  topics: [{name: %[3]s, partitions: 4, existing: true}]
 gateway:
   target: external
   url: ws://%[2]s/ws
@@ -76,10 +76,12 @@ func (g startedGateway) replace(b *testkit.Balancer, other startedGateway, seeds
 	return next
 }
 
-// rollingReplacement replaces two gateways under load, one after the other.
-func rollingReplacement(t *testing.T, seeds, topic string) {
+// rollingReplacement replaces two gateways under load, one after the other. newTopic makes a topic of four partitions for
+// each attempt.
+func rollingReplacement(t *testing.T, seeds string, newTopic func() string) {
 	t.Helper()
 	w := runMeasured(t, report.ExitPassed, func() *weir {
+		topic := newTopic()
 		a, b := startGateway(t, seeds, topic, "a-1"), startGateway(t, seeds, topic, "b-1")
 		balancer := testkit.StartBalancer(t)
 		balancer.Use(a.addr, b.addr)
@@ -89,13 +91,31 @@ func rollingReplacement(t *testing.T, seeds, topic string) {
 		b.replace(balancer, next, seeds, topic, "b-2")
 		return w
 	})
-	if s := w.summary(); s.CountersAll[results.CountThrownOut] < 200 {
-		t.Errorf("clients closed by gateways that drained: got %d; want at least the 200 that there are", s.CountersAll[results.CountThrownOut])
+	w.checkReturns(200)
+}
+
+// checkReturns requires that the target has closed or lost so many connections at least, and has gone on with each client
+// that came back.
+func (w *weir) checkReturns(least int64) {
+	w.t.Helper()
+	s := w.summary()
+	if got := s.CountersAll[results.CountThrownOut]; got < least {
+		w.t.Errorf("connections that the target ended: got %d; want at least %d", got, least)
+	}
+	// A client may be cut off again before its answer came.
+	if r := s.Clients.Returns; r.Returns < least || r.Resumed < least || r.Failed > 0 {
+		w.t.Errorf("returns: got %+v; want at least %d, resumed", r, least)
 	}
 }
 
 // TestRollingReplacement: clients that resume lose nothing and get nothing twice while both of two gateways are replaced.
 func TestRollingReplacement(t *testing.T) {
 	kafka := testkit.Kafka(t, 4, "prices")
-	rollingReplacement(t, strings.Join(kafka.ListenAddrs(), ","), "prices")
+	rollingReplacement(t, strings.Join(kafka.ListenAddrs(), ","), func() string { return "prices" })
+}
+
+// TestRealExternalRolling is TestRollingReplacement on a cluster that is there.
+func TestRealExternalRolling(t *testing.T) {
+	seeds := externalSeeds(t)
+	rollingReplacement(t, seeds, func() string { return externalTopic(t, seeds) })
 }

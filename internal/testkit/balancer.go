@@ -49,6 +49,25 @@ func (b *Balancer) Use(backends ...string) {
 	b.backends = slices.Clone(backends)
 }
 
+// Cut breaks all connections that are open.
+func (b *Balancer) Cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.open {
+		_ = c.Close()
+	}
+	if b.open != nil { // else it is closed
+		clear(b.open)
+	}
+}
+
+// Open counts the connections that are passed on now.
+func (b *Balancer) Open() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open) / 2
+}
+
 func (b *Balancer) accept(l net.Listener) {
 	for {
 		conn, err := l.Accept()
