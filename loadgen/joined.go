@@ -66,7 +66,6 @@ func (w *worker) takeJoined(c *client, arrivedAt int64) {
 		e, byKey, id := s.expectation(c, stream)
 		t.join(max(e.position(byKey, id), c.pastEnd(stream)))
 		s.joined(c, stream, first)
-		w.complete(c, stream) // of a conflated topic all may have been sent
 	}
 }
 
