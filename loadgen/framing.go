@@ -34,6 +34,9 @@ func newFraming(name string) framing {
 type talk struct {
 	introduced  bool // the target has taken the client's introduction
 	attachments int  // binary messages that follow a Socket.IO event
+	answers     int  // to the client's subscription
+	// askedAt is when the client subscribed, Unix ns: what arrived before answers something else.
+	askedAt int64
 }
 
 // plain is no framing: what the profile says is sent, and messages are as they come.

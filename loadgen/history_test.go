@@ -95,6 +95,9 @@ type historyReader struct {
 	resumes  bool // it gets what it missed when it comes back
 	resumed  bool // the target said that it goes on
 	missed   []historyRecord
+	// unanswered is how many records come before the answer to its subscription; answered is when the newest came.
+	unanswered int
+	answered   int64
 }
 
 // historyStint is a stream that a client left.
@@ -124,6 +127,9 @@ func drawPlan(t *rapid.T) *scenarios.Plan {
 	p := &scenarios.Plan{
 		Name: "history", Seed: rapid.Uint64().Draw(t, "seed"), IntervalNS: time.Second, Objective: time.Millisecond,
 		Gateway: scenarios.GatewayPlan{Profile: scenarios.ReferenceProfile()}, Audit: scenarios.AuditLimits{Gaps: 10_000},
+	}
+	if rapid.Bool().Draw(t, "an answer joins") {
+		p.Gateway.Profile.Joined = `{"type":"subscribed"`
 	}
 	p.Gateway.Guarantees.Resumes = rapid.Bool().Draw(t, "the target resumes")
 	topics := rapid.IntRange(1, 2).Draw(t, "topics")
@@ -283,6 +289,7 @@ func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {
 			troubled: rapid.SampledFrom([]int{1, 1, 10}).Draw(t, "troubled"), resumes: h.swarm.groups[c.group].resumes,
 		}
 		h.begin(r)
+		h.ask(r)
 		h.readers = append(h.readers, r)
 	}
 	return h
@@ -483,6 +490,9 @@ func (h *history) read(producer int) {
 
 // position is how far a stream has been sent.
 func (h *history) position(producer int, byKey bool, id int) (n uint64) {
+	if producer >= len(h.sent) {
+		return 0 // nothing has been sent yet
+	}
 	for _, m := range h.sent[producer][:h.clocks[producer]] {
 		if !byKey && int(m.partition) == id || byKey && m.key != NoKey && int(m.key) == id {
 			n++
@@ -540,7 +550,7 @@ func (h *history) deliver() {
 func (h *history) logsFor(r *historyReader) (logs [][]historyRecord) {
 	for p := range h.logs {
 		for _, log := range h.logs[p] {
-			if rapid.IntRange(0, 5).Draw(h.t, "late") == 0 {
+			if !h.byAnswer() && rapid.IntRange(0, 5).Draw(h.t, "late") == 0 {
 				final := slices.IndexFunc(log, func(rec historyRecord) bool { return rec.Kind == KindFinal })
 				log = log[rapid.IntRange(0, max(final, 0)).Draw(h.t, "from"):]
 			}
@@ -577,6 +587,7 @@ func (h *history) comeBack(r *historyReader) {
 	r.away = 0
 	h.swarm.arrive(r.client)
 	h.begin(r)
+	h.ask(r)
 	h.endConflated(r)
 	h.replay(r)
 }
@@ -610,6 +621,7 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		h.learnEnds()
 	}
 	h.clocks[rec.Producer] = max(h.clocks[rec.Producer], rec.sent)
+	h.lateAnswer(r, rec.Kind == KindFinal)
 	if r.resumes && (r.away > 0 || r.absent > 0 || r.gone) {
 		r.missed = append(r.missed, rec)
 	}
@@ -621,6 +633,7 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		if h.comeBack(r); r.resumes || rec.Kind != KindFinal {
 			return
 		}
+		h.lateAnswer(r, true)
 	}
 	restless := 15
 	if r.retaken {
@@ -640,6 +653,7 @@ func (h *history) step(r *historyReader, rec historyRecord) {
 		if r.absent--; r.absent == 0 {
 			r.retaken = true
 			h.begin(r)
+			h.ask(r)
 			for at, s := range r.streams {
 				if r.resumes {
 					break
@@ -745,10 +759,10 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 	s := h.stream(r, rec)
 	_, seq := h.topo.groups[r.group].streamOf(r.index, &rec.Stamp)
 	if rec.Kind != KindData {
-		if s.rejoin = false; !s.joined {
+		if s.rejoin = s.rejoin && h.byAnswer(); !s.joined && !h.byAnswer() {
 			s.joined, s.base = true, max(seq, s.floor)
 		}
-		if rec.Kind == KindFinal && !s.final {
+		if rec.Kind == KindFinal && s.joined && !s.final {
 			s.final, s.finalSeq = true, seq
 		}
 		r.worker.takeMessage(r.client, value, 0, true)
@@ -760,7 +774,11 @@ func (h *history) give(r *historyReader, rec historyRecord) {
 	r.given = append(r.given, rec)
 	shape := &h.topo.producers[rec.Producer]
 	rejoin, inForce := s.rejoin, s.joined && !s.rejoin
-	if shape.conflation > 0 {
+	if h.byAnswer() {
+		again := rec.SentAt < r.answered
+		inForce = inForce && !again
+		rejoin = rejoin || again
+	} else if shape.conflation > 0 {
 		if s.rejoin = false; !s.joined && seq >= s.floor {
 			s.joined, s.base = true, seq
 		}
@@ -1031,11 +1049,11 @@ func (h *history) checkWaiting() {
 			whole, final := s.whole(), s.final
 			if key, _ := h.topo.groups[r.group].streamID(r.index, at); h.topo.producers[key.producer].conflation > 0 {
 				whole, final = s.complete, s.complete
-				add(&late, r.away == 0 && !s.joined) // nothing came since the client is back
+				add(&late, !h.byAnswer() && r.away == 0 && !s.joined) // nothing came since the client is back
 			}
 			add(&wantOpen, r.away == 0 && !r.gone && !whole)
 			add(&wantUnjoined, r.away == 0 && !s.joined)
-			add(&wantJoins, r.away == 0 && (!s.joined || s.rejoin))
+			add(&wantJoins, !h.byAnswer() && r.away == 0 && (!s.joined || s.rejoin))
 			add(&wantFinals, r.away == 0 && !final)
 		}
 	}

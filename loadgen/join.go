@@ -33,7 +33,7 @@ func (s *swarm) join(ctx context.Context) error {
 	return nil
 }
 
-// neverJoined lists at most max of the clients that have a stream without a marker, and counts all.
+// neverJoined lists at most so many of the clients that have a stream that is not in force, and counts all.
 func (s *swarm) neverJoined(most int) (names []string, count int) {
 	for _, c := range s.clients {
 		c.worker.mu.Lock()
@@ -43,7 +43,7 @@ func (s *swarm) neverJoined(most int) (names []string, count int) {
 				break
 			}
 			if c.trackers[i].flag&(flagExpected|flagJoined) == flagExpected {
-				missing = s.streamName(c, i)
+				missing = s.lacks(c, i)
 				break
 			}
 		}
@@ -82,7 +82,7 @@ func (s *swarm) streamName(c *client, stream int) string {
 // joinError says who never joined and what came instead.
 func (s *swarm) joinError() error {
 	names, count := s.neverJoined(3)
-	e := &JoinError{Missing: count, First: names}
+	e := &JoinError{Missing: count, First: names, Answer: s.topo.plan.Gateway.Profile.Joined}
 	remarks := map[string]int64{}
 	for _, c := range s.clients {
 		c.worker.mu.Lock()
@@ -117,9 +117,10 @@ func (s *swarm) joinError() error {
 	return e
 }
 
-// JoinError means that clients saw no marker on streams that they subscribed to before the join deadline.
+// JoinError means that clients saw no marker on streams that they subscribed to before the join deadline, or had no answer.
 type JoinError struct {
-	Missing int      // clients with a stream that never joined
+	Answer  string   // what begins the answer that acknowledges a subscription; empty where markers do
+	Missing int      // clients with a stream that never joined, or without all answers
 	Clients int      // clients that follow anything and are there before the load
 	First   []string // some of them, with the stream
 	Silent  int      // clients that nothing but control frames came to
@@ -132,6 +133,8 @@ type JoinError struct {
 func (e *JoinError) Error() string {
 	likely := "are all streams' channels subscribed, and does the gateway read every partition?"
 	switch {
+	case e.Answer != "":
+		likely = "is that how its answer to a subscription begins, and is the profile's subscribe what it wants?"
 	case e.Untaken > 0:
 		likely = "Kafka did not take what was to tell them, so look at its log (message size, compression, permission to write)"
 	case e.Foreign > 0 && e.Silent < e.Clients:
@@ -141,6 +144,10 @@ func (e *JoinError) Error() string {
 	case e.Silent > 0:
 		likely = fmt.Sprintf("nothing came to %d of the clients: %s", e.Silent, likely)
 	}
-	return fmt.Sprintf("join: %d of %d clients never saw a marker on every stream they follow (%s): %s%s",
-		e.Missing, e.Clients, strings.Join(e.First, "; "), likely, e.Remarks)
+	never := "saw a marker on every stream they follow"
+	if e.Answer != "" {
+		never = fmt.Sprintf("got the answer to their subscription, which begins with %q", e.Answer)
+	}
+	return fmt.Sprintf("join: %d of %d clients never %s (%s): %s%s",
+		e.Missing, e.Clients, never, strings.Join(e.First, "; "), likely, e.Remarks)
 }

@@ -34,6 +34,7 @@ type profile struct {
 	receivedAt          []byte
 	queuedAt            []byte
 	resume              *resumeProfile // nil where the profile has none
+	joined              []byte         // begins the answer that puts subscriptions in force; nil where join markers do
 	framing             framing
 	form                valueForm
 	acknowledge         *acknowledgement // nil for none, and where the framing does it
@@ -71,7 +72,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 	for _, c := range w.Control {
 		p.control = append(p.control, []byte(c))
 	}
-	return p, errors.Join(p.compileWire(), p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages(), p.compileResume(plan))
+	return p, errors.Join(p.compileWire(), p.checkNames(plan), p.checkURL(plan), p.checkHeaders(), p.checkMessages(), p.compileResume(plan), p.compileJoined())
 }
 
 func bytesOf(s string) []byte {

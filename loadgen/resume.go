@@ -270,7 +270,7 @@ func (s *swarm) awaitStreams(c *client, n int32) {
 			t.flag &^= flagSettled // the target had thrown it out for good, and the plan has it back
 		}
 		if t.flag&flagJoined == 0 {
-			s.waits(c, stream, n, func(p *producer) *pending { return p.join })
+			s.awaitsMarker(c, stream, n)
 			s.unjoined.Add(int64(n))
 		}
 		if t.flag&flagFinal == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"time"
 )
@@ -121,6 +122,7 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	}()
+	askedAt := time.Now().UnixNano()
 	if greeting := s.greeting(c); len(greeting) > 0 {
 		if _, err := conn.Write(greeting); err != nil {
 			return fmt.Errorf("subscribe: %w", err)
@@ -140,13 +142,8 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
 	s.opened(c, out)
-	if len(early) > 0 {
-		w.mu.Lock()
-		err := handle(early, 0, time.Now().UnixNano(), conn)
-		w.mu.Unlock()
-		if err != nil {
-			return err
-		}
+	if err := s.takeEarly(c, askedAt, early, func(p []byte) error { return handle(p, 0, time.Now().UnixNano(), conn) }); err != nil {
+		return err
 	}
 	if slow != nil {
 		if err := receiveSlowly(ctx, conn, slow, s.over, &w.mu, handle); err != nil {
@@ -158,7 +155,26 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 	return receive(conn, &w.mu, &w.space, handle)
 }
 
-// begin books a new session. Streams that were joined wait for a marker again: their account goes on, since the target
+// takeEarly takes what came with the answer to the handshake, before the client asked for anything.
+func (s *swarm) takeEarly(c *client, askedAt int64, early []byte, take func(p []byte) error) error {
+	c.worker.mu.Lock()
+	defer c.worker.mu.Unlock()
+	asks := len(s.profile.subscribe) > 0
+	if len(early) > 0 {
+		if asks {
+			c.talk.askedAt = math.MaxInt64
+		}
+		if err := take(early); err != nil {
+			return err
+		}
+	}
+	if asks {
+		c.talk.askedAt = askedAt
+	}
+	return nil
+}
+
+// begin books a new session. Streams that were joined wait for a marker, or the answer, again: their account goes on, since the target
 // ended the session and not the scenario. Those of a client that resumes are in force already.
 func (s *swarm) begin(c *client) {
 	s.linked.Add(1)
@@ -186,7 +202,7 @@ func (s *swarm) begin(c *client) {
 		}
 		if t.flag&flagRejoin == 0 {
 			t.flag |= flagRejoin
-			s.waits(c, i, 1, func(p *producer) *pending { return p.join })
+			s.awaitsMarker(c, i, 1)
 		}
 	}
 }

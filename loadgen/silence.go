@@ -33,13 +33,13 @@ func (w *worker) hear(payload []byte) {
 type silence struct {
 	swarm *swarm
 	after time.Duration
-	since time.Time // that the observer has had a marker; zero while it has none
+	since time.Time // that the observer has had a marker, or that answers are waited for; zero before
 }
 
 // look returns a *SilentError once the target has been silent for too long.
 func (s *silence) look(now time.Time) error {
 	if s.since.IsZero() {
-		if s.swarm.markersRead() > 0 {
+		if s.swarm.profile.joined != nil || s.swarm.markersRead() > 0 {
 			s.since = now
 		}
 		return nil
@@ -50,9 +50,9 @@ func (s *silence) look(now time.Time) error {
 	return s.swarm.silent(now.Sub(s.since))
 }
 
-// silent returns a *SilentError where no client has seen any marker.
+// silent returns a *SilentError where no client has seen any marker, or had an answer to its subscription.
 func (s *swarm) silent(after time.Duration) error {
-	e := &SilentError{After: after, Markers: s.markersRead()}
+	e := &SilentError{After: after, Markers: s.markersRead(), Answer: s.topo.plan.Gateway.Profile.Joined}
 	for _, w := range s.workers {
 		w.mu.Lock()
 		marked := w.marked
@@ -93,9 +93,10 @@ func (s *swarm) silent(after time.Duration) error {
 }
 
 // SilentError means that join markers were in Kafka, and that the clients were connected, for a while in which the target
-// gave none to anybody.
+// gave none to anybody; or that it acknowledged nobody's subscription in that while.
 type SilentError struct {
 	After      time.Duration
+	Answer     string   // what begins the answer that acknowledges a subscription; empty where markers do
 	Clients    int      // that follow anything and are there before the load
 	Markers    int64    // that the observer has read
 	Topics     []string // by their names in Kafka
@@ -108,13 +109,28 @@ type SilentError struct {
 
 // Error lists the causes that fit, the likeliest first.
 func (e *SilentError) Error() string {
-	var causes []string
+	causes := e.causes()
+	for i := range causes {
+		causes[i] = fmt.Sprintf("(%c) %s", 'a'+i, causes[i])
+	}
+	what := fmt.Sprintf("%d join markers have been in Kafka and none has reached any of %d connected clients", e.Markers, e.Clients)
+	if e.Answer != "" {
+		what = fmt.Sprintf("%d clients have been connected and none has an answer that begins with %q", e.Clients, e.Answer)
+	}
+	return fmt.Sprintf("join: the target is silent: for %v %s. The causes that fit: %s%s",
+		e.After.Round(100*time.Millisecond), what, strings.Join(causes, "; "), e.Remarks)
+}
+
+func (e *SilentError) causes() (causes []string) {
 	heard := ""
 	if len(e.Heard) > 0 {
 		heard = "; the first that came: " + strings.Join(e.Heard, " | ")
 	}
 	if e.Foreign > 0 {
 		causes = append(causes, fmt.Sprintf("%d messages came without a stamp, so that it may answer what clients send with errors, or not pass values on unchanged (compare the profile%s)", e.Foreign, heard))
+	}
+	if e.Answer != "" {
+		return append(causes, "the profile's subscribe is not what it wants"+heard, "its answer to a subscription begins otherwise (mend the profile's joined, or leave it out)")
 	}
 	if hard := slices.DeleteFunc(slices.Clone(e.Codecs), func(c string) bool { return strings.HasPrefix(c, "gzip ") }); len(hard) > 0 {
 		causes = append(causes, fmt.Sprintf("batches are compressed (%s), and its Kafka client may lack the codec, as kafkajs knows gzip alone (set compression: gzip or none)", strings.Join(hard, ", ")))
@@ -123,9 +139,5 @@ func (e *SilentError) Error() string {
 	if e.Foreign == 0 && e.Subscribes {
 		causes = append(causes, "the profile's subscribe is not what it wants"+heard)
 	}
-	for i := range causes {
-		causes[i] = fmt.Sprintf("(%c) %s", 'a'+i, causes[i])
-	}
-	return fmt.Sprintf("join: the target is silent: for %v %d join markers have been in Kafka and none has reached any of %d connected clients. The causes that fit: %s%s",
-		e.After.Round(100*time.Millisecond), e.Markers, e.Clients, strings.Join(causes, "; "), e.Remarks)
+	return causes
 }

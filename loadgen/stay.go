@@ -170,7 +170,7 @@ func (s *swarm) draining() {
 	})
 }
 
-// arrive has the client wait for markers on its streams.
+// arrive has the client wait for its streams to come into force.
 func (s *swarm) arrive(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
@@ -194,7 +194,7 @@ func (s *swarm) arriveLocked(c *client) {
 		if c.trackers[stream].flag&flagExpected == 0 {
 			continue
 		}
-		s.waits(c, stream, 1, func(p *producer) *pending { return p.join })
+		s.awaitsMarker(c, stream, 1)
 		s.waits(c, stream, 1, func(p *producer) *pending { return p.final })
 		s.open.Add(1)
 		s.unjoined.Add(1)
@@ -239,7 +239,7 @@ func (s *swarm) leaveStream(c *client, stream int) {
 		s.waits(c, stream, -1, func(p *producer) *pending { return p.final })
 	}
 	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
-		s.waits(c, stream, -1, func(p *producer) *pending { return p.join })
+		s.awaitsMarker(c, stream, -1)
 	}
 	if t.flag&flagSettled == 0 {
 		s.open.Add(-1)
@@ -287,7 +287,7 @@ func (c *client) pastEnd(stream int) uint64 {
 	return past[len(past)-1].end
 }
 
-// noteUnjoined remembers a client that waited for a marker for longer than the deadline. On a conflated topic a client that
+// noteUnjoined remembers a client that waited for longer than the deadline. Where markers join, on a conflated topic a client that
 // came late waits for the key's next value, and there may be none.
 func (c *client) noteUnjoined(deadline time.Duration) {
 	if !c.present || c.neverJoined != "" || time.Since(c.cameAt) < deadline {
@@ -296,8 +296,8 @@ func (c *client) noteUnjoined(deadline time.Duration) {
 	s := c.worker.swarm
 	for stream := range c.trackers {
 		key, _ := s.topo.groups[c.group].streamID(c.index, stream)
-		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected && s.topo.producers[key.producer].conflation == 0 {
-			c.neverJoined = s.streamName(c, stream)
+		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected && (s.profile.joined != nil || s.topo.producers[key.producer].conflation == 0) {
+			c.neverJoined = s.lacks(c, stream)
 			return
 		}
 	}

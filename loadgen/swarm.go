@@ -30,7 +30,7 @@ type swarm struct {
 	phase    atomic.Int64 // current load phase; −1 before the load
 	loadUnix atomic.Int64 // when the load began, Unix ns; far in the future before
 	open     atomic.Int64 // client streams not settled
-	unjoined atomic.Int64 // client streams that wait for their first join marker
+	unjoined atomic.Int64 // client streams that are not in force yet
 	linked   atomic.Int64 // connected clients
 	everUp   atomic.Int64 // clients that were connected at least once
 	early    int          // clients that are there before the load
@@ -77,9 +77,11 @@ type client struct {
 	due      bool // present, and not about to leave
 	linked   bool // connected
 	cameAt   time.Time
-	backAt   int64     // the same where it had left before, Unix ns; else 0
-	past     [][]stint // by stream: what it had when it left; nil where it never did
-	back     []uint64  // by stream: how far it was sent when the client came back after being thrown out
+	backAt   int64 // the same where it had left before, Unix ns; else 0
+	// answeredAt is when the newest answer arrived that put subscriptions in force, Unix ns; 0 where markers do.
+	answeredAt int64
+	past       [][]stint // by stream: what it had when it left; nil where it never did
+	back       []uint64  // by stream: how far it was sent when the client came back after being thrown out
 	// neverJoined names a stream that no marker came on in time.
 	neverJoined string
 }
@@ -167,9 +169,10 @@ func (s *swarm) waits(c *client, stream int, n int32, which func(*producer) *pen
 	which(s.producers[key.producer]).add(key, n)
 }
 
-// joined is called, with the worker locked, when a client's stream has seen the join marker that it waited for.
+// joined is called, with the worker locked, when a client's stream has seen the join marker, or the answer, that it waited
+// for.
 func (s *swarm) joined(c *client, stream int, first bool) {
-	s.waits(c, stream, -1, func(p *producer) *pending { return p.join })
+	s.awaitsMarker(c, stream, -1)
 	if first {
 		s.unjoined.Add(-1)
 		e, byKey, id := s.expectation(c, stream)

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +26,7 @@ type worker struct {
 	closings remarks  // why it ended connections
 	foreigns int64    // frames without a stamp, in all
 	heard    []string // the first of those, and of those that the profile knows, before the load
-	marked   bool     // a join marker came to any of its clients
+	marked   bool     // a join marker came to any of its clients, or an answer that joins
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
 	inflater inflater
@@ -248,6 +249,9 @@ func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
 	if c.comeback != nil {
 		w.noteControl(c, payload, means, arrivedAt)
 	}
+	if joined := w.swarm.profile.joined; joined != nil && means == meansControl && bytes.HasPrefix(payload, joined) {
+		w.takeJoined(c, arrivedAt)
+	}
 	switch means {
 	case meansForeign:
 		w.foreign(c)
@@ -304,7 +308,11 @@ func (w *worker) takeMarker(c *client, s *Stamp) {
 	if t.flag&flagExpected == 0 || s.Kind == KindJoin && s.SentAt < c.backAt { // kept from before it came back
 		return
 	}
-	if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
+	if w.swarm.profile.joined != nil {
+		if t.flag&flagJoined == 0 {
+			return // markers put nothing in force, and the final one is repeated
+		}
+	} else if t.flag&flagJoined == 0 || t.flag&flagRejoin != 0 {
 		first := t.flag&flagJoined == 0
 		t.join(max(seq, c.pastEnd(stream)))
 		w.swarm.joined(c, stream, first)
@@ -343,8 +351,12 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	shape := &topo.producers[s.Producer]
 	again := t.flag&flagRejoin != 0
 	kept := false // the target may have had the value for long
+	switch first := t.flag&flagJoined == 0; {
+	case shape.conflation == 0:
+	case w.swarm.profile.joined != nil:
+		kept = again || s.SentAt < c.answeredAt
 	// What was sent before the client left says nothing about what it gets since it is back.
-	if first := t.flag&flagJoined == 0; shape.conflation > 0 && (again || first && seq >= c.pastEnd(stream)) {
+	case again || first && seq >= c.pastEnd(stream):
 		kept = true
 		t.join(seq)
 		w.swarm.joined(c, stream, first)
@@ -362,7 +374,7 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 		w.meter.count(cell, countEarly, 1)
 		return
 	case arrivedDuplicate:
-		if again {
+		if again || s.SentAt < c.answeredAt {
 			w.meter.count(cell, countEarly, 1)
 		} else {
 			w.meter.count(cell, countDuplicate, 1)

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -199,6 +200,19 @@ func status(code int) func(t *testing.T) string {
 	}
 }
 
+// unavailable is not up, and ends the context once it is asked again: by then its first answer has been read.
+func unavailable(t *testing.T, end context.CancelFunc) string {
+	var asked atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) > 1 {
+			end()
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(srv.Close)
+	return "ws" + strings.TrimPrefix(srv.URL, "http") + "/socket"
+}
+
 // says serves connections that answer anything with a fixed text and close.
 func says(text string) func(t *testing.T) string {
 	return func(t *testing.T) string {
@@ -218,11 +232,17 @@ func TestTargetThatWantsMore(t *testing.T) {
 		{Headers: []scenarios.HandshakeHeader{{Name: "Authorization"}}}, {Path: "/ws"}, {Query: []scenarios.Pair{{Name: "a"}}}, {Subprotocol: "s"},
 	} {
 		for code, want := range map[int]string{401: "", 404: "", 200: "HTTP 200", 503: "HTTP 503"} {
-			plan := scenarios.GatewayPlan{Target: scenarios.TargetExternal, URL: status(code)(t), Profile: profile, ReadyIn: time.Second}
-			_, err := StartTarget(t.Context(), plan, nil, nil, Options{})
+			ctx, end := context.WithCancel(t.Context())
+			url := status(code)(t)
+			if code == 503 {
+				url = unavailable(t, end)
+			}
+			plan := scenarios.GatewayPlan{Target: scenarios.TargetExternal, URL: url, Profile: profile, ReadyIn: time.Minute}
+			_, err := StartTarget(ctx, plan, nil, nil, Options{})
 			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 				t.Errorf("status %d, profile %+v: got %v; want an error with %q", code, profile, err, want)
 			}
+			end()
 		}
 	}
 }
@@ -257,7 +277,10 @@ func TestExternalTarget(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			url := tt.url(t)
-			plan := scenarios.GatewayPlan{Target: scenarios.TargetExternal, URL: url, ReadyIn: time.Second}
+			plan := scenarios.GatewayPlan{Target: scenarios.TargetExternal, URL: url, ReadyIn: 5 * time.Second} // for an attempt and its answer
+			if tt.want == nil {
+				plan.ReadyIn = time.Minute
+			}
 			target, err := StartTarget(t.Context(), plan, nil, nil, Options{})
 			if tt.want != nil {
 				wantText(t, err, append(tt.want, "use target "+url)...)
