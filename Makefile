@@ -2,7 +2,6 @@
 GO ?= go
 # The race detector needs a C compiler; where there is none the tests run without it, and say so.
 RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
-RUNS ?= 5
 
 .PHONY: help
 help: ## list the targets
@@ -24,12 +23,13 @@ endif
 .PHONY: test-docker
 test-docker: ## the tests on real Kafka in Docker; fails where there is no Docker
 # These measure, and under the race detector the generator would be the bottleneck; make test has the detector.
-	WEIR_REQUIRE_DOCKER=1 $(GO) test -count=1 -p 1 -timeout 15m -run Docker ./testbed ./cmd/weir
+	WEIR_REQUIRE_DOCKER=1 $(GO) test -count=1 -p 1 -timeout 20m -run Docker ./testbed ./cmd/weir
 
 .PHONY: test-external
 test-external: ## the tests on a running cluster: WEIR_KAFKA_SEEDS=host:port,…; on a secured broker, too: WEIR_KAFKA_DIR=…
 	@test -n "$$WEIR_KAFKA_SEEDS" || { echo "set WEIR_KAFKA_SEEDS to the cluster's addresses"; exit 1; }
 	$(GO) test -count=1 -timeout 10m -run RealExternal ./cmd/weir
+	$(GO) test -count=1 -timeout 15m -run RealExternal ./gateway
 
 .PHONY: check
 check: ## format, vet, lint and race tests
@@ -42,7 +42,20 @@ check: ## format, vet, lint and race tests
 bench: ## the micro-benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./loadgen ./gateway ./results
 
+.PHONY: gateways
+gateways: RUNS ?= 3
+gateways: build ## the same work through every gateway, RUNS times each (3) on Kafka in Docker: the table of docs/TARGETS.md
+	sh internal/sidebyside/gateways.sh bin/weir $(RUNS)
+
+.PHONY: gateway-faults
+gateway-faults: build ## what each gateway loses or doubles when clients, the gateway or a broker fail, on three brokers in Docker
+	@mkdir -p results/runs
+	WEIR_REQUIRE_DOCKER=1 WEIR_GATEWAY_FAULTS=$(CURDIR)/results/runs/gateway-faults.md \
+		$(GO) test -count=1 -timeout 60m -run GatewayFaults -v ./cmd/weir
+	@cat results/runs/gateway-faults.md
+
 .PHONY: nightly
+nightly: RUNS ?= 5
 nightly: build ## longer: the library on the embedded Kafka and in Docker, the quickstart RUNS times on each, a minute of each fuzz target
 	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet || exit; done
 	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet --set kafka.provider=docker || exit; done

@@ -51,19 +51,14 @@ phases:
   drain: {deadline: 5s}
 `
 
-// profileText is a target's profile without the guarantees, which the tests judge by the language's defaults.
+// profileText is a target's profile.
 func profileText(t *testing.T, target string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(target, "profile.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return withoutGuarantees(string(text))
-}
-
-func withoutGuarantees(profile string) string {
-	lines := slices.DeleteFunc(strings.SplitAfter(profile, "\n"), func(l string) bool { return strings.HasPrefix(l, "guarantees:") })
-	return strings.Join(lines, "")
+	return string(text)
 }
 
 // runCentrifugo measures a double through the profile, which change may change before.

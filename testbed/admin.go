@@ -106,7 +106,12 @@ func (a *admin) reach(ctx context.Context) (clusterState, error) {
 func (a *admin) reachEach(ctx context.Context, c clusterState) (string, error) {
 	version := "of an unknown version"
 	for _, b := range c.brokers {
-		resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, a.cl.Broker(int(b.NodeID)))
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClientSoftwareName, req.ClientSoftwareVersion = "weir", "1" // brokers refuse a request without them
+		resp, err := req.RequestWith(ctx, a.cl.Broker(int(b.NodeID)))
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
 		if err != nil {
 			addr := c.address(b.NodeID)
 			reason, mend := a.dials.reason(err, addr), "mend advertised.listeners, or make that address reachable from here"

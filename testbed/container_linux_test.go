@@ -3,7 +3,6 @@ package testbed
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,24 +13,9 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/scenarios"
 )
-
-// gatewayFolder makes a folder that an image of weir alone is built from.
-func gatewayFolder(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "weir"), "github.com/weirbench/weir/cmd/weir")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	file := "FROM scratch\nCOPY weir /weir\nENTRYPOINT [\"/weir\"]\n"
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // removeImage removes the image of a folder at the test's end.
 func removeImage(t *testing.T, api *client.Client, target string) {
@@ -113,7 +97,7 @@ func wantDelivery(t *testing.T, url, topic string, seeds []string) {
 
 // TestDockerTarget: an image that is built for it, on the brokers' network and on this machine's.
 func TestDockerTarget(t *testing.T) {
-	folder := gatewayFolder(t)
+	folder := testkit.ImageFolder(t)
 	for _, provider := range []scenarios.KafkaProvider{scenarios.ProviderDocker, scenarios.ProviderEmbedded} {
 		t.Run(string(provider), func(t *testing.T) {
 			api := requireDocker(t)

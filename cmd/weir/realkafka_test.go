@@ -15,7 +15,6 @@ import (
 
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
-	"github.com/weirbench/weir/runner"
 )
 
 // requireDocker skips visibly where there is no Docker, and fails where there must be one.
@@ -69,18 +68,18 @@ func TestDockerQuickstart(t *testing.T) {
 	}
 }
 
-// containers lists the containers of the run, running or not.
+// containers lists the containers of the run, brokers and target, running or not.
 func (w *weir) containers() []string {
 	w.t.Helper()
-	run, err := results.Open(w.dir)
-	if err != nil {
-		w.t.Fatal(err)
+	var all []string
+	for _, label := range []string{"weir.run", "weir.target"} {
+		out, err := exec.Command("docker", "ps", "-aq", "--filter", "label="+label+"="+w.runID()).Output()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, strings.Fields(string(out))...)
 	}
-	out, err := exec.Command("docker", "ps", "-aq", "--filter", "label=weir.run="+run.Environment.Extra[runner.RunIDKey]).Output()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return strings.Fields(string(out))
+	return all
 }
 
 // TestDockerPullIsTold: what takes long at the first run is said, and an image that can't be had ends it.

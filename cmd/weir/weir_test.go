@@ -26,6 +26,7 @@ type weir struct {
 	stdout syncBuffer
 	stderr syncBuffer
 	waited bool
+	limit  time.Duration // of wait
 }
 
 // syncBuffer is a buffer that the process's output goes to while the test looks at it.
@@ -97,7 +98,7 @@ func startWeirIn(t *testing.T, dir string, args ...string) *weir {
 // startCommand starts a program in a directory, with variables beside the test's own.
 func startCommand(t *testing.T, dir, path string, env []string, args ...string) *weir {
 	t.Helper()
-	w := &weir{t: t, cmd: exec.Command(path, args...)}
+	w := &weir{t: t, cmd: exec.Command(path, args...), limit: 90 * time.Second}
 	w.cmd.Dir = dir
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
@@ -127,8 +128,8 @@ func (w *weir) wait() int {
 	case <-done:
 		w.waited = true
 		return w.cmd.ProcessState.ExitCode()
-	case <-time.After(90 * time.Second):
-		w.t.Fatal("weir hangs: it did not end within 90 s")
+	case <-time.After(w.limit):
+		w.t.Fatalf("weir hangs: it did not end within %v", w.limit)
 		return 0
 	}
 }

@@ -18,6 +18,7 @@ var forbidden = map[string][]string{
 	"scenarios": {"results", "loadgen", "gateway", "testbed", "runner", "report"},
 	"testbed":   {"results", "loadgen", "gateway", "runner", "report"},
 	"runner":    {"gateway"},
+	"targets":   {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 	// Both the gateway and the harness use it.
 	"internal/settings": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 	"internal/hosts":    {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal/settings", "internal/kafkasec", "cmd"},

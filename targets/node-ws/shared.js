@@ -6,6 +6,12 @@ const { channelsFor, textOf } = require('./channels');
 
 const everything = '';
 
+/** What helps against an error that can't be guessed from its message. */
+function mendOf(error) {
+  if (!/compression not implemented/.test(error.message)) return '';
+  return ": kafkajs reads gzip alone (set the producers' compression to gzip or none)";
+}
+
 module.exports = function shared({ kafka, topics, group }) {
   const followers = new Map(); // by channel, or everything: sets of sockets
   const consumer = kafka.consumer({ groupId: group, sessionTimeout: 30000, heartbeatInterval: 3000 });
@@ -39,7 +45,7 @@ module.exports = function shared({ kafka, topics, group }) {
 
   function die(error) {
     if (stopping) return;
-    console.error(`consume: ${error.message}`);
+    console.error(`consume: ${error.message}${mendOf(error)}`);
     process.exit(1);
   }
 
