@@ -82,6 +82,7 @@ storm: build ## 5,000 clients drop and resume within 5 s: on the embedded Kafka 
 
 REPLAYS_SET ?=
 .PHONY: replays
+replays: RUNS ?= 5
 replays: build ## what replays cost live clients: the ratio of their p99 beside replays to that without, of RUNS runs
 	@dirs=; for i in $$(seq $(RUNS)); do dir=results/runs/replays-$(STAMP)-$$i; dirs="$$dirs $$dir"; \
 		./bin/weir run scenarios/endurance/replay-beside-live.yaml --quiet --out $$dir $(REPLAYS_SET) >$$dir.txt; code=$$?; \
