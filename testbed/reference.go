@@ -83,32 +83,40 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 
 // askStats asks the gateway for what nobody else knows of it: how many goroutines it has.
 func askStats(ctx context.Context, client *http.Client, base string) (use ResourceUse, err error) {
-	body, resp, err := ask(ctx, client, base+"/stats")
+	got, err := ask(ctx, client, base+"/stats")
 	if err != nil {
 		return use, err
 	}
 	var stats struct {
 		Goroutines int `json:"goroutines"`
 	}
-	if err := json.Unmarshal(body, &stats); err != nil || resp.StatusCode != http.StatusOK || stats.Goroutines <= 0 {
-		return use, fmt.Errorf("/stats says %s: %q", resp.Status, cut(string(body), 200))
+	if err := json.Unmarshal(got.body, &stats); err != nil || got.code != http.StatusOK || stats.Goroutines <= 0 {
+		return use, fmt.Errorf("/stats says %s: %q", got.status, cut(string(got.body), 200))
 	}
 	use.Goroutines = stats.Goroutines
 	return use, nil
 }
 
-// ask returns an answer's beginning. Its status is the caller's matter.
-func ask(ctx context.Context, client *http.Client, url string) (body []byte, resp *http.Response, err error) {
+// answer is what was answered: the status and the body's beginning.
+type answer struct {
+	code   int
+	status string
+	body   []byte
+}
+
+// ask returns an answer, whatever its status.
+func ask(ctx context.Context, client *http.Client, url string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
-	if resp, err = client.Do(req); err != nil {
-		return nil, nil, err
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return body, resp, err
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	return answer{resp.StatusCode, resp.Status, body}, err
 }
 
 // gatewayFile is what the gateway is told. It names where secrets are found: the child inherits the environment.
@@ -201,23 +209,23 @@ func awaitReadyz(ctx context.Context, child *process, base string, trust *tls.Co
 
 // askReadyz asks once. Not ready yet, or no answer, is an error that may pass.
 func askReadyz(ctx context.Context, client *http.Client, base, instance string) error {
-	body, resp, err := ask(ctx, client, base+"/readyz")
+	got, err := ask(ctx, client, base+"/readyz")
 	if err != nil {
 		return err
 	}
-	var answer struct {
+	var said struct {
 		Instance string `json:"instance"`
 	}
-	parsed := json.Unmarshal(body, &answer)
-	if resp.StatusCode == http.StatusServiceUnavailable && (parsed != nil || answer.Instance == "" || answer.Instance == instance) {
-		return fmt.Errorf("/readyz says %s: %s", resp.Status, cut(strings.TrimSpace(string(body)), 200))
+	parsed := json.Unmarshal(got.body, &said)
+	if got.code == http.StatusServiceUnavailable && (parsed != nil || said.Instance == "" || said.Instance == instance) {
+		return fmt.Errorf("/readyz says %s: %s", got.status, cut(strings.TrimSpace(string(got.body)), 200))
 	}
-	if parsed != nil || answer.Instance != instance {
+	if parsed != nil || said.Instance != instance {
 		return fmt.Errorf("%w at %s, not the gateway that was started as %s: /readyz says %s: %q (end it, or set gateway.listen to 127.0.0.1:0 for a free port)",
-			errStranger, base, instance, resp.Status, cut(string(body), 200))
+			errStranger, base, instance, got.status, cut(string(got.body), 200))
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("/readyz says %s", resp.Status)
+	if got.code != http.StatusOK {
+		return fmt.Errorf("/readyz says %s", got.status)
 	}
 	return nil
 }
