@@ -54,9 +54,17 @@ gateway-faults: build ## what each gateway loses or doubles when clients, the ga
 		$(GO) test -count=1 -timeout 60m -run GatewayFaults -v ./cmd/weir
 	@cat results/runs/gateway-faults.md
 
+.PHONY: autobahn
+autobahn: ## the Autobahn testsuite for WebSockets in both directions, without its cases of compression; needs Python 2.7
+	WEIR_AUTOBAHN=quick $(GO) test -count=1 -v -timeout 15m -run Autobahn ./gateway ./loadgen
+
+.PHONY: autobahn-full
+autobahn-full: ## all its cases
+	WEIR_AUTOBAHN=full $(GO) test -count=1 -v -timeout 60m -run Autobahn ./gateway ./loadgen
+
 .PHONY: nightly
 nightly: RUNS ?= 5
-nightly: build ## longer: the library on the embedded Kafka and in Docker, the quickstart RUNS times on each, a minute of each fuzz target
+nightly: build autobahn-full ## longer: the Autobahn testsuite, the library on the embedded Kafka and in Docker, the quickstart RUNS times on each, a minute of each fuzz target
 	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet || exit; done
 	for s in scenarios/*.yaml; do ./bin/weir run $$s --quiet --set kafka.provider=docker || exit; done
 	for i in $$(seq $(RUNS)); do ./bin/weir run scenarios/quickstart.yaml --quiet || exit; done

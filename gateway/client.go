@@ -32,6 +32,8 @@ type client struct {
 	topics  []clientTopic      // of the members
 	told    positionsTold
 
+	resumptions int // that have not come to their end
+
 	replaying chan struct{} // capacity 1: held by the replay that runs; nil until the first
 }
 

@@ -1,16 +1,22 @@
 package gateway
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // presence answers how many clients of this gateway have each of the channels.
 func (h *hub) presence(c *client, req *request) *requestError {
+	if err := h.checkNames(req.Channels, nil); err != nil {
+		return err
+	}
+	if n := len(req.Channels); n > h.maxChannels {
+		return &requestError{ErrorTooManyChannels, fmt.Sprintf("%d channels are more than can be asked for at once (%d)", n, h.maxChannels)}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	b := appendID([]byte(`{"type":"presence"`), req.ID)
 	b = append(b, `,"counts":{`...)
-	if err := h.checkNames(req.Channels, nil); err != nil {
-		return err
-	}
 	said := make(map[string]struct{}, len(req.Channels))
 	for _, name := range req.Channels {
 		t, key, ofKey := h.parse(name)

@@ -83,6 +83,7 @@ func (p *replayer) begin(r *resumption) *requestError {
 		<-r.answered
 		return r.refused
 	case <-p.stopped:
+		p.hub.endReplay(r)
 		return &requestError{ErrorShuttingDown, "the gateway is draining"}
 	}
 }

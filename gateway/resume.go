@@ -1,5 +1,7 @@
 package gateway
 
+import "maps"
+
 // answerResume begins a replay: it finds where the client is, holds its channels
 // for it, and queues the acknowledgement. It does nothing, and says so, where
 // that takes Kafka's bounds and they are nil.
@@ -84,6 +86,7 @@ func (tr *topicReplay) locate(epoch string, bounds topicBounds, known bool) (los
 		lost = &lostOffsets{epoch: true}
 		tr.given = nil
 	}
+	tr.forgetUnlisted(bounds, known)
 	for p := range tr.given {
 		if !known && (int(p) >= len(l.parts) || l.parts[p].next == unknownOffset) {
 			return nil, false
@@ -123,6 +126,18 @@ func (tr *topicReplay) locate(epoch string, bounds topicBounds, known bool) (los
 	return lost, true
 }
 
+// forgetUnlisted takes what Kafka does not have out of the client's positions:
+// they would be kept for each of its channels, in case the partition came.
+func (tr *topicReplay) forgetUnlisted(bounds topicBounds, known bool) {
+	if !known {
+		return
+	}
+	maps.DeleteFunc(tr.given, func(p int32, _ int64) bool {
+		_, listed := bounds.end.Lookup(tr.topic.name, p)
+		return !listed
+	})
+}
+
 // leave takes a channel out of the replay.
 func (r *resumption) leave(m *member) {
 	for _, tr := range r.topics {
@@ -143,6 +158,7 @@ func (h *hub) wants(tr *topicReplay) (epoch string, want *wanted) {
 func (h *hub) endReplay(r *resumption) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	r.client.resumptions--
 	for _, tr := range r.topics {
 		delete(tr.topic.log.replays, tr)
 	}

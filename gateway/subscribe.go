@@ -47,6 +47,14 @@ func (r *request) names(yield func(string) bool) {
 	}
 }
 
+const (
+	// maxResumptions bounds a client's requests to resume that are not done with,
+	// each of which has a goroutine.
+	maxResumptions = 64
+	// maxKeyBytes bounds the key or pattern in a channel's name. The names are kept.
+	maxKeyBytes = 1024
+)
+
 // wantsPositions reports whether the client wants to know how far it is.
 func (r *request) wantsPositions() bool { return r.Positions || r.Resume != nil }
 
@@ -71,6 +79,10 @@ func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError)
 	if err := h.checkResumable(c, req); err != nil {
 		return nil, err
 	}
+	missed := h.missed(c, req)
+	if missed && c.resumptions == maxResumptions {
+		return nil, &requestError{ErrorTooManyRequests, "as many requests to resume as may be are not done with (wait for caught_up)"}
+	}
 	h.settleNamed(req)
 	if req.wantsPositions() {
 		for name := range req.names {
@@ -79,7 +91,8 @@ func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError)
 		}
 		h.tellers.add(c)
 	}
-	if h.missed(c, req) {
+	if missed {
+		c.resumptions++
 		return &resumption{client: c, request: req, startedAt: time.Now(), answered: make(chan struct{})}, nil
 	}
 	for name := range req.names {
@@ -149,6 +162,10 @@ func unknownChannel(what, name string) *requestError {
 	return &requestError{ErrorUnknownChannel, fmt.Sprintf("%s %.80q: the gateway consumes no such topic", what, name)}
 }
 
+func keyTooLong(what, name string) *requestError {
+	return &requestError{ErrorBadRequest, fmt.Sprintf("%s %.80q…: what follows the topic has more than %d bytes", what, name, maxKeyBytes)}
+}
+
 // check says what would be wrong with a new client's subscribing to the channels.
 func (h *hub) check(channels []string) *requestError {
 	return h.checkLocked(nil, &request{Channels: channels})
@@ -173,14 +190,21 @@ func (h *hub) checkLocked(held map[string]*member, req *request) *requestError {
 
 func (h *hub) checkNames(channels, patterns []string) *requestError {
 	for _, name := range channels {
-		if t, _, _ := h.parse(name); t == nil || trimMark(name) != name {
+		t, key, _ := h.parse(name)
+		if t == nil || trimMark(name) != name {
 			return unknownChannel("channel", name)
+		}
+		if len(key) > maxKeyBytes {
+			return keyTooLong("channel", name)
 		}
 	}
 	for _, name := range patterns {
-		t, _, ofKey := h.parse(patternMark + name)
+		t, key, ofKey := h.parse(patternMark + name)
 		if t == nil {
 			return unknownChannel("pattern", name)
+		}
+		if len(key) > maxKeyBytes {
+			return keyTooLong("pattern", name)
 		}
 		if !ofKey {
 			return &requestError{ErrorBadRequest, fmt.Sprintf("pattern %.80q is not TOPIC/PATTERN", name)}

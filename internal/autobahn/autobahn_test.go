@@ -17,6 +17,8 @@ func TestJudge(t *testing.T) {
 		{"failed", `{"weir":{"2.1":{"behavior":"FAILED","behaviorClose":"OK"},"2.2":{"behavior":"OK","behaviorClose":"WRONG CODE"}}}`,
 			"2.1: FAILED, close OK\n2.2: OK, close WRONG CODE", 2, nil},
 		{"not implemented", `{"weir":{"12.1.1":{"behavior":"UNIMPLEMENTED","behaviorClose":"OK"}}}`, "12.1.1: UNIMPLEMENTED, close OK", 1, nil},
+		{"declined", `{"weir":{"13.3.1":{"behavior":"UNIMPLEMENTED","behaviorClose":"OK"},"13.3.2":{"behavior":"UNIMPLEMENTED","behaviorClose":"FAILED"},"13.30.1":{"behavior":"UNIMPLEMENTED","behaviorClose":"OK"}}}`,
+			"13.3.2: UNIMPLEMENTED, close FAILED\n13.30.1: UNIMPLEMENTED, close OK", 3, []string{"13.3.1: UNIMPLEMENTED, close OK"}},
 		{"missing", `{"weir":{"2.1":{"behavior":"OK","behaviorClose":"OK"}}}`, "1 cases were run, want 301", quickCases, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -24,7 +26,7 @@ func TestJudge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			remarks, err := Level{Cases: tt.cases}.Judge(v)
+			remarks, err := Level{Cases: tt.cases, Declined: []string{"13.3."}}.Judge(v)
 			got := ""
 			if err != nil {
 				got = err.Error()
