@@ -26,7 +26,7 @@ const faultWork = `
 version: 1
 name: gateway-faults
 kafka: {provider: external, seeds: [%[1]s], topics: [{name: %[2]s, partitions: 6, existing: true}]}
-gateway: {target: external, url: %[3]q, profile: %[4]q}
+gateway: {target: external, url: %[3]q, profile: %[4]q%[6]s}
 producers:
   - name: feed
     topic: %[2]s
@@ -169,19 +169,19 @@ func (f *faultRun) measure(fault func(*faultRun)) *report.Summary {
 			f.t.Logf("stop the gateway: %v", err)
 		}
 	}()
-	more := ""
+	clients, guarantees := "", ""
 	if f.gateway.resume {
-		more += ", resume: true"
+		clients, guarantees = ", resume: true", ", guarantees: {delivery: at-least-once, resumes: true}"
 	}
 	if fault == nil {
-		more += ", churn: {session: 5s, away: 1s}"
+		clients += ", churn: {session: 5s, away: 1s}"
 	}
 	u, err := url.Parse(f.target.URL)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	u.Host = f.balancer.Addr
-	w := startRun(f.t, fmt.Sprintf(faultWork, f.seeds, f.topic, u, f.gateway.profile, more))
+	w := startRun(f.t, fmt.Sprintf(faultWork, f.seeds, f.topic, u, f.gateway.profile, clients, guarantees))
 	w.limit = buildLimit
 	if fault != nil {
 		w.measuring()
