@@ -82,7 +82,7 @@ func (s *swarm) streamName(c *client, stream int) string {
 // joinError says who never joined and what came instead.
 func (s *swarm) joinError() error {
 	names, count := s.neverJoined(3)
-	e := &JoinError{Missing: count, First: names, Answer: s.topo.plan.Gateway.Profile.Joined}
+	e := &JoinError{Missing: count, First: names, Answer: s.topo.plan.Gateway.Profile.Joined, Codecs: s.codecs()}
 	remarks := map[string]int64{}
 	for _, c := range s.clients {
 		c.worker.mu.Lock()
@@ -126,6 +126,7 @@ type JoinError struct {
 	Silent  int      // clients that nothing but control frames came to
 	Foreign int64    // frames without a stamp
 	Untaken int64    // markers that Kafka did not take
+	Codecs  []string // that batches are compressed with, and by whom
 	Remarks string   // what else happened, the most frequent first
 }
 
@@ -143,6 +144,9 @@ func (e *JoinError) Error() string {
 		likely = "the target accepted the connections and delivered nothing: does it consume these topics, from the end on, and can it read the producers' compression?"
 	case e.Silent > 0:
 		likely = fmt.Sprintf("nothing came to %d of the clients: %s", e.Silent, likely)
+	}
+	if cause := codecCause(e.Codecs); cause != "" { // what a codec makes no smaller goes without it, and may come all the same
+		likely += " Besides, " + cause
 	}
 	never := "saw a marker on every stream they follow"
 	if e.Answer != "" {

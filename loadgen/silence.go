@@ -79,10 +79,8 @@ func (s *swarm) silent(after time.Duration) error {
 		if !slices.Contains(e.Topics, p.topic) {
 			e.Topics = append(e.Topics, p.topic)
 		}
-		if codec := p.plan.Compression; !p.publishes() && codec != "" && codec != "none" {
-			e.Codecs = append(e.Codecs, fmt.Sprintf("%s by %s", codec, p.plan.Name))
-		}
 	}
+	e.Codecs = s.codecs()
 	e.Subscribes = s.topo.plan.Gateway.Profile.Subscribe != "" || s.topo.plan.Gateway.Profile.Framing != ""
 	// What ended connections, or was refused, is the likelier cause.
 	var errs *JoinError
@@ -90,6 +88,29 @@ func (s *swarm) silent(after time.Duration) error {
 		e.Remarks = errs.Remarks
 	}
 	return e
+}
+
+// codecs are those that producers compress batches with, and which.
+func (s *swarm) codecs() []string {
+	var codecs []string
+	for i := range s.topo.producers {
+		p := &s.topo.producers[i]
+		if codec := p.plan.Compression; !p.publishes() && codec != "" && codec != "none" {
+			codecs = append(codecs, fmt.Sprintf("%s by %s", codec, p.plan.Name))
+		}
+	}
+	return codecs
+}
+
+// codecCause says what codecs may have to do with messages that do not come; empty without one that a client of Kafka's
+// may lack.
+func codecCause(codecs []string) string {
+	hard := slices.DeleteFunc(slices.Clone(codecs), func(c string) bool { return strings.HasPrefix(c, "gzip ") })
+	if len(hard) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("batches are compressed (%s), and its Kafka client may lack the codec, as kafkajs knows gzip alone (set compression: gzip or none)",
+		strings.Join(hard, ", "))
 }
 
 // SilentError means that join markers were in Kafka, and that the clients were connected, for a while in which the target
@@ -132,8 +153,8 @@ func (e *SilentError) causes() (causes []string) {
 	if e.Answer != "" {
 		return append(causes, "the profile's subscribe is not what it wants"+heard, "its answer to a subscription begins otherwise (mend the profile's joined, or leave it out)")
 	}
-	if hard := slices.DeleteFunc(slices.Clone(e.Codecs), func(c string) bool { return strings.HasPrefix(c, "gzip ") }); len(hard) > 0 {
-		causes = append(causes, fmt.Sprintf("batches are compressed (%s), and its Kafka client may lack the codec, as kafkajs knows gzip alone (set compression: gzip or none)", strings.Join(hard, ", ")))
+	if cause := codecCause(e.Codecs); cause != "" {
+		causes = append(causes, cause)
 	}
 	causes = append(causes, fmt.Sprintf("it consumes other topics than %s, or goes on from old offsets of a consumer group (give it the run's topics, and have it read from the end)", strings.Join(e.Topics, ", ")))
 	if e.Foreign == 0 && e.Subscribes {

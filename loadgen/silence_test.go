@@ -48,6 +48,20 @@ func TestSilentError(t *testing.T) {
 	}
 }
 
+// TestJoinErrorNamesTheCodec: a batch that its codec makes no smaller goes without it, so that a target that lacks the
+// codec may have given a first marker to some, and is not silent.
+func TestJoinErrorNamesTheCodec(t *testing.T) {
+	const want = "Besides, batches are compressed (snappy by feed), and its Kafka client may lack the codec, as kafkajs knows gzip alone (set compression: gzip or none)"
+	e := JoinError{Missing: 20, Clients: 20, Silent: 15, First: []string{"viewers/0"}, Codecs: []string{"gzip by other", "snappy by feed"}}
+	if got := e.Error(); !strings.Contains(got, want) {
+		t.Errorf("got %q; want %q in it", got, want)
+	}
+	e.Codecs = []string{"gzip by other"}
+	if got := e.Error(); strings.Contains(got, "compressed") {
+		t.Errorf("got %q; want nothing of a codec that every client has", got)
+	}
+}
+
 // TestSilenceLook: the time counts from the first marker that is in Kafka, and one that comes to anybody ends it.
 func TestSilenceLook(t *testing.T) {
 	kafka := testkit.Kafka(t, 1, "t")

@@ -22,15 +22,17 @@ import (
 //
 //	<!-- test: --set phases.measure.steady.duration=2s -->   these follow `weir run`, which the reader does not see
 //	<!-- test: exit 3, --set a=b -->                         the last command ends with that code
+//	<!-- test: needs node npm, --set a=b -->                 not run where one of these programs is not on the PATH
 //	<!-- test: skip, needs a cluster -->                     not run, and why
 
 // shellBlock is a block of a document.
 type shellBlock struct {
 	at       string // file:line of the fence
 	commands []shellCommand
-	extra    string // follows weir run
-	exit     int    // of the last command
-	skip     string // why it is not run; empty where it is
+	extra    string   // follows weir run
+	exit     int      // of the last command
+	needs    []string // programs without which it is not run
+	skip     string   // why it is not run; empty where it is
 }
 
 // shellCommand is one command of a block.
@@ -42,6 +44,7 @@ type shellCommand struct {
 var (
 	testMark    = regexp.MustCompile(`^<!-- *test: *(.*?) *-->$`)
 	fence       = regexp.MustCompile("^ {0,3}(`{3,}|~{3,}) *([A-Za-z]*)")
+	needsMark   = regexp.MustCompile(`^needs ([^,]+)(?:, *(.*))?$`)
 	exitMark    = regexp.MustCompile(`^exit (\d+)(?:, *(.*))?$`)
 	weirCommand = regexp.MustCompile(`(^|[;&|(]\s*|\s)(?:go run \./cmd/weir|(?:\./)?bin/weir|weir)(\s|$)`)
 	weirRun     = regexp.MustCompile(`\bweir run\b`)
@@ -100,12 +103,15 @@ func (b *shellBlock) apply(mark string) error {
 		}
 		return nil
 	}
+	if m := needsMark.FindStringSubmatch(mark); m != nil {
+		b.needs, mark = strings.Fields(m[1]), m[2]
+	}
 	if m := exitMark.FindStringSubmatch(mark); m != nil {
 		b.exit, _ = strconv.Atoi(m[1]) // digits
 		mark = m[2]
 	}
 	if mark != "" && !strings.HasPrefix(mark, "-") {
-		return fmt.Errorf("the test mark says %q (write flags, exit N, or skip, why)", mark)
+		return fmt.Errorf("the test mark says %q (write flags, exit N, needs PROGRAM, or skip, why)", mark)
 	}
 	b.extra = mark
 	return nil
@@ -215,6 +221,11 @@ func TestDocumentsCommands(t *testing.T) {
 				if b.skip != "" {
 					t.Skipf("%s: skipped: %s", b.at, b.skip)
 				}
+				for _, program := range b.needs {
+					if _, err := exec.LookPath(program); err != nil {
+						t.Skipf("%s: skipped: %v", b.at, err)
+					}
+				}
 				ran++
 				b.run(t, dir)
 			})
@@ -228,7 +239,8 @@ func TestDocumentsCommands(t *testing.T) {
 func TestShellBlocks(t *testing.T) {
 	blocks, err := shellBlocks("A.md", "text `weir run x`\n\n```sh\nmake build\nbin/weir run a --set x=1   # comment\n# weir run no\n$ go run ./cmd/weir validate \\\n  b\n"+
 		"```\n<!-- test: --set d=2s -->\n\n~~~ sh\nweir run a && weir report r\n~~~\n```yaml\nweir: run\n```\n"+
-		"<!-- test: exit 3, --quiet -->\n```sh\nFOO=1 weir run a | head -1\n```\n<!-- test: skip, needs a cluster -->\n```sh\nweir run c\n```\n")
+		"<!-- test: exit 3, --quiet -->\n```sh\nFOO=1 weir run a | head -1\n```\n<!-- test: skip, needs a cluster -->\n```sh\nweir run c\n```\n"+
+		"<!-- test: needs node npm, exit 1, --quiet -->\n```sh\nweir run d\n```\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,6 +249,7 @@ func TestShellBlocks(t *testing.T) {
 		{at: "A.md:12", extra: "--set d=2s", commands: []shellCommand{{"A.md:13", "weir run a && weir report r"}}},
 		{at: "A.md:19", exit: 3, extra: "--quiet", commands: []shellCommand{{"A.md:20", "FOO=1 weir run a | head -1"}}},
 		{at: "A.md:23", skip: "needs a cluster", commands: []shellCommand{{"A.md:24", "weir run c"}}},
+		{at: "A.md:27", needs: []string{"node", "npm"}, exit: 1, extra: "--quiet", commands: []shellCommand{{"A.md:28", "weir run d"}}},
 	}
 	if !reflect.DeepEqual(blocks, want) {
 		t.Errorf("got  %+v\nwant %+v", blocks, want)
@@ -251,12 +264,12 @@ func TestShellBlocks(t *testing.T) {
 func TestShellBlocksRefusesWrongMarks(t *testing.T) {
 	for text, want := range map[string]string{
 		"<!-- test: skip -->\n```sh\n```\n":             "A.md:1: the test mark does not say why the block is skipped (write: skip, why)",
-		"\n<!-- test: sikp, why -->\n```sh\n```\n":      `A.md:2: the test mark says "sikp, why" (write flags, exit N, or skip, why)`,
+		"\n<!-- test: sikp, why -->\n```sh\n```\n":      `A.md:2: the test mark says "sikp, why" (write flags, exit N, needs PROGRAM, or skip, why)`,
 		"<!-- test: --quiet -->\ntext\n```sh\n```\n":    "A.md:1: the test mark does not stand right above a block",
 		"<!-- test: --quiet -->\n```yaml\n```\n":        "A.md:1: the test mark stands above a block that is no sh block",
 		"<!-- test: --quiet -->\n":                      "A.md: a test mark without a block, or a block without an end",
 		"```sh\nweir run a\n":                           "A.md: a test mark without a block, or a block without an end",
-		"<!-- test: exit x -->\n```sh\nweir run\n```\n": `A.md:1: the test mark says "exit x" (write flags, exit N, or skip, why)`,
+		"<!-- test: exit x -->\n```sh\nweir run\n```\n": `A.md:1: the test mark says "exit x" (write flags, exit N, needs PROGRAM, or skip, why)`,
 	} {
 		if _, err := shellBlocks("A.md", text); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v; want %s", text, err, want)
