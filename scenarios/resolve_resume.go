@@ -13,6 +13,7 @@ func (c checker) resuming() {
 			c.addf(group.resume.at, "has no use for clients that follow nothing (remove it, or write subscribe)")
 		}
 		c.resumable(group.resume)
+		c.backInTime(group)
 		for _, sub := range group.subscribe {
 			if sub.topic.state == given && c.p.Conflation(sub.topic.value) > 0 {
 				c.addf(group.resume.at, "can't be judged on %s: a conflated topic's offsets have holes, so that a position does not say what was had "+
