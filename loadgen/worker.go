@@ -203,7 +203,8 @@ func (w *worker) takeValues(c *client, payload []byte, form valueForm, arrivedAt
 	from, taken := 0, 0      // where the next stamp may begin, and what has been accounted to a value
 	named := 0               // where the id of the message that was acknowledged last ends
 	for {
-		at, skip, err := from, 0, error(nil)
+		var at, skip int
+		var err error
 		if raw {
 			at, err = s.FindStamp(payload, from)
 			skip = at + len(startMark)
