@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/weirbench/weir/scenarios"
@@ -36,6 +35,7 @@ type profile struct {
 	resume              *resumeProfile // nil where the profile has none
 	joined              []byte         // begins the answer that puts subscriptions in force; nil where join markers do
 	framing             framing
+	framed              bool // messages come in one that is not plain
 	form                valueForm
 	acknowledge         *acknowledgement // nil for none, and where the framing does it
 }
@@ -387,18 +387,6 @@ func gatewayStamp(head, mark []byte) int64 {
 	if len(mark) == 0 {
 		return 0
 	}
-	at := bytes.Index(head, mark)
-	if at < 0 {
-		return 0
-	}
-	digits := head[at+len(mark):]
-	end := 0
-	for end < len(digits) && digits[end] >= '0' && digits[end] <= '9' {
-		end++
-	}
-	ns, err := strconv.ParseInt(string(digits[:end]), 10, 64)
-	if err != nil {
-		return 0
-	}
+	ns, _ := numberBehind(head, mark)
 	return ns
 }

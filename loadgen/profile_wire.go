@@ -17,6 +17,7 @@ func (p *profile) compileWire() error {
 	if p.framing = newFraming(w.Framing); p.framing == nil {
 		return errors.Join(append(errs, profileError("framing", "%q is unknown (stomp, socket.io, or leave it out)", w.Framing))...)
 	}
+	p.framed = w.Framing != framingPlain
 	switch w.Framing {
 	case framingPlain:
 		p.acknowledge = newAcknowledgement(w.Acknowledge, w.AcknowledgeID)

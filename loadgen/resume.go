@@ -235,11 +235,12 @@ func (c *client) replayOf(dueAt int64) replay {
 	return live
 }
 
-// measureReplay records what is told of replays and reports whether the delivery belongs to nothing else.
+// measureReplay records what is told of the replays of a client that keeps its positions and reports whether the delivery
+// belongs to nothing else.
 func (w *worker) measureReplay(c *client, cell, phase int, dueAt, arrivedAt int64) (apart bool) {
 	how := c.replayOf(dueAt)
 	if how == live {
-		if c.comeback != nil && w.swarm.profile.resume.caughtUp == nil {
+		if w.swarm.profile.resume.caughtUp == nil {
 			w.caughtUp(c, arrivedAt)
 		}
 		return false

@@ -173,7 +173,11 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 			}
 			f.payload = message
 		}
-		w.swarm.profile.framing.take(w, c, f, arrivedAt, last)
+		if w.swarm.profile.framed {
+			w.swarm.profile.framing.take(w, c, f, arrivedAt, last)
+		} else {
+			w.takeMessage(c, f.payload, arrivedAt, last)
+		}
 		return w.answerPings(c, reply)
 	case opPing:
 		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
@@ -195,10 +199,18 @@ func (w *worker) takeMessage(c *client, payload []byte, arrivedAt int64, last bo
 func (w *worker) takeValues(c *client, payload []byte, form valueForm, arrivedAt int64, last bool) {
 	w.values.begin(form)
 	s, values := &w.stamp, &w.values
-	from, taken := 0, 0 // where the next stamp may begin, and what has been accounted to a value
-	named := 0          // where the id of the message that was acknowledged last ends
+	raw := form == formPlain // as most are: they don't pay for the search in other forms
+	from, taken := 0, 0      // where the next stamp may begin, and what has been accounted to a value
+	named := 0               // where the id of the message that was acknowledged last ends
 	for {
-		at, skip, err := values.find(s, payload, from)
+		var at, skip int
+		var err error
+		if raw {
+			at, err = s.FindStamp(payload, from)
+			skip = at + len(startMark)
+		} else {
+			at, skip, err = values.find(s, payload, from)
+		}
 		if at < 0 {
 			break
 		}
@@ -208,7 +220,12 @@ func (w *worker) takeValues(c *client, payload []byte, form valueForm, arrivedAt
 			continue
 		}
 		c.fed = true
-		v := values.locate(s, payload, from, at)
+		var v extent
+		if raw {
+			v = s.locate(payload, at)
+		} else {
+			v = values.locate(s, payload, from, at)
+		}
 		head := w.takeGap(c, payload[taken:max(taken, v.begin)], taken == 0, arrivedAt)
 		if c.comeback != nil {
 			w.notePosition(c, s, head)
@@ -421,7 +438,7 @@ func (w *worker) noteSlowest(c *client, s *Stamp, head []byte, arrivedAt int64) 
 // measure records the latencies of a first arrival.
 func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arrivedAt int64) {
 	corrected := arrivedAt - s.DueAt
-	if w.measureReplay(c, cell, phase, s.DueAt, arrivedAt) {
+	if c.comeback != nil && w.measureReplay(c, cell, phase, s.DueAt, arrivedAt) {
 		return
 	}
 	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
