@@ -21,6 +21,14 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 	reader := frameReader{deflate: terms.agreed}
 	var z inflater
 	var window []byte
+	code := []byte{0x03, 0xea} // 1002, or 1007 for text that is none
+	text := func(b []byte) error {
+		err := checkText(b)
+		if err != nil {
+			code = []byte{0x03, 0xef}
+		}
+		return err
+	}
 	take := func(f frame, _ bool) error {
 		switch f.opcode {
 		case opPing:
@@ -29,6 +37,11 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 		case opPong:
 			return nil
 		case opClose:
+			if len(f.payload) > 2 {
+				if err := text(f.payload[2:]); err != nil {
+					return err
+				}
+			}
 			if err := checkClose(f.payload); err != nil {
 				return err
 			}
@@ -45,7 +58,7 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 			}
 		}
 		if f.opcode == opText {
-			if err := checkText(f.payload); err != nil {
+			if err := text(f.payload); err != nil {
 				return err
 			}
 		}
@@ -56,7 +69,7 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 	buf := make([]byte, 64<<10)
 	for err := reader.feed(early, take); ; {
 		if errors.Is(err, errFrame) || errors.Is(err, errInflated) {
-			_, _ = conn.Write(appendClientFrame(nil, opClose, []byte{0x03, 0xea}))
+			_, _ = conn.Write(appendClientFrame(nil, opClose, code))
 		}
 		if err != nil {
 			return messages
