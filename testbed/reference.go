@@ -83,32 +83,33 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 
 // askStats asks the gateway for what nobody else knows of it: how many goroutines it has.
 func askStats(ctx context.Context, client *http.Client, base string) (use ResourceUse, err error) {
-	body, resp, err := ask(ctx, client, base+"/stats")
+	body, status, err := ask(ctx, client, base+"/stats")
 	if err != nil {
 		return use, err
 	}
 	var stats struct {
 		Goroutines int `json:"goroutines"`
 	}
-	if err := json.Unmarshal(body, &stats); err != nil || resp.StatusCode != http.StatusOK || stats.Goroutines <= 0 {
-		return use, fmt.Errorf("/stats says %s: %q", resp.Status, cut(string(body), 200))
+	if err := json.Unmarshal(body, &stats); err != nil || status != http.StatusOK || stats.Goroutines <= 0 {
+		return use, fmt.Errorf("/stats says %s: %q", statusLine(status), cut(string(body), 200))
 	}
 	use.Goroutines = stats.Goroutines
 	return use, nil
 }
 
 // ask returns an answer's beginning. Its status is the caller's matter.
-func ask(ctx context.Context, client *http.Client, url string) (body []byte, resp *http.Response, err error) {
+func ask(ctx context.Context, client *http.Client, url string) (body []byte, status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
-	if resp, err = client.Do(req); err != nil {
-		return nil, nil, err
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, 0, err
 	}
 	defer resp.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return body, resp, err
+	return body, resp.StatusCode, err
 }
 
 // gatewayFile is what the gateway is told. It names where secrets are found: the child inherits the environment.
@@ -201,7 +202,7 @@ func awaitReadyz(ctx context.Context, child *process, base string, trust *tls.Co
 
 // askReadyz asks once. Not ready yet, or no answer, is an error that may pass.
 func askReadyz(ctx context.Context, client *http.Client, base, instance string) error {
-	body, resp, err := ask(ctx, client, base+"/readyz")
+	body, status, err := ask(ctx, client, base+"/readyz")
 	if err != nil {
 		return err
 	}
@@ -209,15 +210,18 @@ func askReadyz(ctx context.Context, client *http.Client, base, instance string) 
 		Instance string `json:"instance"`
 	}
 	parsed := json.Unmarshal(body, &answer)
-	if resp.StatusCode == http.StatusServiceUnavailable && (parsed != nil || answer.Instance == "" || answer.Instance == instance) {
-		return fmt.Errorf("/readyz says %s: %s", resp.Status, cut(strings.TrimSpace(string(body)), 200))
+	if status == http.StatusServiceUnavailable && (parsed != nil || answer.Instance == "" || answer.Instance == instance) {
+		return fmt.Errorf("/readyz says %s: %s", statusLine(status), cut(strings.TrimSpace(string(body)), 200))
 	}
 	if parsed != nil || answer.Instance != instance {
 		return fmt.Errorf("%w at %s, not the gateway that was started as %s: /readyz says %s: %q (end it, or set gateway.listen to 127.0.0.1:0 for a free port)",
-			errStranger, base, instance, resp.Status, cut(string(body), 200))
+			errStranger, base, instance, statusLine(status), cut(string(body), 200))
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("/readyz says %s", resp.Status)
+	if status != http.StatusOK {
+		return fmt.Errorf("/readyz says %s", statusLine(status))
 	}
 	return nil
 }
+
+// statusLine is a status as HTTP says it: 503 Service Unavailable.
+func statusLine(status int) string { return strconv.Itoa(status) + " " + http.StatusText(status) }

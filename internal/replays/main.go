@@ -74,7 +74,7 @@ func (c *comparison) add(dir string, plan *scenarios.Plan, intervals iter.Seq2[*
 			return err
 		}
 		for _, s := range iv.Series {
-			if s.Stage == results.StageE2E && s.Label.Group == judged {
+			if s.Stage == results.StageE2E && s.Group == judged {
 				if err := live.Add(s); err != nil {
 					return err
 				}
@@ -82,7 +82,7 @@ func (c *comparison) add(dir string, plan *scenarios.Plan, intervals iter.Seq2[*
 		}
 		for _, n := range iv.Counters {
 			if n.Name == results.CountReplayed {
-				replayed[n.Label.Phase] += n.Value
+				replayed[n.Phase] += n.Value
 			}
 		}
 	}
