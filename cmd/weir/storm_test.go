@@ -16,6 +16,7 @@ import (
 
 	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
+	"github.com/weirbench/weir/results"
 )
 
 // stormCrowd is how many clients the small storms have.
@@ -38,11 +39,33 @@ func startStorm(t *testing.T, args ...string) *weir {
 // storm requires that all leave, come back and are given what they missed, once and in order.
 func storm(t *testing.T, args ...string) {
 	t.Helper()
-	s := runMeasured(t, report.ExitPassed, func() *weir { return startStorm(t, args...) }).summary()
+	w := runMeasured(t, report.ExitPassed, func() *weir { return startStorm(t, args...) })
+	s := w.summary()
 	r := s.Clients.Returns
 	if r.Returns != stormCrowd || r.Resumed != stormCrowd || r.Failed != 0 || r.Replayed == 0 || s.Latency.CaughtUp.Count != stormCrowd {
 		t.Errorf("got %+v, %d caught up; want %d returns, each resumed and caught up, and something replayed", r, s.Latency.CaughtUp.Count, stormCrowd)
 	}
+	for _, name := range []string{results.GaugeGatewayGoroutines, results.GaugeGatewayDescriptors} {
+		if w.highest(name) == 0 { // how many there were depends on when it was read
+			t.Errorf("%s was never read", name)
+		}
+	}
+}
+
+// highest is the highest that a gauge was.
+func (w *weir) highest(gauge string) (most float64) {
+	w.t.Helper()
+	run, err := results.Open(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for iv, err := range run.Intervals() {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		most = max(most, iv.Gauges[gauge])
+	}
+	return most
 }
 
 // TestReconnectStorm: all clients drop at once and come back while the load goes on.
