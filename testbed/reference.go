@@ -230,5 +230,3 @@ func askReadyz(ctx context.Context, client *http.Client, base, instance string) 
 	return nil
 }
 
-// statusLine is a status as HTTP says it: 503 Service Unavailable.
-func statusLine(status int) string { return strconv.Itoa(status) + " " + http.StatusText(status) }
