@@ -229,4 +229,3 @@ func askReadyz(ctx context.Context, client *http.Client, base, instance string) 
 	}
 	return nil
 }
-
