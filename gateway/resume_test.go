@@ -179,7 +179,7 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 				c.SlowPolicy, c.QueueBytes = test.slow, 64<<20
 				c.Batch = test.batch
 			})
-			goAndCome(g, test.seed, test.size)
+			goAndCome(g, test.seed, test.size, test.memory)
 			s := g.stats()
 			if s.ReplayedMemory == 0 || (s.ReplayedKafka == 0) != (test.memory > minReplayMemory) {
 				t.Errorf("replayed from memory %d, from Kafka %d", s.ReplayedMemory, s.ReplayedKafka)
@@ -194,7 +194,7 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 	}
 }
 
-func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
+func goAndCome(g *gatewayUnderTest, seed uint64, size int, memory int64) {
 	const partitions, sessions = 3, 8
 	clients := []*comeback{
 		{channels: []string{"prices"}},
@@ -276,21 +276,29 @@ func goAndCome(g *gatewayUnderTest, seed uint64, size int) {
 		})
 	}
 	all.Wait()
-	missOne(g, clients[0])
+	// However busy the machine is, memory has one record, and not all of twice what it may hold.
+	miss(g, clients[0], 1, size)
+	if memory == minReplayMemory {
+		miss(g, clients[0], int(2*memory)/size, size)
+	}
 }
 
-// missOne has a client that has all miss one record, which memory has however busy the machine is.
-func missOne(g *gatewayUnderTest, c *comeback) {
+// miss has a client that has all miss so many records of that size.
+func miss(g *gatewayUnderTest, c *comeback, n, size int) {
 	g.t.Helper()
 	read := g.stats().Records
-	g.produce(0, keyed("eu-1", 0, 1)...)
-	g.eventually("the record is read", func(s Stats) bool { return s.Records == read+1 })
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = &kgo.Record{Key: []byte("eu-1"), Value: make([]byte, size)}
+	}
+	g.produce(0, records...)
+	g.eventually("the records are read", func(s Stats) bool { return s.Records == read+int64(n) })
 	had := len(c.got)
 	c.connect()
 	c.until("caught_up")
 	c.leave()
-	if len(c.got) != had+1 {
-		g.t.Errorf("got %d records; want the one that was missed", len(c.got)-had)
+	if len(c.got) != had+n {
+		g.t.Errorf("got %d records; want the %d that were missed", len(c.got)-had, n)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ type weir struct {
 	stdout syncBuffer
 	stderr syncBuffer
 	waited bool
-	limit  time.Duration // of wait
+	limit  time.Duration // of wait; 0 is 90 s
 }
 
 // syncBuffer is a buffer that the process's output goes to while the test looks at it.
@@ -98,7 +99,7 @@ func startWeirIn(t *testing.T, dir string, args ...string) *weir {
 // startCommand starts a program in a directory, with variables beside the test's own.
 func startCommand(t *testing.T, dir, path string, env []string, args ...string) *weir {
 	t.Helper()
-	w := &weir{t: t, cmd: exec.Command(path, args...), limit: 90 * time.Second}
+	w := &weir{t: t, cmd: exec.Command(path, args...)}
 	w.cmd.Dir = dir
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
@@ -124,12 +125,13 @@ func (w *weir) wait() int {
 	w.t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- w.cmd.Wait() }()
+	limit := cmp.Or(w.limit, 90*time.Second)
 	select {
 	case <-done:
 		w.waited = true
 		return w.cmd.ProcessState.ExitCode()
-	case <-time.After(w.limit):
-		w.t.Fatalf("weir hangs: it did not end within %v", w.limit)
+	case <-time.After(limit):
+		w.t.Fatalf("weir hangs: it did not end within %v", limit)
 		return 0
 	}
 }
