@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -27,7 +28,11 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// What runs side by side waits for deadlines, and more of it does than there are processors.
+	_ = flag.Set("test.parallel", "4") // fails for no number; -parallel comes after it
+	goleak.VerifyTestMain(m)
+}
 
 // onePhase is the schedule of one producer alone.
 func onePhase(arrivals scenarios.Arrivals, rate float64, length time.Duration) *Schedule {

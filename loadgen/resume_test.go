@@ -195,6 +195,7 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 		{"says that it can't", testkit.Resume{Forget: true}, nil, func(n testkit.Counts) results.Classes { return results.Classes{Lost: n.Missed} }, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each waits out the drain deadline
 			kafka := testkit.Kafka(t, 3, "t")
 			plan := resumePlan(kafka.ListenAddrs())
 			plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 200 * time.Millisecond}}

@@ -97,6 +97,7 @@ func TestWireForms(t *testing.T) {
 		{"socket.io, binary", scenarios.WireProfile{Channel: "{topic}", Framing: "socket.io", Event: "follow", Value: "json"}, func() *oddTarget { return socketIOTarget(true) }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each waits out the drain deadline, for what was dropped
 			kafka := testkit.Kafka(t, 1, "t")
 			target := startOddTarget(t, kafka.ListenAddrs(), c.target())
 			plan := plantedPlan(target, c.profile, kafka.ListenAddrs())
