@@ -56,7 +56,6 @@ func (w *worker) takeJoined(c *client, arrivedAt int64) {
 	if c.talk.answers++; c.talk.answers != s.answersTo(c) {
 		return
 	}
-	c.answeredAt = arrivedAt
 	for stream := range c.trackers {
 		t := &c.trackers[stream]
 		first := t.flag&flagJoined == 0
@@ -66,6 +65,7 @@ func (w *worker) takeJoined(c *client, arrivedAt int64) {
 		e, byKey, id := s.expectation(c, stream)
 		t.join(max(e.position(byKey, id), c.pastEnd(stream)))
 		s.joined(c, stream, first)
+		c.answeredAt = arrivedAt // of a client that resumes, whose streams stay in force, what comes twice is a duplicate
 	}
 }
 

@@ -304,3 +304,11 @@ func TestCommandInterrupted(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
+
+func TestPlaceholdersOfAReadyLine(t *testing.T) {
+	t.Parallel()
+	p := placing{port: 8123, published: 9, run: "a.b"}
+	if got, want := p.ready(scenarios.Ready{Log: `^listening on {port} \(run {run}\)$`}).Log, `^listening on 8123 \(run a\.b\)$`; got != want {
+		t.Errorf("got %s; want %s", got, want)
+	}
+}

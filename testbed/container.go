@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -115,7 +116,7 @@ func (b *boxed) await(ctx, watchCtx context.Context, box *box, ready *readiness,
 	ready.ended, ready.tail, ready.endedEarly = b.ended, b.lines.tail, b.endedEarly
 	ready.listened = func(host string, port int) (bool, error) {
 		if !box.host || b.pid == 0 {
-			return b.published(ctx, box)
+			return b.published(ctx, box, port)
 		}
 		return listened(host, port, b.pid, o.RunID)
 	}
@@ -135,14 +136,23 @@ func (b *boxed) await(ctx, watchCtx context.Context, box *box, ready *readiness,
 	return t, err
 }
 
-// published reports whether Docker publishes the container's port as it was told. Docker refuses to start a container
-// whose port is another's.
-func (b *boxed) published(ctx context.Context, box *box) (bool, error) {
+// published reports whether Docker publishes the container's port there. Docker refuses to start a container whose port is
+// another's.
+func (b *boxed) published(ctx context.Context, box *box, port int) (bool, error) {
 	info, err := b.api.ContainerInspect(ctx, b.id, client.ContainerInspectOptions{})
 	if err != nil {
 		return false, err
 	}
-	return box.host || len(info.Container.NetworkSettings.Ports[box.inside()]) > 0, nil
+	bindings := info.Container.NetworkSettings.Ports[box.inside()]
+	if box.host || len(bindings) == 0 {
+		return box.host, nil
+	}
+	for _, binding := range bindings {
+		if binding.HostPort == strconv.Itoa(port) {
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("port %d is not the container's, which is published at %s (write {port} in url and ready.url)", port, bindings[0].HostPort)
 }
 
 // watch reads the container's log and waits for its end. The log is read to its end first, so that the error has the last

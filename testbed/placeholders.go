@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -23,11 +24,23 @@ func (p placing) fill(text string) string { return p.at(p.port).Replace(text) }
 // fillURL replaces them in an address that weir connects to.
 func (p placing) fillURL(text string) string { return p.at(p.published).Replace(text) }
 
-func (p placing) at(port int) *strings.Replacer {
-	return strings.NewReplacer(
+// fillPattern replaces them in a regular expression, where they stand for themselves.
+func (p placing) fillPattern(text string) string {
+	pairs := p.pairs(p.port)
+	for i := 1; i < len(pairs); i += 2 {
+		pairs[i] = regexp.QuoteMeta(pairs[i])
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+func (p placing) at(port int) *strings.Replacer { return strings.NewReplacer(p.pairs(port)...) }
+
+// pairs are the placeholders, each with what it stands for behind it.
+func (p placing) pairs(port int) []string {
+	return []string{
 		"{port}", strconv.Itoa(port), "{seeds}", strings.Join(p.seeds, ","), "{topics}", strings.Join(p.topics, ","),
 		"{run}", p.run, "{seeds_json}", inJSON(p.seeds), "{topics_json}", inJSON(p.topics), "{files}", p.files,
-	)
+	}
 }
 
 func inJSON(list []string) string {
@@ -48,5 +61,6 @@ func (p placing) fillAll(texts []string) []string {
 
 func (p placing) ready(r scenarios.Ready) scenarios.Ready {
 	r.URL = p.fillURL(r.URL)
+	r.Log = p.fillPattern(r.Log)
 	return r
 }

@@ -3,7 +3,9 @@ package testbed
 import (
 	"bufio"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -83,7 +85,7 @@ func (l listening) reaches(host string) bool {
 }
 
 // listened reports whether connections to the host and port come to processes of the tree, or to such as carry the run's
-// name. Where some come to another's it is a *strangerError.
+// name, or may do: whose sockets can't be seen is not known where the tree's can't be either. Where some come to another's it is a *strangerError.
 func listened(host string, port, root int, run string) (bool, error) {
 	var sockets []listening
 	for _, s := range listeningAt(port) {
@@ -94,16 +96,16 @@ func listened(host string, port, root int, run string) (bool, error) {
 	if len(sockets) == 0 {
 		return false, nil
 	}
-	ours := map[string]bool{}
+	ours, hidden := map[string]bool{}, false
 	for _, pid := range processTree(root) {
-		addSockets(ours, pid)
+		hidden = !addSockets(ours, pid) || hidden
 	}
 	for _, s := range sockets {
 		if ours[s.inode] {
 			continue
 		}
 		owner := inodeOwner(s.inode)
-		if owner != 0 && carries(owner, run) {
+		if owner != 0 && carries(owner, run) || owner == 0 && hidden {
 			continue
 		}
 		return false, &strangerError{port, owner}
@@ -111,14 +113,23 @@ func listened(host string, port, root int, run string) (bool, error) {
 	return true, nil
 }
 
-// addSockets adds the inodes of the sockets that the process has open.
-func addSockets(to map[string]bool, pid int) {
+// addSockets adds the inodes of the sockets that the process has open, and reports whether they can be seen: those of
+// another user's process can't, such as a container's.
+func addSockets(to map[string]bool, pid int) (seen bool) {
+	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	if errors.Is(err, fs.ErrPermission) {
+		return false
+	}
+	if err == nil {
+		_ = dir.Close() // it was only looked at
+	}
 	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid)) // the only error is a bad pattern
 	for _, fd := range fds {
 		if link, err := os.Readlink(fd); err == nil && strings.HasPrefix(link, "socket:[") {
 			to[strings.TrimSuffix(strings.TrimPrefix(link, "socket:["), "]")] = true
 		}
 	}
+	return true
 }
 
 // inodeOwner is the process that has the socket open; 0 where none is seen, as another user's.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -12,45 +11,29 @@ import (
 // userHz is the unit of the times in /proc: USER_HZ, 100 on every architecture that Go runs on.
 const userHz = 100
 
-// Usage returns the resources used by the processes and all their descendants. A descendant that ended stays in the CPU
+// Usage returns the resources used by the processes and all their descendants, each counted once. A descendant that ended stays in the CPU
 // seconds of whoever waited for it. A pid that has gone is an error (fs.ErrNotExist); the others are in the result all
 // the same.
 func Usage(pids []int) (ResourceUse, error) {
 	var sum ResourceUse
 	var errs []error
-	for _, pid := range pids {
-		u, err := processUsage(pid)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read resources of process %d: %w", pid, err))
-			continue
-		}
-		sum.add(u)
-		sum.add(descendantsUsage(pid))
-	}
-	return sum, errors.Join(errs...)
-}
-
-// descendantsUsage leaves out what ends while it is being read.
-func descendantsUsage(pid int) ResourceUse {
-	var sum ResourceUse
-	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the only error is a bad pattern
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		if err != nil {
-			continue
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			child, err := strconv.Atoi(field)
-			if err != nil {
+	counted := map[int]bool{}
+	for _, root := range pids {
+		for _, pid := range processTree(root) {
+			if counted[pid] {
 				continue
 			}
-			if u, err := processUsage(child); err == nil {
+			counted[pid] = true
+			u, err := processUsage(pid)
+			switch {
+			case err == nil:
 				sum.add(u)
+			case pid == root: // a descendant may end while it is being read
+				errs = append(errs, fmt.Errorf("read resources of process %d: %w", pid, err))
 			}
-			sum.add(descendantsUsage(child))
 		}
 	}
-	return sum
+	return sum, errors.Join(errs...)
 }
 
 func processUsage(pid int) (ResourceUse, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -55,6 +56,30 @@ func spent(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// TestUsageCountsOnce: a process that is named twice, or as another's child too, is counted once.
+func TestUsageCountsOnce(t *testing.T) {
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = child.Process.Kill()
+		_ = child.Wait()
+	}()
+	self := os.Getpid()
+	once, err := Usage([]int{self})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Usage([]int{child.Process.Pid, self, self, child.Process.Pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.RSSBytes > once.RSSBytes*3/2 || got.Descriptors > once.Descriptors*3/2 {
+		t.Errorf("got %+v for processes that overlap; want about %+v", got, once)
+	}
 }
 
 func TestUsageOfNothing(t *testing.T) {
