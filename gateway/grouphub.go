@@ -27,12 +27,14 @@ func (h *hub) notifyMoved(t *topic, partition int32, from int64) {
 	for _, ch := range t.keys {
 		tell(ch)
 	}
+	for _, ch := range t.patterns.byName {
+		tell(ch)
+	}
 }
 
 func appendMovedNotice(b []byte, ch *channel, partition int32, from int64) []byte {
 	b = appendJSONString(append(b, `{"type":"notice","kind":`...), string(noticeMoved))
-	b = appendJSONString(append(b, `,"channel":`...), ch.name)
-	b = appendJSONString(append(b, `,"topic":`...), ch.topic.name)
+	b = ch.appendName(b)
 	b = strconv.AppendInt(append(b, `,"partition":`...), int64(partition), 10)
 	b = strconv.AppendInt(append(b, `,"offset":`...), from, 10)
 	return append(b, '}')

@@ -30,9 +30,11 @@ type history struct {
 	fetched deque[*stretch] // the oldest first
 }
 
+// partitionKey is a partition as it was between two truncations.
 type partitionKey struct {
 	topic, epoch string
 	partition    int32
+	truncations  int
 }
 
 type partitionHistory struct {

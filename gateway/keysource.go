@@ -196,7 +196,10 @@ func fetchKeySet(from string) (keySet, error) {
 		return nil, err
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: transport}).Do(req)
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // else who can redirect chooses the keys
+	}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -120,5 +122,26 @@ func TestPresence(t *testing.T) {
 	c.send(`{"type":"presence","id":6,"channels":["nosuch/k"]}`)
 	if m := c.read(); m.Code != string(ErrorUnknownChannel) {
 		t.Errorf("got %s; want unknown_channel", m.Raw)
+	}
+}
+
+// A partition that moves to another gateway is told to who follows a pattern, too.
+func TestMovedTellsPatterns(t *testing.T) {
+	h := newTestHub(t, SlowDisconnect)
+	told := make(chan []byte, 8)
+	c := h.join(t, func(b []byte) { told <- slices.Clone(b) })
+	if refused := h.subscribe(c, &request{Type: requestSubscribe, Patterns: []string{"prices/eu-*"}}); refused != nil {
+		t.Fatal(refused)
+	}
+	h.notifyMoved(h.topics["prices"], 3, 150)
+	want := []byte(`{"type":"notice","kind":"moved","pattern":"prices/eu-*","topic":"prices","partition":3,"offset":150}`)
+	var all []byte
+	for !bytes.Contains(all, want) {
+		select {
+		case b := <-told:
+			all = append(all, b...)
+		case <-time.After(patience):
+			t.Fatalf("got %q; want %s in it", all, want)
+		}
 	}
 }

@@ -223,17 +223,22 @@ type notice struct {
 
 func (n *notice) append(b []byte) []byte {
 	b = appendJSONString(append(b, `{"type":"notice","kind":`...), string(n.kind))
-	field := `,"channel":`
-	if n.channel.glob != nil {
-		field = `,"pattern":`
-	}
-	b = appendJSONString(append(b, field...), n.channel.name)
-	b = appendJSONString(append(b, `,"topic":`...), n.channel.topic.name)
+	b = n.channel.appendName(b)
 	b = strconv.AppendInt(append(b, `,"partition":`...), int64(n.partition), 10)
 	b = strconv.AppendInt(append(b, `,"first_offset":`...), n.firstOffset, 10)
 	b = strconv.AppendInt(append(b, `,"last_offset":`...), n.lastOffset, 10)
 	b = strconv.AppendInt(append(b, `,"count":`...), n.count, 10)
 	return append(b, '}')
+}
+
+// appendName adds the fields that say which channel a notice is about.
+func (ch *channel) appendName(b []byte) []byte {
+	field := `,"channel":`
+	if ch.glob != nil {
+		field = `,"pattern":`
+	}
+	b = appendJSONString(append(b, field...), ch.name)
+	return appendJSONString(append(b, `,"topic":`...), ch.topic.name)
 }
 
 // appendSlowNotice tells a client how much waits for it and how much may.

@@ -353,7 +353,7 @@ func (h *hub) take(r *resumption, tr *topicReplay, s *stretch, at *int64, found 
 	switch l := &tr.topic.log; {
 	case r.client.closing():
 		return 0, progressGone
-	case l.epoch != s.partition.epoch, int(p) >= len(tr.positions), tr.positions[p] != *at:
+	case l.epoch != s.partition.epoch, int(p) >= len(tr.positions), tr.positions[p] != *at, l.parts[p].truncations != s.partition.truncations:
 		return len(found), progressMore // it went back meanwhile
 	}
 	defer func() { *at = tr.positions[p] }()

@@ -194,10 +194,10 @@ func (p *replayer) awaitRoom(ctx context.Context, c *client) {
 
 // readAgain gives a client what a stretch of Kafka has for it.
 func (p *replayer) readAgain(ctx context.Context, r *resumption, tr *topicReplay, part int32, from int64) {
-	epoch, want := p.hub.wants(tr)
-	s, err := p.history.read(ctx, partitionKey{tr.topic.name, epoch, part}, from)
+	of, want := p.hub.wants(tr, part)
+	s, err := p.history.read(ctx, of, from)
 	if err != nil {
-		p.unreadable(ctx, tr, epoch, part, from, err)
+		p.unreadable(ctx, tr, of.epoch, part, from, err)
 		return
 	}
 	found := s.choose(want, tr.topic.header, from)

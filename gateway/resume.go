@@ -147,11 +147,16 @@ func (r *resumption) leave(m *member) {
 	}
 }
 
-// wants is what a replay asks for, in the topic of this epoch.
-func (h *hub) wants(tr *topicReplay) (epoch string, want *wanted) {
+// wants is what a replay asks for, of the partition as it is now.
+func (h *hub) wants(tr *topicReplay, part int32) (of partitionKey, want *wanted) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return tr.topic.log.epoch, tr.want
+	l := &tr.topic.log
+	of = partitionKey{topic: tr.topic.name, epoch: l.epoch, partition: part}
+	if int(part) < len(l.parts) {
+		of.truncations = l.parts[part].truncations
+	}
+	return of, tr.want
 }
 
 // endReplay forgets a replay, whether it has come to its end or not.

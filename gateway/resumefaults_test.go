@@ -406,7 +406,7 @@ func TestNotResumable(t *testing.T) {
 		{"topic beside key", g, `"channels":["prices/k"]}`, `"channels":["prices"],` + zero, ErrorNotResumable},
 		{"key beside topic", g, `"channels":["prices"]}`, `"channels":["prices/k"],` + zero, ErrorNotResumable},
 		{"key beside pattern", g, `"patterns":["prices/k*"]}`, `"channels":["prices/k"],` + zero, ErrorNotResumable},
-		{"key beside key", g, `"channels":["prices/k"]}`, `"channels":["prices/l"],` + zero, ""},
+		{"key beside key", g, `"channels":["prices/k"]}`, `"channels":["prices/l"],` + zero, ErrorNotResumable},
 		{"what one has", g, `"channels":["prices"]}`, `"channels":["prices"],` + zero, ""},
 		{"negative offset", g, ``, `"channels":["prices"],"resume":{"prices":{"next":{"0":-1}}}}`, ErrorBadRequest},
 		{"negative partition", g, ``, `"channels":["prices"],"resume":{"prices":{"next":{"-1":1}}}}`, ErrorBadRequest},
@@ -440,8 +440,10 @@ func TestOverlapWithReplay(t *testing.T) {
 	if m := c.until("error"); m.Code != string(ErrorNotResumable) || !strings.Contains(m.Message, "caught_up") {
 		t.Errorf("got %s; want a refusal", m.Raw)
 	}
-	c.send(`{"type":"subscribe","id":3,"channels":["prices/other"]}`)
-	c.until("subscribed")
+	c.send(`{"type":"subscribe","id":3,"channels":["prices/other"],"positions":true}`)
+	if m := c.until("error"); m.Code != string(ErrorNotResumable) {
+		t.Errorf("got %s; want a refusal: the topic's positions would pass over what is still to come", m.Raw)
+	}
 	c.until("caught_up")
 	if len(c.got) != 100 {
 		t.Errorf("got %d records; want 100", len(c.got))

@@ -9,7 +9,6 @@ import (
 type clientTopic struct {
 	topic     *topic
 	members   int
-	broad     int // of these, the topic itself and patterns: what may overlap with others
 	replaying int // of these, not live yet
 
 	// ahead is where a replay left the client, by partition, as long as this
@@ -135,7 +134,7 @@ func (h *hub) missed(c *client, req *request) bool {
 // disorder, and resuming where it can't be.
 func (h *hub) checkResumable(c *client, req *request) *requestError {
 	for name := range req.names {
-		t, _, ofKey := h.parse(name)
+		t, _, _ := h.parse(name)
 		if req.wantsPositions() && h.replayer == nil {
 			return &requestError{ErrorNotResumable, "this gateway does not let clients resume"}
 		}
@@ -145,14 +144,14 @@ func (h *hub) checkResumable(c *client, req *request) *requestError {
 		if _, held := c.members[name]; held {
 			continue
 		}
-		broad := !ofKey || name[:1] == patternMark
+		// A client's positions are of the topic, and so all its channels in it are at the same place.
 		has := c.topic(t)
 		_, resumes := req.Resume[t.name]
 		switch {
-		case resumes && (broad && has.members > 0 || has.broad > 0):
-			return &requestError{ErrorNotResumable, fmt.Sprintf("channel %.80q: records of it may come by other channels that the client has (resume them together)", trimMark(name))}
-		case has.replaying > 0 && (broad || has.broad > 0):
-			return &requestError{ErrorNotResumable, fmt.Sprintf("channel %.80q: channels with the same records are being replayed (wait for caught_up)", trimMark(name))}
+		case resumes && has.members > 0:
+			return &requestError{ErrorNotResumable, fmt.Sprintf("channel %.80q: the client has other channels of the topic (resume them together)", trimMark(name))}
+		case has.replaying > 0:
+			return &requestError{ErrorNotResumable, fmt.Sprintf("channel %.80q: channels of the topic are being replayed (wait for caught_up)", trimMark(name))}
 		}
 	}
 	return nil
@@ -229,16 +228,10 @@ func (h *hub) hold(c *client, name string) *member {
 	c.told.version = 0
 	has := c.topic(m.channel.topic)
 	has.members++
-	if m.channel.broad() {
-		has.broad++
-	}
 	c.regroup(m.channel.topic)
 	h.counters.subscriptions.Add(1)
 	return m
 }
-
-// broad channels may have records in common with others.
-func (ch *channel) broad() bool { return !ch.ofKey || ch.glob != nil }
 
 func (h *hub) join(m *member) {
 	h.settle(m.channel.topic)
@@ -271,9 +264,6 @@ func (h *hub) leave(m *member) {
 	ch := m.channel
 	has := m.client.topic(ch.topic)
 	has.members--
-	if ch.broad() {
-		has.broad--
-	}
 	m.client.regroup(ch.topic)
 	m.client.told.version = 0
 	if m.replay != nil {

@@ -446,3 +446,16 @@ func TestBadTokenSettings(t *testing.T) {
 		t.Errorf("got %s; want the host without the password", got)
 	}
 }
+
+// A key set is taken from the address that is configured, and from nowhere that it redirects to.
+func TestKeySetRedirect(t *testing.T) {
+	keys := newTestKeys(t)
+	text := keySetText(t, jwkOf(t, "theirs", keys.ecdsa.Public()))
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
+	defer other.Close()
+	web := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer web.Close()
+	if set, err := fetchKeySet(web.URL); err == nil || !strings.Contains(err.Error(), "302") {
+		t.Errorf("got %v, %v; want an error that names the answer", set, err)
+	}
+}

@@ -34,7 +34,9 @@ type partitionLog struct {
 	began int64 // where reading began
 	next  int64 // the offset after the last record published; unknownOffset if it is not read
 	kept  int64 // records from this offset on are kept
-	index deque[indexEntry]
+	// truncations is how often the partition went back: what was read before is not what is there now.
+	truncations int
+	index       deque[indexEntry]
 }
 
 // unknownOffset is the position in a partition that is not read.
@@ -69,6 +71,7 @@ func (l *topicLog) begin(p int32, offset int64) {
 	case offset < part.next:
 		l.forget()
 		part.kept = offset
+		part.truncations++
 		for tr := range l.replays {
 			tr.truncate(p, offset)
 		}

@@ -201,3 +201,30 @@ func BenchmarkKeep(b *testing.B) {
 		})
 	}
 }
+
+// What was read of a partition before it was truncated is not what is there now:
+// replays must not find it any more.
+func TestTruncationForgetsWhatWasReadAgain(t *testing.T) {
+	h := newTestHub(t, SlowDisconnect)
+	tr := &topicReplay{topic: h.topics["prices"], want: &wanted{}, positions: []int64{850}}
+	h.readFrom("prices", 0, 1000)
+	old, _ := h.wants(tr, 0)
+	past := newHistory(nil, 1<<20)
+	s := &stretch{partition: old, from: 800, to: 1000}
+	past.remember(past.partition(old), s)
+	h.readFrom("prices", 0, 900) // Kafka lost what followed
+	h.readFrom("prices", 0, 1100)
+	now, _ := h.wants(tr, 0)
+	if got := past.find(past.partition(now), 850); got != nil {
+		t.Errorf("found the records from %d to %d of before", got.from, got.to)
+	}
+	at := int64(850)
+	r := &resumption{client: h.join(t, func([]byte) {})}
+	found := []replayed{{msg: &message{offset: 950}, member: &member{replay: r}}}
+	if n, to := h.take(r, tr, s, &at, found); n != 1 || to != progressMore || at != 850 {
+		t.Errorf("a stretch of before: got %d done with, %v, position %d; want it thrown away whole, and the position kept", n, to, at)
+	}
+	if sent := h.counters.replayedKafka.Load(); sent != 0 {
+		t.Errorf("%d records of before were sent", sent)
+	}
+}

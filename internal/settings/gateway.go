@@ -163,3 +163,12 @@ type Trace struct {
 	Endpoint string  `json:"endpoint,omitempty"` // OTLP over HTTP, a URL; empty for none
 	Ratio    float64 `json:"ratio,omitempty"`    // share of records, by the traceparent header where there is one
 }
+
+// String is for logs: of the URL, which may hold a password, it gives the host alone.
+func (t Trace) String() string {
+	host := ""
+	if u, err := url.Parse(t.Endpoint); err == nil {
+		host = u.Host
+	}
+	return fmt.Sprintf("{Endpoint host:%s Ratio:%g}", host, t.Ratio)
+}
