@@ -80,7 +80,7 @@ func (g startedGateway) replace(b *testkit.Balancer, other startedGateway, seeds
 // each attempt.
 func rollingReplacement(t *testing.T, seeds string, newTopic func() string) {
 	t.Helper()
-	w := runMeasured(t, report.ExitPassed, func() *weir {
+	w := runAccounted(t, func() *weir {
 		topic := newTopic()
 		a, b := startGateway(t, seeds, topic, "a-1"), startGateway(t, seeds, topic, "b-1")
 		balancer := testkit.StartBalancer(t)

@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weirbench/weir/internal/testkit"
-	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
 
@@ -39,7 +38,7 @@ func startStorm(t *testing.T, args ...string) *weir {
 // storm requires that all leave, come back and are given what they missed, once and in order.
 func storm(t *testing.T, args ...string) {
 	t.Helper()
-	w := runMeasured(t, report.ExitPassed, func() *weir { return startStorm(t, args...) })
+	w := runAccounted(t, func() *weir { return startStorm(t, args...) })
 	s := w.summary()
 	r := s.Clients.Returns
 	if r.Returns != stormCrowd || r.Resumed != stormCrowd || r.Failed != 0 || r.Replayed == 0 || s.Latency.CaughtUp.Count != stormCrowd {
@@ -85,7 +84,7 @@ func TestRealExternalStorm(t *testing.T) {
 // unplannedStorm cuts all clients off by break, in the midst of the load. Nobody is told before.
 func unplannedStorm(t *testing.T, seeds string, newTopic func() string, breakOff func(g startedGateway, b *testkit.Balancer, topic string)) {
 	t.Helper()
-	w := runMeasured(t, report.ExitPassed, func() *weir {
+	w := runAccounted(t, func() *weir {
 		topic := newTopic()
 		g := startGateway(t, seeds, topic, "first")
 		balancer := testkit.StartBalancer(t)
