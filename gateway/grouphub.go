@@ -14,21 +14,14 @@ func (h *hub) notifyMoved(t *topic, partition int32, from int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settle(t)
-	tell := func(ch *channel) {
+	for ch := range t.channels {
 		if len(ch.members) == 0 {
-			return
+			continue
 		}
 		payload := appendMovedNotice(nil, ch, partition, from)
 		for _, m := range ch.members {
 			m.client.queue.pushReply(payload)
 		}
-	}
-	tell(t.whole)
-	for _, ch := range t.keys {
-		tell(ch)
-	}
-	for _, ch := range t.patterns.byName {
-		tell(ch)
 	}
 }
 

@@ -244,6 +244,24 @@ func (h *hub) push(msg *message, m *member) int64 {
 	return 0
 }
 
+// channels calls yield with each channel of the topic: the topic itself, keys and
+// patterns in it.
+func (t *topic) channels(yield func(*channel) bool) {
+	if !yield(t.whole) {
+		return
+	}
+	for _, ch := range t.keys {
+		if !yield(ch) {
+			return
+		}
+	}
+	for _, ch := range t.patterns.byName {
+		if !yield(ch) {
+			return
+		}
+	}
+}
+
 // notify tells all who are subscribed to the topic or a key in it that records
 // of a partition will not come or have changed. Whom it concerns cannot be told
 // closer, since the keys of such records are not known.
@@ -258,11 +276,7 @@ func (h *hub) notify(t *topic, n notice) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settle(t)
-	h.notifyChannel(t.whole, n)
-	for _, ch := range t.keys {
-		h.notifyChannel(ch, n)
-	}
-	for _, ch := range t.patterns.byName {
+	for ch := range t.channels {
 		h.notifyChannel(ch, n)
 	}
 	h.notifyReplays(t, n)
