@@ -2,7 +2,6 @@ package runner
 
 import (
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -139,9 +138,7 @@ func wantExit(t *testing.T, s *report.Summary, want int) {
 	if s.Exit == want {
 		return
 	}
-	late := func(r report.HealthReason) bool { return r.State == report.HealthInvalid && r.Code == "send_lag" }
-	other := func(r report.HealthReason) bool { return r.State == report.HealthInvalid && r.Code != "send_lag" }
-	if s.Exit == report.ExitInvalid && slices.ContainsFunc(s.Health.Reasons, late) && !slices.ContainsFunc(s.Health.Reasons, other) {
+	if s.Exit == report.ExitInvalid && testkit.LateAlone(s) {
 		t.Logf("this machine did not keep the schedule: exit code %d in place of %d: %q", s.Exit, want, s.Reasons)
 		return
 	}

@@ -142,7 +142,7 @@ func TestDockerGateways(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := runMeasured(t, report.ExitPassed, func() *weir {
+			w := runAccounted(t, func() *weir {
 				return startGateways(t, "keyed", seeds, "--set", "gateway="+c.gateway)
 			})
 			checkGateway(t, w, c.target)
@@ -169,7 +169,7 @@ func containerGateway(t *testing.T, seeds string) {
 	gateway := fmt.Sprintf(`{target: container, profile: reference, ready_in: 1m, container: {build: %q, port: 8080, url: "ws://127.0.0.1:{port}/ws", `+
 		`ready: {url: "http://127.0.0.1:{port}/readyz"}, `+
 		`args: [gateway, --listen, ":{port}", --brokers, "{seeds}", --topics, "{topics}", --instance-id, "{run}"]}}`, folder)
-	w := runMeasured(t, report.ExitPassed, func() *weir {
+	w := runAccounted(t, func() *weir {
 		return startGateways(t, "keyed", seeds, "--set", "gateway="+gateway)
 	})
 	checkGateway(t, w, "container built from "+folder+" (host network)")
@@ -195,7 +195,7 @@ func externalGateway(t *testing.T, seeds string) {
 	makeTopic(t, seeds, topic, 3, 1)
 	g := startGateway(t, seeds, topic, "external")
 	url := "ws://" + g.addr + "/ws"
-	w := runMeasured(t, report.ExitPassed, func() *weir {
+	w := runAccounted(t, func() *weir {
 		return startGateways(t, "keyed", seeds, "--set", "kafka.topics=[{name: "+topic+", partitions: 3, existing: true}]",
 			"--set", "producers.feed.topic="+topic, "--set", "clients.viewers.subscribe.topic="+topic,
 			"--set", fmt.Sprintf("gateway={target: external, profile: reference, url: %q, usage: {pids: [%d]}}", url, g.cmd.Process.Pid))

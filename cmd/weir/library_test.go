@@ -162,7 +162,7 @@ func runLibrary(t *testing.T, sets func(libraryRun, *scenarios.Plan) []string) {
 			for _, set := range sets(l, plan) {
 				args = append(args, "--set", set)
 			}
-			runChecked(t, report.ExitPassed, func() *weir {
+			runChecked(t, func() *weir {
 				dir := filepath.Join(t.TempDir(), "run")
 				w := startWeir(t, append(args, "--out", dir)...)
 				w.dir = dir

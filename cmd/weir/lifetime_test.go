@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/runner"
@@ -284,7 +285,7 @@ func TestKilledWeirLeavesNothing(t *testing.T) {
 	again.dir = w.dir
 	// A partial run is an error, or invalid where this machine did not keep the schedule up to the kill.
 	got := again.wait()
-	if s := again.summary(); got != report.ExitError && !(got == report.ExitInvalid && onlySendLag(s)) {
+	if s := again.summary(); got != report.ExitError && !(got == report.ExitInvalid && testkit.LateAlone(s)) {
 		t.Errorf("report of a killed run: exit code %d, reasons %q; want %d", got, s.Reasons, report.ExitError)
 	}
 	if s := again.summary(); s.Status != results.StatusPartial || s.Latency.E2E.Count == 0 {
@@ -335,7 +336,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		}
 		checkExact(t, s)
 		// Two at once may be too much for the machine: whether the schedule was kept is not what this is about.
-		if s.Exit != report.ExitPassed && !onlySendLag(s) {
+		if s.Exit != report.ExitPassed && !testkit.LateAlone(s) {
 			t.Errorf("exit code: got %d, reasons %q; want %d", s.Exit, s.Reasons, report.ExitPassed)
 		}
 		overlap := started == 0 || (s.Run.StartedAtNS-started) < s.Run.DurationNS && (started-s.Run.StartedAtNS) < s.Run.DurationNS
@@ -363,7 +364,7 @@ func TestUnwritableDirectory(t *testing.T) {
 
 // TestReaderThatGoesAway: `weir run … 2>&1 | head -1` costs neither the run nor its verdict.
 func TestReaderThatGoesAway(t *testing.T) {
-	runMeasured(t, report.ExitPassed, func() *weir {
+	runAccounted(t, func() *weir {
 		reader, writer, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)

@@ -124,7 +124,7 @@ var brief = strings.Replace(small, "duration: 5s", "duration: 2s", 1)
 // TestProgressOnATerminal: figures are redrawn while the run goes on, and only steps and the summary stay.
 func TestProgressOnATerminal(t *testing.T) {
 	var last *onTerminal
-	runMeasured(t, report.ExitPassed, func() *weir {
+	runMeasured(t, func() *weir {
 		last = startOnTerminal(t, brief, nil)
 		return last.weir
 	})

@@ -53,7 +53,7 @@ func startQuickstart(t *testing.T, args ...string) *weir {
 // passQuickstart requires that the library's scenario passes.
 func passQuickstart(t *testing.T, args ...string) *weir {
 	t.Helper()
-	return runMeasured(t, report.ExitPassed, func() *weir { return startQuickstart(t, args...) })
+	return runMeasured(t, func() *weir { return startQuickstart(t, args...) })
 }
 
 func TestDockerQuickstart(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -24,8 +25,8 @@ func exitCodeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// measuredCommand is the script command `measured N weir run … --out DIR …`: as exitcode, but a run that is invalid
-// because this machine did not keep the schedule is made again; see runMeasured.
+// measuredCommand is the script command `measured N weir run … --out DIR …`: as exitcode, but the run's account must be
+// exact, and a run that is invalid because this machine did not keep the schedule is made again; see runMeasured.
 func measuredCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want, words := exitCodeArguments(ts, neg, args)
 	at := slices.Index(words, "--out") + 1
@@ -34,7 +35,7 @@ func measuredCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	dir := ts.MkAbs(words[at])
 	var late lateRuns
-	for {
+	for !late.spent() {
 		got := runScriptCommand(ts, words)
 		s, err := readSummary(dir)
 		ts.Check(err)
@@ -44,16 +45,13 @@ func measuredCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if got == want {
 			return
 		}
-		if got != report.ExitInvalid || !onlySendLag(s) {
+		if got != report.ExitInvalid || !testkit.LateAlone(s) {
 			ts.Fatalf("exit code: got %d, reasons %q; want %d", got, s.Reasons, want)
 		}
 		late.add(s)
-		ts.Logf("this machine did not keep the schedule: %s", late.last())
-		if late.spent() {
-			late.giveUp(ts.Value(scriptTest{}).(testscript.T).Skip, func(why ...any) { ts.Fatalf("%s", fmt.Sprint(why...)) })
-		}
 		ts.Check(os.RemoveAll(dir))
 	}
+	late.giveUp(ts.Value(scriptTest{}).(testscript.T).Skip, func(why ...any) { ts.Fatalf("%s", fmt.Sprint(why...)) })
 }
 
 // scriptTest is the key under which a script's environment holds its test.

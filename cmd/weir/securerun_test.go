@@ -87,10 +87,8 @@ func (w *weir) carried() {
 	code := w.wait()
 	w.checkClean()
 	s := w.summary()
-	late := func(r report.HealthReason) bool { return r.State == report.HealthInvalid && r.Code == "send_lag" }
-	other := func(r report.HealthReason) bool { return r.State == report.HealthInvalid && r.Code != "send_lag" }
-	if code == report.ExitInvalid && slices.ContainsFunc(s.Health.Reasons, late) && !slices.ContainsFunc(s.Health.Reasons, other) {
-		w.t.Logf("this machine did not keep the schedule: %q", s.Reasons)
+	if code == report.ExitInvalid && testkit.LateAlone(s) {
+		w.t.Logf("this machine did not keep the schedule: %s", lateness(s))
 		return
 	}
 	if code != report.ExitPassed {
