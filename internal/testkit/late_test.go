@@ -1,0 +1,32 @@
+package testkit
+
+import (
+	"testing"
+
+	"github.com/weirbench/weir/report"
+)
+
+// TestLateAlone: nothing else that makes a run invalid may be taken for lateness.
+func TestLateAlone(t *testing.T) {
+	reason := func(state report.HealthState, code string) report.HealthReason {
+		return report.HealthReason{Remark: report.Remark{Code: code}, State: state}
+	}
+	for _, c := range []struct {
+		name    string
+		reasons []report.HealthReason
+		want    bool
+	}{
+		{"none", nil, false},
+		{"send lag", []report.HealthReason{reason(report.HealthInvalid, "send_lag")}, true},
+		{"and doubts", []report.HealthReason{reason(report.HealthInvalid, "send_lag"), reason(report.HealthDoubtful, "machine_busy")}, true},
+		{"and a defect", []report.HealthReason{reason(report.HealthInvalid, "send_lag"), reason(report.HealthInvalid, "audit_defect")}, false},
+		{"a clock step", []report.HealthReason{reason(report.HealthInvalid, "clock_step")}, false},
+		{"doubts alone", []report.HealthReason{reason(report.HealthDoubtful, "send_lag")}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := LateAlone(&report.Summary{Health: report.HealthReport{Reasons: c.reasons}}); got != c.want {
+				t.Errorf("got %v; want %v", got, c.want)
+			}
+		})
+	}
+}
