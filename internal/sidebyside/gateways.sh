@@ -13,13 +13,13 @@ shift 2
 out=results/runs/gateways-$(date -u +%Y%m%d-%H%M%S)
 mkdir -p "$out"
 
-measure() { # measure SCENARIO GATEWAY ROUND FLAG...
-  scenario=$1 gateway=$2 round=$3
-  shift 3
-  dir=$out/$scenario-$(echo "$gateway" | sed 's/target: //; s/, variant: /-/')-$round
+measure() { # measure WORK GATEWAY FLAG...: a scenario's name, -20 behind it where its clients are 20; uses round
+  work=$1 gateway=$2
+  shift 2
+  dir=$out/$work-$(echo "$gateway" | sed 's/target: //; s/, variant: /-/')-$round
   echo "$dir" >>"$out/runs.txt"
-  echo "round $round of $runs: $scenario, $gateway" >&2
-  "$weir" run "scenarios/gateways/${scenario%-20}.yaml" --quiet --out "$dir" --set kafka.provider=docker \
+  echo "round $round of $runs: $work, $gateway" >&2
+  "$weir" run "scenarios/gateways/${work%-20}.yaml" --quiet --out "$dir" --set kafka.provider=docker \
     --set "gateway={$gateway, ready_in: 2m}" "$@" >"$dir.txt" 2>&1 || echo "  exit code $?: see $dir.txt" >&2
 }
 
@@ -27,10 +27,10 @@ round=1
 while [ "$round" -le "$runs" ]; do
   for scenario in broadcast keyed reconnect; do
     for gateway in 'target: reference' 'target: node-ws, variant: shared' 'target: spring-boot'; do
-      measure "$scenario" "$gateway" "$round" "$@"
+      measure "$scenario" "$gateway" "$@"
     done
     for gateway in 'target: reference' 'target: node-ws, variant: shared' 'target: node-ws, variant: naive'; do
-      measure "$scenario-20" "$gateway" "$round" --set "name=gateways-$scenario-20" --set clients.viewers.count=20 "$@"
+      measure "$scenario-20" "$gateway" --set "name=gateways-$scenario-20" --set clients.viewers.count=20 "$@"
     done
   done
   round=$((round + 1))
