@@ -55,6 +55,8 @@ func (c *Config) checkKafka() error {
 	}
 	if u, err := url.Parse(c.Trace.Endpoint); err != nil || c.Trace.Endpoint != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 		bad("Trace.Endpoint: not a URL (write http://host:4318)")
+	} else if u.RawQuery != "" || u.Fragment != "" {
+		bad("Trace.Endpoint: what follows ? or # would not be sent (give keys in a header: OTEL_EXPORTER_OTLP_HEADERS)")
 	}
 	return errors.Join(errs...)
 }

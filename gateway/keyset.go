@@ -13,8 +13,12 @@ import (
 	"math/big"
 )
 
-// minRSABits is the least that RS256 may be used with (RFC 7518, section 3.3).
-const minRSABits = 2048
+const (
+	// minRSABits is the least that RS256 may be used with (RFC 7518, section 3.3).
+	minRSABits = 2048
+	// maxRSABits bounds what verifying a signature costs.
+	maxRSABits = 16384
+)
 
 // verificationKey is a public key and the one algorithm that it is good for.
 type verificationKey struct {
@@ -50,30 +54,49 @@ type jsonWebKey struct {
 	E         string   `json:"e"`
 }
 
-// parseKeySet reads a key set. Keys that are not for verifying what is supported here are passed over, as RFC 7517,
-// section 5, demands; a set without any key of use is an error, and so is a broken key.
-func parseKeySet(text []byte) (keySet, error) {
+// parseKeySet reads a key set. Keys that are of no use here are passed over, as RFC 7517, section 5, demands, and told of
+// in odd: one that is broken must not take the others away. A set without any key of use is an error.
+func parseKeySet(text []byte) (set keySet, odd oddKeys, err error) {
 	var doc struct {
-		Keys []jsonWebKey `json:"keys"`
+		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &doc); err != nil {
-		return nil, fmt.Errorf("read the key set: %w", err)
+		return nil, nil, errors.New("the key set is not a JSON object with a list of keys")
 	}
-	var set keySet
-	for i, jwk := range doc.Keys {
-		key, algorithm, err := jwk.public()
-		if err != nil {
-			return nil, fmt.Errorf("key %d of the key set (kid %.40q): %w", i, jwk.ID, err)
-		}
-		if key == nil || !jwk.verifies() || jwk.Algorithm != "" && jwk.Algorithm != algorithm {
+	for i, text := range doc.Keys {
+		var jwk jsonWebKey
+		if err := json.Unmarshal(text, &jwk); err != nil {
+			odd = append(odd, oddKey{i, jwk.ID, keyMalformed, "it is not an object of a key's fields"})
 			continue
 		}
-		set = append(set, verificationKey{id: jwk.ID, algorithm: algorithm, key: key})
+		key, fault := jwk.verification()
+		if fault != nil {
+			odd = append(odd, oddKey{i, jwk.ID, fault.reason, fault.text})
+			continue
+		}
+		set = append(set, key)
+	}
+	if len(set) == 0 && len(odd) == 0 {
+		return nil, nil, errors.New("the key set has no keys")
 	}
 	if len(set) == 0 {
-		return nil, errors.New("the key set has no key for RS256, ES256 or EdDSA signatures")
+		return nil, odd, fmt.Errorf("the key set has no key for RS256, ES256 or EdDSA signatures: %s", odd)
 	}
-	return set, nil
+	return set, odd, nil
+}
+
+// verification returns the key, if it is one that verifies what is supported here.
+func (k *jsonWebKey) verification() (verificationKey, *keyFault) {
+	key, algorithm, fault := k.public()
+	switch {
+	case fault != nil:
+		return verificationKey{}, fault
+	case !k.verifies():
+		return verificationKey{}, &keyFault{keyOtherUse, "it is not for verifying signatures"}
+	case k.Algorithm != "" && k.Algorithm != algorithm:
+		return verificationKey{}, &keyFault{keyUnsupported, "its alg is not supported"}
+	}
+	return verificationKey{id: k.ID, algorithm: algorithm, key: key}, nil
 }
 
 // verifies reports whether the key is meant for signatures.
@@ -89,61 +112,69 @@ func (k *jsonWebKey) verifies() bool {
 	return len(k.Ops) == 0
 }
 
-// public returns the key and its algorithm, or nil where it is of a kind that is not supported.
-func (k *jsonWebKey) public() (crypto.PublicKey, string, error) {
+// public returns the key and the algorithm that goes with it.
+func (k *jsonWebKey) public() (crypto.PublicKey, string, *keyFault) {
 	switch {
 	case k.Type == "RSA":
-		key, err := k.rsa()
-		return key, "RS256", err
+		key, fault := k.rsa()
+		return key, "RS256", fault
 	case k.Type == "EC" && k.Curve == "P-256":
-		key, err := k.ecdsa()
-		return key, "ES256", err
+		key, fault := k.ecdsa()
+		return key, "ES256", fault
 	case k.Type == "OKP" && k.Curve == "Ed25519":
-		x, err := keyBytes("x", k.X)
-		if err == nil && len(x) != ed25519.PublicKeySize {
-			err = fmt.Errorf("x has %d bytes, want %d", len(x), ed25519.PublicKeySize)
+		x, fault := keyBytes("x", k.X)
+		if fault == nil && len(x) != ed25519.PublicKeySize {
+			fault = malformed("x has %d bytes, want %d", len(x), ed25519.PublicKeySize)
 		}
-		return ed25519.PublicKey(x), "EdDSA", err
+		return ed25519.PublicKey(x), "EdDSA", fault
+	case k.Type == "":
+		return nil, "", malformed("kty is missing")
 	}
-	return nil, "", nil
+	return nil, "", &keyFault{keyUnsupported, "its kty or crv is not supported"}
 }
 
-func (k *jsonWebKey) rsa() (*rsa.PublicKey, error) {
-	n, err := keyBytes("n", k.N)
-	if err != nil {
-		return nil, err
+func (k *jsonWebKey) rsa() (*rsa.PublicKey, *keyFault) {
+	n, fault := keyBytes("n", k.N)
+	if fault != nil {
+		return nil, fault
 	}
-	e, err := keyBytes("e", k.E)
-	if err != nil {
-		return nil, err
+	e, fault := keyBytes("e", k.E)
+	if fault != nil {
+		return nil, fault
 	}
 	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 	switch {
 	case modulus.BitLen() < minRSABits:
-		return nil, fmt.Errorf("an RSA key of %d bits is too short (at least %d)", modulus.BitLen(), minRSABits)
+		return nil, &keyFault{keyWeak, fmt.Sprintf("an RSA key of %d bits is too short (at least %d)", modulus.BitLen(), minRSABits)}
+	case modulus.BitLen() > maxRSABits:
+		return nil, &keyFault{keyUnsupported, fmt.Sprintf("an RSA key of %d bits is too long (at most %d)", modulus.BitLen(), maxRSABits)}
 	case exponent.BitLen() > 31 || exponent.Int64() < 3 || exponent.Bit(0) == 0:
-		return nil, fmt.Errorf("e is no exponent of RSA")
+		return nil, &keyFault{keyWeak, "e is no exponent of RSA"}
 	}
 	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
 }
 
-func (k *jsonWebKey) ecdsa() (*ecdsa.PublicKey, error) {
-	x, err := keyBytes("x", k.X)
-	if err != nil {
-		return nil, err
+func (k *jsonWebKey) ecdsa() (*ecdsa.PublicKey, *keyFault) {
+	x, fault := keyBytes("x", k.X)
+	if fault != nil {
+		return nil, fault
 	}
-	y, err := keyBytes("y", k.Y)
-	if err != nil {
-		return nil, err
+	y, fault := keyBytes("y", k.Y)
+	if fault != nil {
+		return nil, fault
 	}
 	const uncompressed = 4 // of a point (SEC 1, section 2.3.3)
-	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{uncompressed}, x...), y...))
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{uncompressed}, x...), y...))
+	if err != nil {
+		return nil, malformed("x and y are no point of P-256")
+	}
+	return key, nil
 }
 
-func keyBytes(field, text string) ([]byte, error) {
+func keyBytes(field, text string) ([]byte, *keyFault) {
 	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) == 0 {
-		return nil, fmt.Errorf("%s is not base64url", field)
+		return nil, malformed("%s is not base64url", field)
 	}
 	return b, nil
 }

@@ -44,7 +44,7 @@ func newKeySource(cfg *settings.Tokens, failures *atomic.Int64, log *slog.Logger
 	case cfg.JWKSFile != "":
 		s := &fileSource{reloaded[keySet]{
 			what: "key set", paths: []string{cfg.JWKSFile}, log: log, failures: failures,
-			load: func() (keySet, error) { return loadKeySet(cfg.JWKSFile) },
+			load: func() (keySet, error) { return loadKeySet(cfg.JWKSFile, log) },
 		}}
 		return s, s.set.start(time.Now())
 	default:
@@ -86,15 +86,16 @@ func signatureAlgorithms() []string { return []string{"RS256", "ES256", "EdDSA"}
 // fileSource is a key set in a file.
 type fileSource struct{ set reloaded[keySet] }
 
-func loadKeySet(path string) (keySet, error) {
+func loadKeySet(path string, log *slog.Logger) (keySet, error) {
 	text, err := readSetting(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the key set: %w", err)
 	}
-	set, err := parseKeySet(text)
+	set, odd, err := parseKeySet(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	odd.logTo(log, path)
 	return set, nil
 }
 
@@ -177,23 +178,24 @@ func (s *urlSource) refresh() {
 	if early {
 		return
 	}
-	set, err := fetchKeySet(s.url)
+	set, odd, err := fetchKeySet(s.url)
 	if err != nil {
 		s.failures.Add(1)
 		s.log.Error("the key set can't be fetched: the old one stays in force", "host", hostOf(s.url), "err", withoutURL(err))
 		return
 	}
+	odd.logTo(s.log, hostOf(s.url))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set, s.fetchedAt = set, time.Now()
 }
 
-func fetchKeySet(from string) (keySet, error) {
+func fetchKeySet(from string) (keySet, oddKeys, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), keySetTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -201,15 +203,15 @@ func fetchKeySet(from string) (keySet, error) {
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %s", resp.Status)
+		return nil, nil, fmt.Errorf("the answer is %s", resp.Status)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxSettingFile))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return parseKeySet(text)
 }

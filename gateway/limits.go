@@ -52,12 +52,17 @@ func (c *Config) checkSecurity() (errs []error) {
 	if t := c.Tokens; t != nil {
 		checkKeySource(bad, t.HMACFile, t.JWKSFile, t.JWKSURL)
 	}
+	for i, text := range c.Origins.Allow {
+		if !isOriginPattern(text) {
+			bad("Origins.Allow[%d]: %q is not an origin (write https://app.example.org, https://*.example.org, or * for all)", i, text)
+		}
+	}
 	for i, p := range c.Permissions {
 		switch {
 		case len(p.Channels) == 0 || slices.Contains(p.Channels, ""):
 			bad("Permissions[%d].Channels: a pattern is missing (write ** for all channels)", i)
 		case actionsOf(p) == 0:
-			bad("Permissions[%d]: allows nothing (set Subscribe, Publish or Presence)", i)
+			bad("Permissions[%d]: allows nothing (set Subscribe, Publish, Presence or Resume)", i)
 		case p.Value != "" && p.Claim == "":
 			bad("Permissions[%d].Value: there is no Claim that could have it", i)
 		}

@@ -313,7 +313,7 @@ func TestSecuritySettingsAreChecked(t *testing.T) {
 			c.Permissions = []settings.Permission{{Subscribe: true}, {Channels: []string{"x"}}, {Channels: []string{"x"}, Value: "v", Publish: true}}
 		}, []string{
 			"Permissions[0].Channels: a pattern is missing (write ** for all channels)",
-			"Permissions[1]: allows nothing (set Subscribe, Publish or Presence)",
+			"Permissions[1]: allows nothing (set Subscribe, Publish, Presence or Resume)",
 			"Permissions[2].Value: there is no Claim that could have it",
 		}},
 	} {

@@ -16,6 +16,11 @@ const (
 	idBytes = 400
 )
 
+// errNoIdentity is what an id is refused with where clients say who they are and
+// this one has not: another's message of the same id would be taken for it, and
+// it would be told that it is written, which it would not be.
+var errNoIdentity = &requestError{ErrorNoIdentity, `a message_id is a client's own, and this client's token does not say whose it is ("sub")`}
+
 // messageKey is what a message's id is unique in: a client's own where clients
 // say who they are, else anybody's.
 type messageKey struct {

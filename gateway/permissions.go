@@ -24,6 +24,7 @@ const (
 	actionSubscribe action = 1 << iota
 	actionPublish
 	actionPresence
+	actionResume
 )
 
 // permits reports whether the client may do that with a channel, by the channel's whole name (TOPIC or TOPIC/KEY).
@@ -54,15 +55,15 @@ func (i *identity) permitsAll(a action, channels []string) *requestError {
 	return nil
 }
 
-// permitsEvery reports whether the client may subscribe to all channels that a pattern of its own stands for. Only
+// permitsEvery reports whether the client may do that with all channels that a pattern of its own stands for. Only
 // permissions that end in their one wildcard, which is **, are looked at: TOPIC/** covers every pattern in the topic.
-func (i *identity) permitsEvery(pattern string) bool {
+func (i *identity) permitsEvery(a action, pattern string) bool {
 	if i.rights == nil {
 		return true
 	}
 	begins, _, _ := strings.Cut(pattern, "*")
 	for _, r := range i.rights {
-		if r.actions&actionSubscribe == 0 {
+		if r.actions&a == 0 {
 			continue
 		}
 		for _, p := range r.channels {
@@ -96,9 +97,31 @@ func (i *identity) forbids(r *request) *requestError {
 			return err
 		}
 		for _, pattern := range r.Patterns {
-			if !i.permitsEvery(pattern) {
+			if !i.permitsEvery(actionSubscribe, pattern) {
 				return &requestError{ErrorForbidden, fmt.Sprintf("pattern %.80q: no permission allows all that it stands for", pattern)}
 			}
+		}
+		return i.forbidsResuming(r)
+	}
+	return nil
+}
+
+// forbidsResuming returns why the client may not go back in a topic whose positions the request gives, or nil. Who may
+// have what comes may not for that have what Kafka has kept.
+func (i *identity) forbidsResuming(r *request) *requestError {
+	resumes := func(name string) bool {
+		topic, _, _ := strings.Cut(name, "/")
+		_, ok := r.Resume[topic]
+		return ok
+	}
+	for _, name := range r.Channels {
+		if resumes(name) && !i.permits(actionResume, name) {
+			return &requestError{ErrorForbidden, fmt.Sprintf("channel %.80q: no permission allows to resume it (subscribe without its topic in resume)", name)}
+		}
+	}
+	for _, name := range r.Patterns {
+		if resumes(name) && !i.permitsEvery(actionResume, name) {
+			return &requestError{ErrorForbidden, fmt.Sprintf("pattern %.80q: no permission allows to resume all that it stands for (subscribe without its topic in resume)", name)}
 		}
 	}
 	return nil
@@ -144,6 +167,9 @@ func actionsOf(p settings.Permission) (a action) {
 	}
 	if p.Presence {
 		a |= actionPresence
+	}
+	if p.Resume {
+		a |= actionResume
 	}
 	return a
 }

@@ -49,6 +49,9 @@ const (
 // Of the answers to publish messages, which have no error message, "refused" has
 // these, ErrorBadRequest and ErrorForbidden, and "undetermined" the last two.
 const (
+	// ErrorNoIdentity: a message has an id, and where Config.Tokens are set the
+	// client has not said who it is.
+	ErrorNoIdentity ErrorCode = "no_identity"
 	// ErrorNotOpen: the topic is not one of Config.PublishTopics.
 	ErrorNotOpen ErrorCode = "not_open"
 	// ErrorTooLarge: key and value together exceed what a record may have.

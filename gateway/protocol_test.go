@@ -209,7 +209,7 @@ func TestProtocolPublishCodes(t *testing.T) {
 		got = append(got, ErrorCode(row[0]))
 	}
 	want := []ErrorCode{
-		ErrorBadRequest, ErrorNotOpen, ErrorForbidden, ErrorTooLarge, ErrorTooManyInFlight, ErrorBufferFull, ErrorKafka, ErrorShuttingDown,
+		ErrorBadRequest, ErrorNotOpen, ErrorForbidden, ErrorNoIdentity, ErrorTooLarge, ErrorTooManyInFlight, ErrorBufferFull, ErrorKafka, ErrorShuttingDown,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("codes: got %v; want %v", got, want)

@@ -137,6 +137,9 @@ func (p *publisher) publish(c *client, r publishRequest) {
 	if size := len(key) + len(r.value); refused == nil && size > maxRecordBytes {
 		refused = &requestError{ErrorTooLarge, fmt.Sprintf("key and value of %d bytes are more than a record may have (%d)", size, maxRecordBytes)}
 	}
+	if refused == nil && r.messageID != "" && p.cfg.Tokens != nil && c.who.subject == "" {
+		refused = errNoIdentity
+	}
 	if refused != nil {
 		p.refuse(c, r.id, refused)
 		return

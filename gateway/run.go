@@ -56,6 +56,9 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 	if i.server, err = newServer(cfg, i.hub, &i.counters, log); err != nil {
 		return nil, fmt.Errorf("set up the authentication of clients: %w", err)
 	}
+	if i.tracer, err = newTracer(ctx, cfg, log); err != nil {
+		return nil, err
+	}
 	if i.consumer, err = newConsumer(cfg, i.hub, &i.counters, log); err != nil {
 		return nil, fmt.Errorf("set up the Kafka client: %w", err)
 	}
@@ -80,7 +83,6 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 		_ = i.listener.Close() // nobody has come yet
 		return nil, err
 	}
-	i.tracer = newTracer(cfg, log)
 	i.consumer.tracer = i.tracer
 	log.Info("gateway listens", "addr", i.listener.Addr().String(), "config", cfg.String())
 	return i, nil

@@ -6,9 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -179,14 +176,7 @@ func (s *server) originAllowed(r *http.Request) bool {
 	if origin == "" {
 		return !s.cfg.Origins.RefuseNone
 	}
-	if slices.Contains(s.cfg.Origins.Allow, "*") {
-		return true
-	}
-	if slices.ContainsFunc(s.cfg.Origins.Allow, func(o string) bool { return strings.EqualFold(o, origin) }) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	return originIn(s.cfg.Origins.Allow, origin) || isOwnOrigin(origin, r.Host)
 }
 
 // serveHealth answers as long as the process does.

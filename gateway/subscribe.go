@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // clientTopic is what a client has in a topic.
@@ -189,6 +190,9 @@ func (h *hub) checkLocked(held map[string]*member, req *request) *requestError {
 
 func (h *hub) checkNames(channels, patterns []string) *requestError {
 	for _, name := range channels {
+		if !utf8.ValidString(name) { // by the URL: no message could name it
+			return &requestError{ErrorBadRequest, fmt.Sprintf("channel %.80q: the name is not UTF-8", name)}
+		}
 		t, key, _ := h.parse(name)
 		if t == nil || trimMark(name) != name {
 			return unknownChannel("channel", name)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -99,6 +100,9 @@ func (a *authenticator) verify(text string) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !plausibleTimes(claims) {
+		return nil, jwt.ErrTokenInvalidClaims
+	}
 	expiresAt, err := claims.GetExpirationTime()
 	if err != nil || expiresAt == nil {
 		return nil, jwt.ErrTokenRequiredClaimMissing
@@ -115,6 +119,22 @@ func (a *authenticator) verify(text string) (*identity, error) {
 		expiresAt: expiresAt.Time,
 		rights:    rightsOf(a.permissions, subject, claims),
 	}, nil
+}
+
+// maxTokenTime is the end of the year 9999, in s since the epoch.
+const maxTokenTime = 253402300799
+
+// plausibleTimes reports whether the token's times are of a calendar: much larger ones overflow, and would make what is
+// not valid yet valid since long ago.
+func plausibleTimes(claims jwt.MapClaims) bool {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if n, ok := claims[name].(json.Number); ok {
+			if s, err := n.Float64(); err != nil || s < 0 || s > maxTokenTime {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // tokenFault says what is wrong with a token, in words that hold nothing of it.

@@ -228,26 +228,31 @@ func TestParseKeySet(t *testing.T) {
 	}
 	with := func(key map[string]any, name string, value any) map[string]any { key[name] = value; return key }
 	ec := func() map[string]any { return jwkOf(t, "e", keys.ecdsa.Public()) }
-	const useless = "the key set has no key for RS256, ES256 or EdDSA signatures"
+	const useless = "the key set has no key for RS256, ES256 or EdDSA signatures: key 0 (kid "
 	for _, tt := range []struct {
 		name string
 		text []byte
 		want string
 	}{
 		{"for signatures", keySetText(t, with(ec(), "use", "sig")), ""},
-		{"for encryption", keySetText(t, with(ec(), "use", "enc")), useless},
-		{"for signing alone", keySetText(t, with(ec(), "key_ops", []string{"sign"})), useless},
+		{"for encryption", keySetText(t, with(ec(), "use", "enc")), useless + `"e"): other_use: it is not for verifying signatures`},
+		{"for signing alone", keySetText(t, with(ec(), "key_ops", []string{"sign"})), useless + `"e"): other_use: it is not for verifying signatures`},
 		{"for verifying", keySetText(t, with(ec(), "key_ops", []string{"verify"})), ""},
-		{"for another algorithm", keySetText(t, with(ec(), "alg", "ES384")), useless},
-		{"empty", keySetText(t), useless},
-		{"short RSA key", keySetText(t, jwkOf(t, "s", short.Public())), `key 0 of the key set (kid "s"): an RSA key of 1024 bits is too short (at least 2048)`},
-		{"RSA exponent", keySetText(t, with(jwkOf(t, "r", keys.rsa.Public()), "e", "AQ")), `key 0 of the key set (kid "r"): e is no exponent of RSA`},
-		{"not on the curve", keySetText(t, with(ec(), "x", b64(make([]byte, 32)))), "key 0 of the key set (kid \"e\"): P256 point not on curve"},
-		{"not base64url", keySetText(t, with(ec(), "y", "=")), `key 0 of the key set (kid "e"): y is not base64url`},
-		{"Ed25519 of another size", keySetText(t, with(jwkOf(t, "d", keys.ed25519.Public()), "x", "AAAA")), `key 0 of the key set (kid "d"): x has 3 bytes, want 32`},
+		{"for another algorithm", keySetText(t, with(ec(), "alg", "ES384")), useless + `"e"): unsupported: its alg is not supported`},
+		{"empty", keySetText(t), "the key set has no keys"},
+		{"short RSA key", keySetText(t, jwkOf(t, "s", short.Public())), useless + `"s"): weak: an RSA key of 1024 bits is too short (at least 2048)`},
+		{"RSA exponent", keySetText(t, with(jwkOf(t, "r", keys.rsa.Public()), "e", "AQ")), useless + `"r"): weak: e is no exponent of RSA`},
+		{"not on the curve", keySetText(t, with(ec(), "x", b64(make([]byte, 32)))), useless + `"e"): malformed: x and y are no point of P-256`},
+		{"not base64url", keySetText(t, with(ec(), "y", "=")), useless + `"e"): malformed: y is not base64url`},
+		{"Ed25519 of another size", keySetText(t, with(jwkOf(t, "d", keys.ed25519.Public()), "x", "AAAA")), useless + `"d"): malformed: x has 3 bytes, want 32`},
+		{"unknown kind", keySetText(t, map[string]any{"kty": "PQ", "kid": "q"}), useless + `"q"): unsupported: its kty or crv is not supported`},
+		{"of a huge modulus", keySetText(t, with(jwkOf(t, "r", keys.rsa.Public()), "n", b64(bytes.Repeat([]byte{255}, maxRSABits/8+1)))),
+			useless + `"r"): unsupported: an RSA key of 16392 bits is too long (at most 16384)`},
+		{"not an object", []byte(`{"keys":["CANARY"]}`), useless + `""): malformed: it is not an object of a key's fields`},
+		{"no list", []byte(`{"keys":{"CANARY":1}}`), "the key set is not a JSON object with a list of keys"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			set, err := parseKeySet(tt.text)
+			set, _, err := parseKeySet(tt.text)
 			if tt.want == "" && (err != nil || len(set) != 1) || tt.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tt.want)) {
 				t.Errorf("got %d keys, %v; want %q", len(set), err, tt.want)
 			}
@@ -258,9 +263,12 @@ func TestParseKeySet(t *testing.T) {
 func FuzzKeySet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AA","e":"AQAB"},{"kty":"OKP","crv":"Ed25519","x":""}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		set, err := parseKeySet(text)
+		set, odd, err := parseKeySet(text)
 		if (err == nil) != (len(set) > 0) {
 			t.Errorf("got %d keys and %v", len(set), err)
+		}
+		if told := odd.String(); len(told) > (maxOddKeysTold+1)*400 {
+			t.Errorf("%d bytes tell of odd keys: %s", len(told), told)
 		}
 		for _, k := range set {
 			if len(set.find(k.algorithm, k.id)) == 0 || k.key == nil {
@@ -433,7 +441,7 @@ func TestBadTokenSettings(t *testing.T) {
 	}{
 		{"short secret", settings.Tokens{HMACFile: short}, "the secret in " + short + " has 9 bytes, fewer than the 32 of a safe one"},
 		{"no file", settings.Tokens{HMACFile: dir + "/x"}, "read the secret: stat " + dir + "/x: no such file or directory"},
-		{"no keys", settings.Tokens{JWKSFile: empty}, empty + ": the key set has no key for RS256, ES256 or EdDSA signatures"},
+		{"no keys", settings.Tokens{JWKSFile: empty}, empty + ": the key set has no keys"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := Config{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"x"}, Gateway: settings.Gateway{Tokens: &tt.tokens}}
@@ -455,7 +463,7 @@ func TestKeySetRedirect(t *testing.T) {
 	defer other.Close()
 	web := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
 	defer web.Close()
-	if set, err := fetchKeySet(web.URL); err == nil || !strings.Contains(err.Error(), "302") {
+	if set, _, err := fetchKeySet(web.URL); err == nil || !strings.Contains(err.Error(), "302") {
 		t.Errorf("got %v, %v; want an error that names the answer", set, err)
 	}
 }

@@ -2,10 +2,9 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -19,19 +18,20 @@ const traceQueue = 1024
 // write, and gives their spans to an OTLP collector. Where spans come faster than
 // the collector takes them they are dropped, and counted.
 type tracer struct {
-	ratio    float64
-	exporter otlpExporter
-	written  chan *recordTrace
-	log      *slog.Logger
-	dropped  atomic.Int64
+	ratio     float64
+	spans     *spanMaker
+	collector *collector
+	written   chan *recordTrace
+	log       *slog.Logger
+	dropped   atomic.Int64
 }
 
 // recordTrace is one record that is followed. All but the time of the write is
 // set before it gets into a queue.
 type recordTrace struct {
 	tracer  *tracer
-	traceID [16]byte
-	parent  [8]byte // zero where the record names none
+	traceID [16]byte // and parent are zero where the record names none
+	parent  [8]byte
 	topic   string
 
 	partition                     int32
@@ -43,16 +43,21 @@ type recordTrace struct {
 }
 
 // newTracer returns nil where nothing is traced.
-func newTracer(cfg *Config, log *slog.Logger) *tracer {
+func newTracer(ctx context.Context, cfg *Config, log *slog.Logger) (*tracer, error) {
 	if cfg.Trace.Endpoint == "" {
-		return nil
+		return nil, nil
+	}
+	to, err := newCollector(ctx, cfg.Trace.Endpoint)
+	if err != nil {
+		return nil, err
 	}
 	return &tracer{
-		ratio:    cfg.Trace.Ratio,
-		exporter: newOTLPExporter(cfg.Trace.Endpoint, cfg.InstanceID),
-		written:  make(chan *recordTrace, traceQueue),
-		log:      log,
-	}
+		ratio:     cfg.Trace.Ratio,
+		spans:     newSpanMaker(cfg.InstanceID),
+		collector: to,
+		written:   make(chan *recordTrace, traceQueue),
+		log:       log,
+	}, nil
 }
 
 // sample returns nil for a record that is not followed. A record with a
@@ -67,14 +72,11 @@ func (t *tracer) sample(topic string, r *kgo.Record, receivedAt int64) *recordTr
 		}
 	}
 	if !named {
-		sampled = mathrand.Float64() < t.ratio
-		parent = [8]byte{}
+		sampled = rand.Float64() < t.ratio
+		traceID, parent = [16]byte{}, [8]byte{}
 	}
 	if !sampled {
 		return nil
-	}
-	if !named {
-		_, _ = rand.Read(traceID[:]) // never fails
 	}
 	return &recordTrace{
 		tracer: t, traceID: traceID, parent: parent, topic: topic, partition: r.Partition, offset: r.Offset,
@@ -134,14 +136,17 @@ func (r *recordTrace) wrote(at int64) {
 	}
 }
 
-// run exports until ctx ends, then what is left, for as long as patience is. An
-// export that is under way at the end is not cut off; it has a bound of its own.
+// run exports until ctx ends, then what is left, an export under way included, for
+// as long as patience is.
 func (t *tracer) run(ctx context.Context, patience time.Duration) {
-	exporting := context.WithoutCancel(ctx)
+	exporting, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer t.collector.close(exporting)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(patience, giveUp) })()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var waiting []*recordTrace
-	for {
+	for ctx.Err() == nil {
 		select {
 		case r := <-t.written:
 			if waiting = append(waiting, r); len(waiting) < traceQueue/4 {
@@ -149,24 +154,22 @@ func (t *tracer) run(ctx context.Context, patience time.Duration) {
 			}
 		case <-tick.C:
 		case <-ctx.Done():
-			for len(t.written) > 0 {
-				waiting = append(waiting, <-t.written)
-			}
-			last, cancel := context.WithTimeout(exporting, patience)
-			defer cancel()
-			t.export(last, waiting)
-			return
+			continue
 		}
 		t.export(exporting, waiting)
 		waiting = waiting[:0]
 	}
+	for len(t.written) > 0 {
+		waiting = append(waiting, <-t.written)
+	}
+	t.export(exporting, waiting)
 }
 
 func (t *tracer) export(ctx context.Context, traces []*recordTrace) {
 	if len(traces) == 0 {
 		return
 	}
-	if err := t.exporter.export(ctx, traces); err != nil {
+	if err := t.collector.export(ctx, t.spans.spansOf(traces)); err != nil {
 		t.dropped.Add(int64(len(traces)))
 		t.log.Warn("spans are dropped", "messages", len(traces), "err", err)
 	}

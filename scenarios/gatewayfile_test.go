@@ -152,7 +152,7 @@ func full() GatewayFile {
 			TLS:     &settings.TLS{CertFile: "/c", KeyFile: "/k"},
 			Tokens:  &settings.Tokens{HMACFile: "/h", JWKSFile: "/j", JWKSURL: "https://id/jwks", Issuer: "no", Audience: "2001-01-01", Anonymous: true},
 			Permissions: []settings.Permission{
-				{Channels: []string{"**", "a/{subject}"}, Claim: "c", Value: "0x10", Subscribe: true, Publish: true, Presence: true}, {Channels: []string{"*"}, Presence: true},
+				{Channels: []string{"**", "a/{subject}"}, Claim: "c", Value: "0x10", Subscribe: true, Publish: true, Presence: true, Resume: true}, {Channels: []string{"*"}, Presence: true},
 			},
 			Trace: settings.Trace{Endpoint: "http://127.0.0.1:4318", Ratio: 0.25},
 			Pprof: "127.0.0.1:6060",
@@ -165,7 +165,7 @@ func TestGatewayFileKeepsEveryField(t *testing.T) {
 	f := full()
 	leaves(t, "", reflect.ValueOf(f), map[string]bool{".Security.SASL.Token": true, ".Security.SASL.Password.Env": true,
 		".Settings.Permissions[1].Claim": true, ".Settings.Permissions[1].Value": true, ".Settings.Permissions[1].Subscribe": true,
-		".Settings.Permissions[1].Publish": true})
+		".Settings.Permissions[1].Publish": true, ".Settings.Permissions[1].Resume": true})
 	checkRoundTrip(t, f)
 	f.Security = &KafkaSecurity{TLS: &TLS{}, SASL: &SASL{Mechanism: SASLOAuthBearer, Token: &Secret{Env: "TOKEN"}}}
 	checkRoundTrip(t, f)

@@ -164,7 +164,7 @@ func writeAccess(m *mapping, s settings.Gateway) {
 		item.text("claim", p.Claim)
 		item.text("value", p.Value)
 		var allowed []string
-		for i, is := range []bool{p.Subscribe, p.Publish, p.Presence} {
+		for i, is := range []bool{p.Subscribe, p.Publish, p.Presence, p.Resume} {
 			if is {
 				allowed = append(allowed, permissionWords[i])
 			}

@@ -137,7 +137,7 @@ var timeoutsShape = &shape{
 
 var originsShape = &shape{
 	name: "gateway_origins", about: "Which browser pages may connect.", keys: []key{
-		{name: "allow", about: `Origins beside the gateway's own; "*" for all.`, kind: kindList, item: &key{want: "an origin", example: "https://app.example.org"},
+		{name: "allow", about: `Origins beside the gateway's own, https://*.example.org for all hosts below one; "*" for all.`, kind: kindList, item: &key{want: "an origin", example: "https://app.example.org"},
 			depends: "none", example: "['https://app.example.org']"},
 		{name: "without", about: "What becomes of requests without an Origin, which no browser sends.", kind: kindWord, words: []string{"allow", "refuse"},
 			fallback: "allow", example: "refuse"},
@@ -170,12 +170,13 @@ var permissionShape = &shape{
 			item: &key{want: "a pattern", example: "'prices/*'"}, required: true, example: "['prices/*', 'chat/{subject}']"},
 		{name: "claim", about: "A claim that the client's token must have.", want: "a claim's name", depends: "anybody", example: "roles"},
 		{name: "value", about: "The value that the claim must have, or hold in its list.", want: "a text", depends: "anybody", example: "trader"},
-		{name: "allow", about: "What is allowed.", kind: kindList, item: &key{kind: kindWord, words: permissionWords, example: "subscribe"}, required: true,
+		{name: "allow", about: "What is allowed. resume, beside subscribe, is to be given what Kafka has kept of the channels, from any position on; " +
+			"without it resuming is refused.", kind: kindList, item: &key{kind: kindWord, words: permissionWords, example: "subscribe"}, required: true,
 			example: "[subscribe, presence]"},
 	},
 }
 
-var permissionWords = []string{"subscribe", "publish", "presence"}
+var permissionWords = []string{"subscribe", "publish", "presence", "resume"}
 
 var traceShape = &shape{
 	name: "gateway_trace", about: "Traces sampled messages.", keys: []key{

@@ -42,7 +42,7 @@ func (g gatewaySection) fillIn() GatewayPlan {
 		Delivery: own.delivery.or(of.delivery.or(deliveryAtMostOnce)),
 		Ordered:  own.ordered.or(of.ordered.or(true)),
 		Sheds:    own.sheds.or(of.sheds.or(p.SlowPolicy == slowDropOldest)),
-		Resumes:  own.resumes.or(of.resumes.or(p.Target == TargetReference && !p.Config.Resume.Off)),
+		Resumes:  own.resumes.or(of.resumes.or(p.Target == TargetReference && p.Config.ResumesAny())),
 	}
 	return p
 }

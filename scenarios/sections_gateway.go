@@ -276,6 +276,7 @@ func permissionOf(r *reporter, i item, asked bool) settings.Permission {
 	p := settings.Permission{Channels: decodeTexts(s, "channels", checkPattern), Claim: claim.value, Value: value.value}
 	allowed := decodeWords(s, "allow")
 	p.Subscribe, p.Publish, p.Presence = slices.Contains(allowed, "subscribe"), slices.Contains(allowed, "publish"), slices.Contains(allowed, "presence")
+	p.Resume = slices.Contains(allowed, "resume")
 	if (claim.state == absent) != (value.state == absent) {
 		s.need("claim", "value")
 	}

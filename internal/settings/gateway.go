@@ -5,6 +5,7 @@ package settings
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,11 @@ type Gateway struct {
 	Trace       Trace        `json:"trace,omitzero"`
 	// Pprof is the address, host:port, that profiles are served at, and nothing else; empty for none.
 	Pprof string `json:"pprof,omitempty"`
+}
+
+// ResumesAny reports whether any client may be given what it missed.
+func (g Gateway) ResumesAny() bool {
+	return !g.Resume.Off && (len(g.Permissions) == 0 || slices.ContainsFunc(g.Permissions, func(p Permission) bool { return p.Resume }))
 }
 
 // Resume is how clients that come back get what they missed.
@@ -156,6 +162,8 @@ type Permission struct {
 	Subscribe bool   `json:"subscribe,omitempty"`
 	Publish   bool   `json:"publish,omitempty"`
 	Presence  bool   `json:"presence,omitempty"`
+	// Resume allows to be given what Kafka has of the channels from any position on, where subscribing is allowed too.
+	Resume bool `json:"resume,omitempty"`
 }
 
 // Trace is how sampled messages are followed from Kafka to the write.

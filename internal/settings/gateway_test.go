@@ -14,3 +14,21 @@ func TestLogsShowNoPassword(t *testing.T) {
 		t.Errorf("got %s; want the hosts and no password", got)
 	}
 }
+
+// TestResumesAny: with permissions, resuming is one of them.
+func TestResumesAny(t *testing.T) {
+	for _, tt := range []struct {
+		g    Gateway
+		want bool
+	}{
+		{Gateway{}, true},
+		{Gateway{Resume: Resume{Off: true}}, false},
+		{Gateway{Permissions: []Permission{{Subscribe: true}}}, false},
+		{Gateway{Permissions: []Permission{{Subscribe: true}, {Resume: true}}}, true},
+		{Gateway{Resume: Resume{Off: true}, Permissions: []Permission{{Resume: true}}}, false},
+	} {
+		if got := tt.g.ResumesAny(); got != tt.want {
+			t.Errorf("%+v: got %t; want %t", tt.g, got, tt.want)
+		}
+	}
+}
