@@ -86,7 +86,7 @@ func (b *boxed) start(ctx, watchCtx context.Context, plan *scenarios.GatewayPlan
 	if b.lines, err = newLineSink(o.logPath("gateway")); err != nil {
 		return nil, err
 	}
-	image, err := b.image(ctx, c, o)
+	image, err := b.image(ctx, c, plan.BuildIn, o)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (b *boxed) start(ctx, watchCtx context.Context, plan *scenarios.GatewayPlan
 			return nil, err
 		}
 		b.lines.hide, b.lines.watch = box.env.hide, ready.watch
-		if err := b.run(ctx, box); err != nil {
+		if err := b.runWithin(ctx, box); err != nil {
 			if try < portTries && portTaken(err) && !box.host {
 				continue
 			}
