@@ -59,8 +59,12 @@ func startCommand(ctx context.Context, plan *scenarios.GatewayPlan, describe str
 	if err := ready.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), g.kill())
 	}
+	procs, err := follow([]int{g.child.pid()}, o.RunID)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), g.kill())
+	}
 	return &Target{
-		URL: ready.url.String(), Description: describe, part: g, pids: []int{g.child.pid()}, stopIn: spec.grace + 2*defaultGrace,
+		URL: ready.url.String(), Description: describe, part: g, procs: procs, stopIn: spec.grace + 2*defaultGrace,
 	}, nil
 }
 

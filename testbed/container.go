@@ -123,15 +123,15 @@ func (b *boxed) await(ctx, watchCtx context.Context, box *box, ready *readiness,
 	if err := ready.await(ctx); err != nil {
 		return nil, err
 	}
+	var err error
 	t := &Target{URL: ready.url.String(), part: b, stopIn: b.stopIn + removeIn + reapGrace}
 	if box.host {
 		t.Description = " (host network)"
 	}
 	if b.pid != 0 {
-		t.pids = []int{b.pid}
-		return t, nil
+		t.procs, err = follow([]int{b.pid}, o.RunID)
+		return t, err
 	}
-	var err error
 	t.meter, err = startMeter(ctx, b.stats)
 	return t, err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +39,12 @@ func targetMain(mode string) error {
 		if err := daemon(os.Environ(), "sleep"); err != nil {
 			return err
 		}
+	case "daemonised": // what it does is done by one that has left it
+		if err := daemon(os.Environ(), "burn"); err != nil {
+			return err
+		}
+	case "burn":
+		return burn(asked)
 	case "yields": // a stranger takes the port
 		if err := daemon([]string{"PORT=" + os.Getenv("PORT")}, "briefly"); err != nil {
 			return err
@@ -69,6 +76,39 @@ func targetMain(mode string) error {
 	}()
 	fmt.Println("serving at", l.Addr())
 	return http.Serve(l, programHandler(mode))
+}
+
+// What burn uses: processor time, memory and descriptors.
+const (
+	burnTime        = 300 * time.Millisecond
+	burnBytes       = 64 << 20
+	burnDescriptors = 100
+)
+
+// burn uses that and keeps what can be kept until it is asked to end.
+func burn(asked <-chan os.Signal) error {
+	var open []*os.File
+	for range burnDescriptors {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		open = append(open, f)
+	}
+	memory := make([]byte, burnBytes)
+	var use syscall.Rusage
+	for syscall.Getrusage(syscall.RUSAGE_SELF, &use) == nil && time.Duration(use.Utime.Nano()+use.Stime.Nano()) < burnTime {
+		for i := range memory {
+			memory[i]++
+		}
+	}
+	select {
+	case <-asked:
+	case <-time.After(time.Minute): // should the tests not end it
+	}
+	runtime.KeepAlive(open)
+	runtime.KeepAlive(memory)
+	return nil
 }
 
 func programHandler(mode string) http.Handler {

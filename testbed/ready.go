@@ -52,7 +52,7 @@ func newReadiness(target string, r scenarios.Ready, plan *scenarios.GatewayPlan,
 		return nil, err
 	}
 	if r.URL != "" {
-		if c.page, err = url.Parse(r.URL); err != nil || c.page.Scheme != "http" || c.page.Hostname() == "" {
+		if c.page, err = url.Parse(r.URL); err != nil || c.page.Scheme != "http" && c.page.Scheme != "https" || c.page.Hostname() == "" {
 			return nil, fmt.Errorf("its ready.url %q is no address (write http://127.0.0.1:{port}/ready)", r.URL)
 		}
 	}
@@ -152,7 +152,11 @@ func (c *readiness) own(u *url.URL) error {
 		return nil
 	}
 	text := u.Port()
-	if text == "" {
+	switch {
+	case text != "":
+	case u.Scheme == "https":
+		text = "443"
+	default:
 		text = "80"
 	}
 	port, err := strconv.Atoi(text)
@@ -174,7 +178,7 @@ func (c *readiness) askPage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := permittedClient(c.allowed).Do(req)
+	resp, err := permittedClient(c.allowed, c.trust).Do(req)
 	if err != nil {
 		return err
 	}
@@ -189,11 +193,13 @@ func (c *readiness) askPage(ctx context.Context) error {
 	return nil
 }
 
-// permittedClient connects to hosts that may be loaded alone, through no proxy and following no redirect.
-func permittedClient(allowed []string) *http.Client {
+// permittedClient connects to hosts that may be loaded alone, through no proxy and following no redirect. trust is for
+// pages over TLS; nil trusts the system's authorities.
+func permittedClient(allowed []string, trust *tls.Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
+			TLSClientConfig:   trust,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return hosts.Dial(ctx, network, addr, allowed)
 			},

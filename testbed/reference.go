@@ -72,7 +72,11 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 		_ = child.kill()
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	t := &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}
+	procs, err := follow([]int{child.pid()}, "")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start gateway: %w", err), child.kill())
+	}
+	t := &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, procs: procs}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust}}
 	stats := func(ctx context.Context) (ResourceUse, error) { return askStats(ctx, client, "http"+scheme+"://"+addr) }
 	if m, err := startMeter(ctx, stats); err == nil { // a run can do without
