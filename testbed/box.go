@@ -60,6 +60,7 @@ func newBox(c *scenarios.ContainerTarget, image string, files map[string]string,
 	if c.Port == 0 {
 		b.place.port = free
 	}
+	b.place.bridged = !b.host
 	if b.host {
 		b.place.published = b.place.port
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(b.place.port))

@@ -45,9 +45,19 @@ func targetMain(mode string) error {
 		}
 	case "burn":
 		return burn(asked)
-	case "yields": // a stranger takes the port
+	case "yields", "loses": // a stranger takes the port, the first time or always
+		if once := os.Getenv("ONCE"); once != "" {
+			if f, err := os.OpenFile(once, os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+				break
+			} else if err := f.Close(); err != nil {
+				return err
+			}
+		}
 		if err := daemon([]string{"PORT=" + os.Getenv("PORT")}, "briefly"); err != nil {
 			return err
+		}
+		if mode == "loses" { // and it finds out by itself
+			return awaitTaken(address)
 		}
 		<-asked
 		return nil
@@ -76,6 +86,17 @@ func targetMain(mode string) error {
 	}()
 	fmt.Println("serving at", l.Addr())
 	return http.Serve(l, programHandler(mode))
+}
+
+// awaitTaken returns the error of listening where somebody does already, once somebody does.
+func awaitTaken(address string) error {
+	for tick := time.Tick(time.Millisecond); ; <-tick {
+		if c, err := net.Dial("tcp", address); err == nil { // to listen would take it from the other
+			c.Close()
+			_, err = net.Listen("tcp", address)
+			return err
+		}
+	}
 }
 
 // What burn uses: processor time, memory and descriptors.

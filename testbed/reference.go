@@ -175,7 +175,7 @@ func portFree(address, mend string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(address) // else it could not be listened at
-		return fmt.Errorf("%s is taken%s (%s)", address, portOwner(port), mend)
+		return fmt.Errorf("%s is taken%s: %w (%s)", address, portOwner(port), syscall.EADDRINUSE, mend)
 	case err != nil:
 		return fmt.Errorf("listen at %s: %w", address, err)
 	}

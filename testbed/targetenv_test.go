@@ -36,3 +36,31 @@ func TestTargetEnvHides(t *testing.T) {
 		t.Errorf("got %v; want nothing to hide", err)
 	}
 }
+
+// TestPlaceOfListening: what weir starts is reached from this machine alone. On this machine's network, as a program is and a
+// container may be, that takes loopback; a network of its own is published there.
+func TestPlaceOfListening(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		box  scenarios.ContainerTarget
+		o    Options
+		seed string
+		want string
+	}{
+		{scenarios.ContainerTarget{HostNetwork: true}, Options{}, "192.0.2.1:9092", "127.0.0.1"},
+		{scenarios.ContainerTarget{}, Options{}, "127.0.0.1:9092", "127.0.0.1"},
+		{scenarios.ContainerTarget{}, Options{}, "192.0.2.1:9092", "0.0.0.0"},
+		{scenarios.ContainerTarget{}, Options{Network: "n", NetworkSeeds: []string{"kafka-1:9094"}}, "127.0.0.1:9092", "0.0.0.0"},
+	} {
+		b, err := newBox(&c.box, "image", nil, []string{c.seed}, nil, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.place.fill("{host}"); got != c.want {
+			t.Errorf("%+v with brokers at %s: got %s; want %s", c.box, c.seed, got, c.want)
+		}
+	}
+	if got := (placing{}).fill("{host}"); got != "127.0.0.1" {
+		t.Errorf("got %s for a program", got)
+	}
+}
