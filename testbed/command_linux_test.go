@@ -314,8 +314,9 @@ func escaped(t *testing.T, runID string, root int) int {
 
 // TestCommandDiesWithParent kills a weir with SIGKILL: the target, what has left its group, and the guard go.
 func TestCommandDiesWithParent(t *testing.T) {
-	t.Parallel()
-	runID := options(t).RunID
+	o := options(t)
+	runID, dir := o.RunID, o.Dir
+	t.Setenv(parentDir, dir)
 	parent, report := startParent(t, scenarios.KafkaProvider(scenarios.TargetCommand), runID)
 	target, stray := report.Pids[0], escaped(t, runID, report.Pids[0])
 	watched := []func(time.Duration){watchDeath(t, target), watchDeath(t, stray)}
@@ -331,6 +332,7 @@ func TestCommandDiesWithParent(t *testing.T) {
 	for _, await := range watched {
 		await(10 * time.Second)
 	}
+	wantFile(t, filepath.Join(dir, "guard.log"), "killed process ")
 }
 
 // TestCommandInterrupted: the end of the context ends the start and leaves nothing.

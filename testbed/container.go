@@ -120,6 +120,9 @@ func (b *boxed) await(ctx, watchCtx context.Context, box *box, ready *readiness,
 		}
 		return listened(host, port, b.pid, o.RunID)
 	}
+	if !box.host {
+		ready.inside = func() (listens, known bool) { return listenedInside(b.pid, box.place.port) }
+	}
 	if err := ready.await(ctx); err != nil {
 		return nil, err
 	}

@@ -197,7 +197,7 @@ func targetParentMain(kind scenarios.TargetKind, runID string) error {
 		Image: testImage(), Args: []string{"sh", "-c", "echo up; exec sleep 600"}, Port: 8080, URL: "ws://127.0.0.1:{port}/ws",
 		Ready: scenarios.Ready{Log: "^up$"},
 	}
-	target, err := StartTarget(ctx, plan, nil, nil, Options{Executable: exe, RunID: runID})
+	target, err := StartTarget(ctx, plan, nil, nil, Options{Executable: exe, RunID: runID, Dir: os.Getenv(parentDir)})
 	if err != nil {
 		return err
 	}

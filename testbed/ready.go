@@ -35,6 +35,9 @@ type readiness struct {
 	tail       func() string
 	// listened tells whether the target itself takes connections at the host and port: not yet, yes, or a *strangerError.
 	listened func(host string, port int) (bool, error)
+	// inside tells, for a port that is published, whether it is listened at behind that: a published one takes connections
+	// before. Where that can't be seen the WebSocket URL must answer. nil where nothing is published.
+	inside func() (listens, known bool)
 }
 
 // newReadiness reads what the plan says, its placeholders filled in.
@@ -43,12 +46,10 @@ func newReadiness(target string, r scenarios.Ready, plan *scenarios.GatewayPlan,
 	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Hostname() == "" || u.Port() == "" {
 		return nil, fmt.Errorf("its url %q is no WebSocket address with a port (write ws://127.0.0.1:{port}/ws)", target)
 	}
-	w := &plan.Profile
 	c := &readiness{
-		url: u, within: plan.ReadyIn, allowed: allowed, port: r.Port, logged: make(chan struct{}),
-		bare: w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == "",
+		url: u, within: plan.ReadyIn, allowed: allowed, port: r.Port, logged: make(chan struct{}), bare: isBare(&plan.Profile),
 	}
-	if c.trust, err = trustOf(w.TLS); err != nil {
+	if c.trust, err = trustOf(plan.Profile.TLS); err != nil {
 		return nil, err
 	}
 	if r.URL != "" {
@@ -133,17 +134,21 @@ func (c *readiness) ask(ctx context.Context) (final bool, _ error) {
 	switch {
 	case c.page != nil:
 		return false, c.askPage(ctx)
-	case c.line != nil || c.port:
+	case c.line != nil, c.port && c.inside == nil:
 		return false, nil
+	case c.port:
+		if listens, known := c.inside(); known && !listens {
+			return false, errors.New("nothing listens at its port inside the container, but on the container's own loopback at most")
+		} else if known {
+			return false, nil
+		}
 	}
 	final, err := handshake(ctx, c.url, c.allowed, c.trust)
-	if refused := (*statusError)(nil); errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
-		if c.bare {
-			return false, err // its routes may come up behind its port
-		}
+	refused := isRefusal(err)
+	if refused && !c.bare {
 		return false, nil
 	}
-	return final, err
+	return final && !refused, err // its routes may come up behind its port
 }
 
 // own checks that the target itself listens where the address says, as far as that is on this machine.

@@ -55,12 +55,11 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 // useTarget checks that a WebSocket endpoint answers at the plan's URL.
 func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Target, error) {
 	w := &plan.Profile
-	bare := w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == ""
 	trust, err := trustOf(w.TLS)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, bare, trust); err != nil {
+	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, isBare(w), trust); err != nil {
 		return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
 	}
 	t := &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}
