@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weirbench/weir/internal/scrub"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -195,7 +196,7 @@ func (p *profile) checkMessages() error {
 }
 
 // readSecrets reads the secrets of the headers and of the query and returns what takes them out of texts. No error holds any.
-func (p *profile) readSecrets() (*scrubber, error) {
+func (p *profile) readSecrets() (*scrub.Scrubber, error) {
 	var errs []error
 	for i, h := range p.wire.Headers {
 		if h.Secret == nil {
@@ -220,7 +221,7 @@ func (p *profile) readSecrets() (*scrubber, error) {
 		}
 		p.querySecrets[i] = secret
 	}
-	return newScrubber(slices.Concat(p.secrets, p.querySecrets)), errors.Join(errs...)
+	return scrub.New(slices.Concat(p.secrets, p.querySecrets)...), errors.Join(errs...)
 }
 
 // termsOf is what the profile's placeholders stand for with a client, {key} and {channel} apart, and the keys of its

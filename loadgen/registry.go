@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/weirbench/weir/internal/kafkasec"
+	"github.com/weirbench/weir/internal/scrub"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -52,7 +53,7 @@ type registry struct {
 	client *sr.Client
 	http   *http.Client
 	url    string // without a secret
-	hide   *scrubber
+	hide   *scrub.Scrubber
 	user   string // "" without
 }
 
@@ -83,10 +84,10 @@ func openRegistry(plan *scenarios.Registry) (*registry, error) {
 			return nil, fmt.Errorf("the password for the schema registry %s: %w", r.url, err)
 		}
 		options = append(options, sr.BasicAuth(plan.Username, password))
-		r.hide = newScrubber([]string{password, base64.StdEncoding.EncodeToString([]byte(plan.Username + ":" + password))})
+		r.hide = scrub.New(password, base64.StdEncoding.EncodeToString([]byte(plan.Username+":"+password)))
 	}
 	if r.client, err = sr.NewClient(options...); err != nil {
-		return nil, fmt.Errorf("schema registry %s: %s", r.url, r.hide.scrub(err.Error()))
+		return nil, fmt.Errorf("schema registry %s: %s", r.url, r.hide.Text(err.Error()))
 	}
 	return r, nil
 }
@@ -154,7 +155,7 @@ func (r *registry) cause(err error) string {
 
 // quote is an error's text without secrets and not too long.
 func (r *registry) quote(err error) string {
-	text := r.hide.scrub(err.Error())
+	text := r.hide.Text(err.Error())
 	if len(text) <= maxRegistryText {
 		return text
 	}

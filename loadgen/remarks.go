@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/weirbench/weir/internal/scrub"
 )
 
 // maxRemarks bounds the distinct texts: a target chooses its close reasons, and a hostile one could choose a new one
@@ -15,13 +17,13 @@ const otherRemarks = "further remarks, too many to keep apart"
 
 // remarks counts things that happen rarely, by their text. The zero value is empty; its owner guards it.
 type remarks struct {
-	hide *scrubber
+	hide *scrub.Scrubber
 	all  map[string]int64
 	news map[string]int64 // since the last take
 }
 
 func (r *remarks) add(text string) {
-	text = r.hide.scrub(text)
+	text = r.hide.Text(text)
 	if r.all == nil {
 		r.all, r.news = map[string]int64{}, map[string]int64{}
 	}

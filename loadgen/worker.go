@@ -283,7 +283,7 @@ func (w *worker) takeControl(c *client, payload []byte, arrivedAt int64) {
 
 // quote is the beginning of a target's message, without secrets: they are taken out before it is cut.
 func (w *worker) quote(payload []byte) string {
-	return fmt.Sprintf("%.200s", w.remarks.hide.scrub(string(payload[:min(len(payload), 4096)])))
+	return fmt.Sprintf("%.200s", w.remarks.hide.Text(string(payload[:min(len(payload), 4096)])))
 }
 
 // takeNotice books what the target says it dropped for this client, by the partition or key of the channel it names: it

@@ -32,6 +32,7 @@ const (
 	defaultListen          = "127.0.0.1:0"
 	defaultQueue           = 1 << 20
 	defaultReadyIn         = 30 * time.Second
+	defaultBuildIn         = 10 * time.Minute
 	defaultStopSignal      = "SIGTERM"
 	defaultStopIn          = 10 * time.Second
 	defaultSize            = 256

@@ -269,6 +269,8 @@ var gatewayShape = &shape{
 			"external target is declared to do so.", kind: kindMapping, shape: conflateShape, depends: "none", example: "{prices: 100ms}"},
 		{name: "ready_in", about: "How long the target may take to become ready.", kind: kindDuration, low: int64(time.Millisecond), high: day,
 			fallback: "30s", example: "2m"},
+		{name: "build_in", about: "How long weir may take to make what it starts: to pull or build the image of target: container, or to build one of " +
+			"node-ws, spring-boot and centrifugo.", kind: kindDuration, low: int64(time.Millisecond), high: day, depends: "10m", example: "30m"},
 		{name: "guarantees", about: "What the target declares; the audit judges it by that.", kind: kindMapping, shape: guaranteesShape, depends: "as below",
 			example: "{delivery: at-least-once}"},
 	},

@@ -14,6 +14,9 @@ var (
 // isReady says whether a target is one of targets/.
 func (k TargetKind) isReady() bool { return slices.Contains(readyTargets, string(k)) }
 
+// isMade says whether weir builds or pulls what it starts.
+func (k TargetKind) isMade() bool { return k == TargetContainer || k.isReady() }
+
 // The placeholders of what a started target is told.
 const aboutPlaceholders = "{port} stands for a free port, {seeds} for the brokers (host:port,…), {topics} for the topics' names in Kafka (a,b), " +
 	"{run} for the run's name"

@@ -137,6 +137,9 @@ type GatewayPlan struct {
 	Conflate   []Conflation  `json:"conflate,omitempty"`
 	Guarantees Guarantees    `json:"guarantees"`
 	ReadyIn    time.Duration `json:"ready_in_ns"` // how long the target may take to become ready
+	// BuildIn is how long it may take to make what is started there: the build of a target of targets/ or of an image, a
+	// pull, and the wait for another run that builds the same. 0 for a target that needs none of it.
+	BuildIn time.Duration `json:"build_in_ns,omitempty"`
 
 	// Config is what else the reference gateway is told.
 	Config settings.Gateway `json:"config,omitzero"`

@@ -32,6 +32,9 @@ func (g gatewaySection) fillIn() GatewayPlan {
 	case p.Target == TargetNodeWS:
 		p.Variant = g.variant.or(variantShared)
 	}
+	if p.Target.isMade() {
+		p.BuildIn = g.buildIn.or(defaultBuildIn)
+	}
 	profile := g.profile.or(p.Target.ownProfile())
 	p.Profile = profile.WireProfile
 	for _, c := range g.conflate {
@@ -83,6 +86,9 @@ func (c checker) gateway() {
 	belongs(c, g.command, TargetCommand, "")
 	belongs(c, g.container, TargetContainer, "")
 	belongs(c, g.variant, TargetNodeWS, "")
+	if !kind.isMade() {
+		refuse(c, g.buildIn, "is for what weir builds or pulls (remove it, or write target: container, node-ws, spring-boot or centrifugo)")
+	}
 	c.config()
 	c.tlsIsSpoken()
 }

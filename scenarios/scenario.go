@@ -73,6 +73,7 @@ type gatewaySection struct {
 	slow     field[string]
 	conflate []conflateItem
 	readyIn  field[time.Duration]
+	buildIn  field[time.Duration]
 
 	variant    field[string]
 	command    field[CommandTarget]

@@ -38,6 +38,7 @@ func decodeGateway(r *reporter, e entry) gatewaySection {
 		config:     decodeConfig(o),
 		conflate:   decodeConflate(o),
 		readyIn:    o.duration("ready_in"),
+		buildIn:    o.duration("build_in"),
 		guarantees: decodeGuarantees(o),
 	}
 	o.finish()

@@ -137,7 +137,7 @@ func TestTargetsAreDescribed(t *testing.T) {
 			}
 		}
 		for _, hole := range targetPlaceholder.FindAllString(string(text), -1) {
-			if !slices.Contains([]string{"{port}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}", "{files}"}, hole) {
+			if !slices.Contains([]string{"{port}", "{host}", "{seeds}", "{topics}", "{run}", "{seeds_json}", "{topics_json}", "{files}"}, hole) {
 				t.Errorf("%s: got the placeholder %s; want none that nothing fills in", name, hole)
 			}
 		}
@@ -154,9 +154,12 @@ func TestCentrifugoConfigIsJSON(t *testing.T) {
 	if err := yaml.Unmarshal(text, &d); err != nil {
 		t.Fatal(err)
 	}
-	filled := strings.NewReplacer("{port}", "8000", "{seeds_json}", `["h:1"]`, "{topics_json}", `["a","b"]`, "{run}", "r").Replace(d.Files["config.json"])
+	filled := strings.NewReplacer("{port}", "8000", "{host}", "127.0.0.1", "{seeds_json}", `["h:1"]`, "{topics_json}", `["a","b"]`, "{run}", "r").Replace(d.Files["config.json"])
 	var config struct {
-		HTTP      struct{ Port int } `json:"http_server"`
+		HTTP struct {
+			Address string
+			Port    int
+		} `json:"http_server"`
 		Consumers []struct {
 			Kafka struct {
 				Brokers, Topics []string
@@ -171,8 +174,8 @@ func TestCentrifugoConfigIsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(filled), &config); err != nil {
 		t.Fatalf("%v in\n%s", err, filled)
 	}
-	if len(config.Consumers) != 1 || config.HTTP.Port != 8000 {
-		t.Fatalf("got %+v; want one consumer and the port", config)
+	if len(config.Consumers) != 1 || config.HTTP.Port != 8000 || config.HTTP.Address != "127.0.0.1" {
+		t.Fatalf("got %+v; want one consumer, the address and the port", config)
 	}
 	k := config.Consumers[0].Kafka
 	if !slices.Equal(k.Brokers, []string{"h:1"}) || !slices.Equal(k.Topics, []string{"a", "b"}) || k.Group != "centrifugo-r" ||

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -21,6 +22,9 @@ import (
 
 	"github.com/weirbench/weir/scenarios"
 )
+
+// createIn is for Docker to make and start a container whose image is there.
+const createIn = 2 * time.Minute
 
 // boxFiles is the folder in a container that weir's files for it are put into.
 const boxFiles = "/weir"
@@ -56,6 +60,7 @@ func newBox(c *scenarios.ContainerTarget, image string, files map[string]string,
 	if c.Port == 0 {
 		b.place.port = free
 	}
+	b.place.bridged = !b.host
 	if b.host {
 		b.place.published = b.place.port
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(b.place.port))
@@ -111,6 +116,16 @@ func (b *box) request() testcontainers.GenericContainerRequest {
 	return req
 }
 
+// runWithin is run, for as long as Docker may take.
+func (b *boxed) runWithin(ctx context.Context, box *box) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, createIn, fmt.Errorf("Docker has not started it within %v (is it overloaded?)", createIn))
+	defer cancel()
+	if err := b.run(ctx, box); err != nil {
+		return causeOr(ctx, err)
+	}
+	return nil
+}
+
 // run makes and starts the container. One that could not be started is removed, so that another try may have its name.
 func (b *boxed) run(ctx context.Context, box *box) error {
 	c, err := testcontainers.GenericContainer(ctx, box.request())
@@ -144,10 +159,15 @@ func runsContainer(pid int, id string) bool {
 
 // image is the plan's, pulled where it isn't there, or the one that is built from the plan's folder. That is kept, under a
 // name of the folder's own, so that a next run builds only what has changed.
-func (b *boxed) image(ctx context.Context, c *scenarios.ContainerTarget, o Options) (string, error) {
-	if c.Image != "" {
-		return c.Image, pullImage(ctx, b.api, c.Image, o.log, "mend gateway.container.image, or build it")
+func (b *boxed) image(ctx context.Context, c *scenarios.ContainerTarget, buildIn time.Duration, o Options) (string, error) {
+	if buildIn <= 0 {
+		buildIn = defaultBuildIn
 	}
+	if c.Image != "" {
+		return c.Image, pullImage(ctx, b.api, c.Image, buildIn, o.log, "mend gateway.container.image, build it, or set gateway.build_in to give it longer")
+	}
+	ctx, cancel := boundBuild(ctx, buildIn)
+	defer cancel()
 	folder, err := filepath.Abs(c.Build)
 	if err != nil {
 		return "", err
@@ -173,7 +193,7 @@ func (b *boxed) image(ctx context.Context, c *scenarios.ContainerTarget, o Optio
 	}})
 	out.end()
 	if err != nil {
-		return "", fmt.Errorf("build an image from %s: %w%s", c.Build, err, lines.tail())
+		return "", fmt.Errorf("build an image from %s: %w%s", c.Build, causeOr(ctx, err), lines.tail())
 	}
 	return image, nil
 }

@@ -18,6 +18,8 @@ import (
 const (
 	builtStamp = ".weir-built" // in the folder of a target that was built to its end
 	lockEvery  = 100 * time.Millisecond
+
+	defaultBuildIn = 10 * time.Minute // where the plan says nothing
 )
 
 // startBuilt starts a target of targets/: it is unpacked and built once for each version of its folder, and then run as a
@@ -53,7 +55,7 @@ func startBuilt(ctx context.Context, plan scenarios.GatewayPlan, seeds, topics [
 		}
 		return t, nil
 	}
-	dir, err := build(ctx, name, r, o)
+	dir, err := build(ctx, name, r, plan.BuildIn, o)
 	if err != nil {
 		return fail(err)
 	}
@@ -68,9 +70,9 @@ func startBuilt(ctx context.Context, plan scenarios.GatewayPlan, seeds, topics [
 	return t, nil
 }
 
-// build unpacks the target's folder into the cache and builds it, unless that has been done. Of two that build the same one
-// waits for the other.
-func build(ctx context.Context, name string, r *recipe, o Options) (dir string, err error) {
+// build unpacks the target's folder into the cache and builds it, unless that has been done, within the time. Of two that
+// build the same one waits for the other. On an error neither the folder nor a lock is left.
+func build(ctx context.Context, name string, r *recipe, buildIn time.Duration, o Options) (dir string, err error) {
 	files, err := fs.Sub(o.Targets, name)
 	if err != nil {
 		return "", err
@@ -79,6 +81,53 @@ func build(ctx context.Context, name string, r *recipe, o Options) (dir string, 
 	if err != nil {
 		return "", fmt.Errorf("read its folder: %w", err)
 	}
+	cache, err := cacheFolder(o)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(cache, name+"-"+sum)
+	ctx, cancel := boundBuild(ctx, buildIn)
+	defer cancel()
+	waited := false
+	unlock, err := lockFile(ctx, dir+".lock", func() {
+		waited = true
+		o.log("another run builds " + name + ": waiting for it")
+	})
+	if err != nil && waited {
+		return "", fmt.Errorf("wait for another run, which builds it (the lock is %s.lock): %w", dir, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("lock %s: %w", dir, err)
+	}
+	defer unlock()
+	if _, err := os.Stat(filepath.Join(dir, builtStamp)); err == nil {
+		return dir, nil
+	}
+	if err := makeIn(ctx, name, dir, files, r, o); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// makeIn unpacks the files into the folder and runs the steps there.
+func makeIn(ctx context.Context, name, dir string, files fs.FS, r *recipe, o Options) error {
+	if err := os.RemoveAll(dir); err != nil { // what a weir that was killed has left
+		return err
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		return fmt.Errorf("unpack it: %w", err)
+	}
+	for _, step := range r.Build {
+		o.log(fmt.Sprintf("building %s, once for this version: %s", name, strings.Join(step, " ")))
+		if err := buildStep(ctx, dir, step, o); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, builtStamp), nil, 0o644)
+}
+
+// cacheFolder is where targets are built.
+func cacheFolder(o Options) (string, error) {
 	cache := o.Cache
 	if cache == "" {
 		user, err := os.UserCacheDir()
@@ -87,39 +136,24 @@ func build(ctx context.Context, name string, r *recipe, o Options) (dir string, 
 		}
 		cache = filepath.Join(user, "weir", "targets")
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
-	}
-	dir = filepath.Join(cache, name+"-"+sum)
-	unlock, err := lockFile(ctx, dir+".lock", func() { o.log("another run builds " + name + ": waiting for it") })
-	if err != nil {
-		return "", fmt.Errorf("lock %s: %w", dir, err)
-	}
-	defer unlock()
-	stamp := filepath.Join(dir, builtStamp)
-	if _, err := os.Stat(stamp); err == nil {
-		return dir, nil
-	}
-	if err := os.RemoveAll(dir); err != nil { // what a build that failed has left
-		return "", err
-	}
-	if err := os.CopyFS(dir, files); err != nil {
-		return "", fmt.Errorf("unpack it: %w", err)
-	}
-	for _, step := range r.Build {
-		o.log(fmt.Sprintf("building %s, once for this version: %s", name, strings.Join(step, " ")))
-		if err := buildStep(ctx, dir, step, o); err != nil {
-			return "", err
-		}
-	}
-	return dir, os.WriteFile(stamp, nil, 0o644)
+	return cache, os.MkdirAll(cache, 0o755)
 }
 
-// buildStep runs one command in the folder, with weir's environment: builds need proxies, caches and the homes of their
-// tools. Nothing of it is left when it returns.
+// boundBuild bounds what is made before a target can start. The cause says what to do about it.
+func boundBuild(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	if within <= 0 {
+		within = defaultBuildIn
+	}
+	return context.WithTimeoutCause(ctx, within, fmt.Errorf(
+		"not done within %v (is the package registry reached, or does it take a proxy? set gateway.build_in to give it longer)", within))
+}
+
+// buildStep runs one command in the folder, in the environment that docs/TARGETS.md lists. Nothing of it is left when it
+// returns.
 func buildStep(ctx context.Context, dir string, step []string, o Options) error {
+	env, hide := buildEnv(o.RunID)
 	spec := processSpec{
-		name: "build (" + step[0] + ")", executable: step[0], args: step[1:], dir: dir, env: append(os.Environ(), envRun+"="+o.RunID),
+		name: "build (" + step[0] + ")", executable: step[0], args: step[1:], dir: dir, env: env, hide: hide.Text,
 		logPath: o.logPath("target-build"), foreign: true, signal: signalNumber(defaultStopSignal),
 	}
 	g, err := startGuarded(ctx, spec, o)
@@ -130,7 +164,8 @@ func buildStep(ctx context.Context, dir string, step []string, o Options) error 
 	select {
 	case <-g.child.exited:
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("build by `%s`: %w", strings.Join(step, " "), context.Cause(ctx)), g.kill())
+		killErr := g.kill()
+		return errors.Join(fmt.Errorf("build by `%s`: %w%s", strings.Join(step, " "), context.Cause(ctx), g.child.lines.tail()), killErr)
 	}
 	_ = g.kill() // what it left: a build tool's daemon, as Gradle's, is no failure of the build
 	if state := g.child.cmd.ProcessState; !state.Success() {

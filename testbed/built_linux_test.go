@@ -112,7 +112,7 @@ func TestBuiltAtOnce(t *testing.T) {
 			own := o
 			own.RunID += strconv.Itoa(i)
 			var err error
-			if dirs[i], err = build(t.Context(), "node-ws", r, own); err != nil {
+			if dirs[i], err = build(t.Context(), "node-ws", r, time.Minute, own); err != nil {
 				t.Error(err)
 			}
 		})
@@ -124,7 +124,7 @@ func TestBuiltAtOnce(t *testing.T) {
 		}
 	}
 	o.Targets.(fstest.MapFS)["node-ws/src/server.js"].Data = []byte("serve better()")
-	if dir, err := build(t.Context(), "node-ws", r, o); err != nil || dir == dirs[0] {
+	if dir, err := build(t.Context(), "node-ws", r, time.Minute, o); err != nil || dir == dirs[0] {
 		t.Errorf("got %s, %v for a changed folder; want another one", dir, err)
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weirbench/weir/internal/hosts"
@@ -21,18 +23,51 @@ const (
 )
 
 // startCommand starts the plan's program with the placeholders filled in and makes sure that it is this one that answers.
-// describe is what the record says that the target is; files are written for it first.
+// describe is what the record says that the target is; files are written for it first. Where weir's choice of a port is lost
+// to somebody else before the program has it, another one is chosen.
 func startCommand(ctx context.Context, plan *scenarios.GatewayPlan, describe string, files map[string]string, seeds, topics []string, o Options) (*Target, error) {
 	c := plan.Command
 	if c == nil || len(c.Args) == 0 {
 		return nil, errors.New("start command: no program is named (set gateway.command.args)")
 	}
 	name := "command (" + filepath.Base(c.Args[0]) + ")"
-	fail := func(err error) (*Target, error) { return nil, fmt.Errorf("start %s: %w", name, err) }
-	port, err := freePort()
-	if err != nil {
-		return fail(err)
+	for try := 1; ; try++ {
+		port, err := freePort()
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", name, err)
+		}
+		t, err := startCommandAt(ctx, port, name, plan, files, seeds, topics, o)
+		if err == nil {
+			t.Description = describe
+			return t, nil
+		}
+		if try == portTries || !lostTo(err, port) {
+			return nil, err
+		}
+		o.log(fmt.Sprintf("port %d was taken before the target had it: trying another one", port))
 	}
+}
+
+// lostTo reports whether the error is that the port is another's.
+func lostTo(err error, port int) bool {
+	var lost *portLostError
+	var stranger *strangerError
+	return errors.As(err, &lost) && lost.port == port || errors.As(err, &stranger) && stranger.port == port
+}
+
+// portLostError is a port that is another's by the time that the target wants it.
+type portLostError struct {
+	port int
+	error
+}
+
+// Unwrap returns what came of it.
+func (e *portLostError) Unwrap() error { return e.error }
+
+// startCommandAt does so at one port. A *portLostError is one whose port is another's.
+func startCommandAt(ctx context.Context, port int, name string, plan *scenarios.GatewayPlan, files map[string]string, seeds, topics []string, o Options) (*Target, error) {
+	c := plan.Command
+	fail := func(err error) (*Target, error) { return nil, fmt.Errorf("start %s: %w", name, err) }
 	p, err := writeFiles(files, placing{port: port, published: port, seeds: seeds, topics: topics, run: o.RunID}, o)
 	if err != nil {
 		return fail(err)
@@ -56,12 +91,14 @@ func startCommand(ctx context.Context, plan *scenarios.GatewayPlan, describe str
 	ready.ended, ready.tail = g.child.exited, g.child.lines.tail
 	ready.endedEarly = func() error { return g.endedEarly(ready.url) }
 	ready.listened = func(host string, port int) (bool, error) { return listened(host, port, g.child.pid(), o.RunID) }
-	if err := ready.await(ctx); err != nil {
+	var procs *processes
+	if err = ready.await(ctx); err == nil {
+		procs, err = follow([]int{g.child.pid()}, o.RunID)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), g.kill())
 	}
-	return &Target{
-		URL: ready.url.String(), Description: describe, part: g, pids: []int{g.child.pid()}, stopIn: spec.grace + 2*defaultGrace,
-	}, nil
+	return &Target{URL: ready.url.String(), part: g, procs: procs, stopIn: spec.grace + 2*defaultGrace}, nil
 }
 
 // commandSpec is what the program is started from.
@@ -94,7 +131,20 @@ func checkOwnPort(u *url.URL) error {
 	if !hosts.Loopback(u.Hostname()) {
 		return nil
 	}
-	return portFree(u.Host, "end that process, or write {port} for a free port")
+	err := portFree(u.Host, "end that process, or write {port} for a free port")
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return lostPort(u, err)
+	}
+	return err
+}
+
+// lostPort is the error of a port that is another's.
+func lostPort(u *url.URL, err error) error {
+	port, parseErr := strconv.Atoi(u.Port())
+	if parseErr != nil {
+		return err
+	}
+	return &portLostError{port, err}
 }
 
 // startTrouble says what a program that could not be started most likely lacks.
@@ -112,7 +162,7 @@ func startTrouble(c *scenarios.CommandTarget, err error) error {
 func (g *guarded) endedEarly(u *url.URL) error {
 	err := g.child.endedEarly()
 	if owner := portOwner(u.Port()); owner != "" && hosts.Loopback(u.Hostname()) {
-		return fmt.Errorf("port %s is taken%s: %w", u.Port(), owner, err)
+		return lostPort(u, fmt.Errorf("port %s is taken%s: %w", u.Port(), owner, err))
 	}
 	return err
 }

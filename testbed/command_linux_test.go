@@ -153,14 +153,58 @@ func TestCommandPortTaken(t *testing.T) {
 	wantText(t, err, "start command", l.Addr().String()+" is taken by process "+strconv.Itoa(os.Getpid()), "{port}")
 }
 
-// TestCommandStranger: somebody takes the port between its choice and the program's start.
+// TestCommandStranger: somebody takes the port, which the plan has chosen, between the look at it and the program's start.
 func TestCommandStranger(t *testing.T) {
 	t.Parallel()
-	_, _, err := startProgram(t, program(t, "yields"))
-	wantText(t, err, "start command", "a stranger listens at port", "which the target did not start", "mode: yields")
-	found := regexp.MustCompile(`process (\d+) \(`).FindStringSubmatch(fmt.Sprint(err))
+	port, err := freePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := program(t, "yields")
+	c.URL = fmt.Sprintf("ws://127.0.0.1:%d/ws", port)
+	c.Env = []scenarios.EnvVar{{Name: "PORT", Value: strconv.Itoa(port)}}
+	_, _, err = startProgram(t, c)
+	wantText(t, err, "start command", fmt.Sprintf("a stranger listens at port %d", port), "which the target did not start", "mode: yields")
+	endStranger(t, err.Error())
+}
+
+// TestCommandPortLost: a port that weir has chosen and lost is given up for another one, as the reference gateway's and a
+// container's are.
+func TestCommandPortLost(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"yields", "loses"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			c := program(t, mode)
+			c.Env = []scenarios.EnvVar{{Name: "ONCE", Value: filepath.Join(t.TempDir(), "once")}}
+			var said []string
+			o := options(t)
+			o.Log = func(line string) { said = append(said, line) }
+			target, err := StartTarget(t.Context(), commandPlan(c), nil, nil, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			taken := regexp.MustCompile(`port (\d+) was taken before the target had it`).FindStringSubmatch(strings.Join(said, " "))
+			if taken == nil || strings.Contains(target.URL, ":"+taken[1]+"/") {
+				t.Fatalf("got %q and the URL %s; want another port than the one that was lost", said, target.URL)
+			}
+			port, _ := strconv.Atoi(taken[1])
+			for _, s := range listeningAt(port) {
+				endStranger(t, processName(inodeOwner(s.inode)))
+			}
+			if err := target.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// endStranger ends the process that a text names.
+func endStranger(t *testing.T, text string) {
+	t.Helper()
+	found := regexp.MustCompile(`process (\d+) \(`).FindStringSubmatch(text)
 	if found == nil {
-		t.Fatalf("got %v; want it to name the process", err)
+		t.Fatalf("got %v; want it to name the process", text)
 	}
 	pid, _ := strconv.Atoi(found[1])
 	await := watchDeath(t, pid)
@@ -270,8 +314,9 @@ func escaped(t *testing.T, runID string, root int) int {
 
 // TestCommandDiesWithParent kills a weir with SIGKILL: the target, what has left its group, and the guard go.
 func TestCommandDiesWithParent(t *testing.T) {
-	t.Parallel()
-	runID := options(t).RunID
+	o := options(t)
+	runID, dir := o.RunID, o.Dir
+	t.Setenv(parentDir, dir)
 	parent, report := startParent(t, scenarios.KafkaProvider(scenarios.TargetCommand), runID)
 	target, stray := report.Pids[0], escaped(t, runID, report.Pids[0])
 	watched := []func(time.Duration){watchDeath(t, target), watchDeath(t, stray)}
@@ -287,6 +332,7 @@ func TestCommandDiesWithParent(t *testing.T) {
 	for _, await := range watched {
 		await(10 * time.Second)
 	}
+	wantFile(t, filepath.Join(dir, "guard.log"), "killed process ")
 }
 
 // TestCommandInterrupted: the end of the context ends the start and leaves nothing.

@@ -86,7 +86,7 @@ func (b *boxed) start(ctx, watchCtx context.Context, plan *scenarios.GatewayPlan
 	if b.lines, err = newLineSink(o.logPath("gateway")); err != nil {
 		return nil, err
 	}
-	image, err := b.image(ctx, c, o)
+	image, err := b.image(ctx, c, plan.BuildIn, o)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (b *boxed) start(ctx, watchCtx context.Context, plan *scenarios.GatewayPlan
 			return nil, err
 		}
 		b.lines.hide, b.lines.watch = box.env.hide, ready.watch
-		if err := b.run(ctx, box); err != nil {
+		if err := b.runWithin(ctx, box); err != nil {
 			if try < portTries && portTaken(err) && !box.host {
 				continue
 			}
@@ -120,18 +120,21 @@ func (b *boxed) await(ctx, watchCtx context.Context, box *box, ready *readiness,
 		}
 		return listened(host, port, b.pid, o.RunID)
 	}
+	if !box.host {
+		ready.inside = func() (listens, known bool) { return listenedInside(b.pid, box.place.port) }
+	}
 	if err := ready.await(ctx); err != nil {
 		return nil, err
 	}
+	var err error
 	t := &Target{URL: ready.url.String(), part: b, stopIn: b.stopIn + removeIn + reapGrace}
 	if box.host {
 		t.Description = " (host network)"
 	}
 	if b.pid != 0 {
-		t.pids = []int{b.pid}
-		return t, nil
+		t.procs, err = follow([]int{b.pid}, o.RunID)
+		return t, err
 	}
-	var err error
 	t.meter, err = startMeter(ctx, b.stats)
 	return t, err
 }

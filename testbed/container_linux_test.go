@@ -170,8 +170,13 @@ func TestDockerTargetTrouble(t *testing.T) {
 		container *scenarios.ContainerTarget
 		want      []string
 	}{
-		"ends early":    {kafka("sh", "-c", "echo no such luck; exit 3"), []string{"ended before it was ready", "status 3", "no such luck"}},
-		"never ready":   {kafka("sh", "-c", "echo thinking; exec sleep 60"), []string{"not ready within 2s", "thinking"}},
+		"ends early":  {kafka("sh", "-c", "echo no such luck; exit 3"), []string{"ended before it was ready", "status 3", "no such luck"}},
+		"never ready": {kafka("sh", "-c", "echo thinking; exec sleep 60"), []string{"not ready within 2s", "thinking"}},
+		"port published, not listened at": {func() *scenarios.ContainerTarget {
+			c := kafka("sh", "-c", "echo thinking; exec sleep 60")
+			c.Ready.Port = true
+			return c
+		}(), []string{"not ready within 2s", "nothing listens at its port inside the container", "thinking"}},
 		"build fails":   {&scenarios.ContainerTarget{Build: broken, Port: 1, URL: "ws://127.0.0.1:{port}/"}, []string{"build an image from " + broken, "no-such-file"}},
 		"no Dockerfile": {&scenarios.ContainerTarget{Build: t.TempDir(), Port: 1, URL: "ws://127.0.0.1:{port}/"}, []string{"a folder with a Dockerfile"}},
 		"neither":       {&scenarios.ContainerTarget{}, []string{"gateway.container.image"}},

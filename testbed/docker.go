@@ -24,7 +24,9 @@ import (
 )
 
 const (
-	brokersIn   = 2 * time.Minute // for containers to be up and the brokers to know each other
+	dockerIn    = 30 * time.Second // for Docker to say that it is there
+	pullIn      = 10 * time.Minute // for the brokers' image
+	brokersIn   = 2 * time.Minute  // for containers to be up and the brokers to know each other
 	removeIn    = 10 * time.Second
 	removeRetry = 100 * time.Millisecond
 )
@@ -93,12 +95,14 @@ var quiet = sync.OnceFunc(func() {
 // dockerAPI connects to Docker where testcontainers finds it. The caller closes the client.
 func dockerAPI(ctx context.Context) (*client.Client, error) {
 	quiet()
-	c, err := testcontainers.NewDockerClientWithOpts(ctx)
+	reach, cancel := context.WithTimeoutCause(ctx, dockerIn, fmt.Errorf("it gives no answer within %v", dockerIn))
+	defer cancel()
+	c, err := testcontainers.NewDockerClientWithOpts(reach)
 	if err == nil {
-		_, err = c.Ping(ctx, client.PingOptions{})
+		_, err = c.Ping(reach, client.PingOptions{})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reach docker: %w (install or start Docker, or do without: --set kafka.provider=embedded)", err)
+		return nil, fmt.Errorf("reach docker: %w (install or start Docker, or do without: --set kafka.provider=embedded)", causeOr(reach, err))
 	}
 	if u, err := client.ParseHostURL(c.DaemonHost()); err == nil && u.Scheme == "tcp" && hosts.Check(ctx, nil, hostname(u.Host), nil) != nil {
 		return nil, errors.Join(fmt.Errorf("use docker at %s: it is another machine, whose ports on 127.0.0.1 can't be reached from here (unset DOCKER_HOST, or do without: --set kafka.provider=embedded)", c.DaemonHost()), c.Close())
@@ -125,7 +129,7 @@ func (d *dockerCluster) up(ctx, watchCtx context.Context, n int, image string, o
 		netName = nw.Name
 		d.network = netName
 	}
-	if err := pullImage(ctx, d.api, image, d.log, "mend kafka.image, or do without Docker: --set kafka.provider=embedded"); err != nil {
+	if err := pullImage(ctx, d.api, image, pullIn, d.log, "mend kafka.image, pull it before, or do without Docker: --set kafka.provider=embedded"); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, brokersIn, fmt.Errorf("brokers not up within %v", brokersIn))
@@ -150,8 +154,9 @@ func (d *dockerCluster) up(ctx, watchCtx context.Context, n int, image string, o
 	return d.brokers[0].versionText(), nil
 }
 
-// pullImage gets the image where it isn't there, which is said since it takes a while. mend is the end of the error.
-func pullImage(ctx context.Context, api *client.Client, image string, say func(string), mend string) error {
+// pullImage gets the image where it isn't there, which is said since it takes a while, within the time. mend is the end of
+// the error. The end of ctx ends Docker's pull, too.
+func pullImage(ctx context.Context, api *client.Client, image string, within time.Duration, say func(string), mend string) error {
 	if _, err := api.ImageInspect(ctx, image); err == nil {
 		return nil
 	}
@@ -161,10 +166,20 @@ func pullImage(ctx context.Context, api *client.Client, image string, say func(s
 		return err
 	}
 	defer p.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not done within %v: does its registry answer?", within))
+	defer cancel()
 	if err := p.PullImage(ctx, image); err != nil {
-		return fmt.Errorf("pull image %s: %w (%s)", image, err, mend)
+		return fmt.Errorf("pull image %s: %w (%s)", image, causeOr(ctx, err), mend)
 	}
 	return nil
+}
+
+// causeOr is why the context ended, where that is what ended the work, else the error.
+func causeOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // inside is how a container on the run's network reaches the brokers: empty where there is none.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type guardOrder struct {
 // ServeGuard waits until stdin ends, as it does when weir dies, however it dies, and then kills what a target left: its
 // process group, and on Linux all that carry the run's name in their environment. The kernel ends the target's first
 // process alone with weir.
+// What it killed it names on standard error.
 func ServeGuard(ctx context.Context, stdin io.Reader) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) // weir ends it, by the end of its input
 	var order guardOrder
@@ -43,7 +45,7 @@ func ServeGuard(ctx context.Context, stdin io.Reader) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		fmt.Println("killed", name)
+		fmt.Fprintln(os.Stderr, "killed", name)
 	}
 	return nil
 }
@@ -63,7 +65,8 @@ type guarded struct {
 // left running.
 func startGuarded(ctx context.Context, s processSpec, o Options) (*guarded, error) {
 	guard, err := startProcess(ctx, processSpec{
-		name: "guard", executable: o.Executable, args: []string{"child", "guard"}, grace: reapGrace, outlive: true,
+		name: "guard", executable: o.Executable, args: []string{"child", "guard"},
+		logPath: o.logPath("guard"), grace: reapGrace, outlive: true,
 	}, 0, nil)
 	if err != nil {
 		return nil, err

@@ -72,6 +72,7 @@ func kafkaMain(args []string) error {
 const (
 	kafkaMode   = "WEIR_TEST_KAFKA"
 	gatewayMode = "WEIR_TEST_GATEWAY"
+	parentDir   = "WEIR_TEST_PARENT_DIR" // a test parent's run directory
 )
 
 // gatewayMain is a gateway as far as StartTarget sees it: a ready line, /readyz, and an end with standard input.

@@ -2,6 +2,7 @@ package testbed
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,16 +23,17 @@ var ErrNoUsage = errors.New("the target's use of the machine is read nowhere")
 const (
 	meterEvery   = time.Second
 	meterTimeout = 2 * time.Second // for one reading
-	meterStale   = 5 * time.Second // an older reading says nothing about now
+	meterStale   = 2 * meterEvery  // an older reading says nothing about now
 	maxPageBytes = 8 << 20
 )
 
-// Usage returns what the target uses: the trees of its processes as they are now, or the last reading of what can't be
-// read at once, whose At tells how old it is. ErrNoUsage where there is no source.
+// Usage returns what the target uses: all of its processes as they are now, or the last reading of what can't be read at
+// once, whose At tells how old it is. What is not known is an error, never an old figure: that one of the processes has
+// ended, that the last reading failed. ErrNoUsage where there is no source.
 func (t *Target) Usage() (ResourceUse, error) {
 	switch {
-	case len(t.pids) > 0:
-		use, err := Usage(t.pids)
+	case t.procs != nil:
+		use, err := t.procs.use()
 		use.At = time.Now()
 		if t.meter != nil { // what /proc does not know
 			if said, err := t.meter.reading(use.At); err == nil {
@@ -46,22 +48,18 @@ func (t *Target) Usage() (ResourceUse, error) {
 }
 
 // use has an external target's use read where the plan says, and reads it once.
-func (t *Target) use(ctx context.Context, u *scenarios.UsageSource, allowed []string) error {
+func (t *Target) use(ctx context.Context, target string, u *scenarios.UsageSource, trust *tls.Config, o Options) error {
 	if len(u.Pids) > 0 {
-		if _, err := Usage(u.Pids); err != nil {
-			return fmt.Errorf("%w (mend gateway.usage.pids)", err)
-		}
-		t.pids = u.Pids
-		return nil
+		return t.usePids(ctx, target, u.Pids, o)
 	}
 	page, err := url.Parse(u.Metrics)
 	if err != nil || page.Scheme != "http" && page.Scheme != "https" || page.Hostname() == "" {
 		return fmt.Errorf("gateway.usage.metrics %q is no address (write http://127.0.0.1:8080/metrics)", u.Metrics)
 	}
-	if err := checkHost(ctx, page.Hostname(), allowed); err != nil {
+	if err := checkHost(ctx, page.Hostname(), o.AllowTargets); err != nil {
 		return fmt.Errorf("read gateway.usage.metrics: %w", err)
 	}
-	client := permittedClient(allowed)
+	client := permittedClient(o.AllowTargets, trust)
 	t.meter, err = startMeter(ctx, func(ctx context.Context) (ResourceUse, error) { return readPage(ctx, client, page) })
 	if err != nil {
 		return fmt.Errorf("read gateway.usage.metrics: %w", err)
@@ -116,12 +114,15 @@ func startMeter(ctx context.Context, read func(context.Context) (ResourceUse, er
 	return m, nil
 }
 
-// reading is the last one, or why there is none of the last seconds.
+// reading is the last one, or why there is none: the newest attempt failed, or gives no answer.
 func (m *meter) reading(now time.Time) (ResourceUse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.err != nil {
+		return ResourceUse{}, m.err
+	}
 	if age := now.Sub(m.last.At); age > meterStale {
-		return ResourceUse{}, fmt.Errorf("no reading for %v: %w", age.Round(time.Second), m.err)
+		return ResourceUse{}, fmt.Errorf("no answer for %v", age.Round(time.Second))
 	}
 	return m.last, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -120,14 +121,14 @@ func TestUsageTrouble(t *testing.T) {
 		{scenarios.UsageSource{Metrics: html.URL}, "no Prometheus page"},
 		{scenarios.UsageSource{Metrics: "127.0.0.1:80"}, "no address"},
 		{scenarios.UsageSource{Metrics: "http://" + closedPort(t) + "/"}, "refused"},
-		{scenarios.UsageSource{Pids: []int{1 << 30}}, "gateway.usage.pids"},
+		{scenarios.UsageSource{Pids: []int{1 << 30}}, "process 1073741824: open /proc/1073741824/stat: no such file or directory (mend gateway.usage.pids)"},
 	} {
 		_, err := StartTarget(t.Context(), externalPlan(t, &c.source), nil, nil, Options{})
 		wantText(t, err, "use target ws://127.0.0.1:", c.want)
 	}
 }
 
-// TestMeterStale: a reading that is too old is none, and says what came since.
+// TestMeterStale: a reading that is too old is none; nor is one before an attempt that failed, until another succeeds.
 func TestMeterStale(t *testing.T) {
 	t.Parallel()
 	m, err := startMeter(t.Context(), func(context.Context) (ResourceUse, error) { return ResourceUse{CPUSeconds: 1}, nil })
@@ -135,10 +136,55 @@ func TestMeterStale(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.close()
-	m.err = errors.New("gone")
 	if use, err := m.reading(m.last.At.Add(meterStale)); err != nil || use.CPUSeconds != 1 {
 		t.Errorf("got %+v, %v; want the last reading", use, err)
 	}
 	_, err = m.reading(m.last.At.Add(meterStale + time.Second))
-	wantText(t, err, "no reading for 6s: gone")
+	wantText(t, err, "no answer for 3s")
+	m.err = errors.New("gone")
+	use, err := m.reading(m.last.At)
+	wantText(t, err, "gone")
+	if use != (ResourceUse{}) {
+		t.Errorf("got %+v of a meter that failed; want nothing", use)
+	}
+}
+
+// TestMeterFails: a page that is gone ends the figures at once, and its return brings them back.
+func TestMeterFails(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	failed, back := make(chan struct{}), make(chan struct{})
+	m, err := startMeter(t.Context(), func(context.Context) (ResourceUse, error) {
+		switch asked.Add(1) {
+		case 2:
+			return ResourceUse{}, errors.New("gone")
+		case 3: // the outcome of the second is in
+			close(failed)
+			<-back
+		}
+		return ResourceUse{CPUSeconds: 1}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	wantClosed(t, "asking again", failed, time.Minute)
+	_, err = m.reading(time.Now())
+	wantText(t, err, "gone")
+	close(back)
+	for deadline := time.Now().Add(time.Minute); ; {
+		if _, err := m.reading(m.lastAt()); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the figures did not come back")
+		}
+		runtime.Gosched()
+	}
+}
+
+func (m *meter) lastAt() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last.At
 }

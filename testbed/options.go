@@ -17,7 +17,7 @@ type Options struct {
 	// it. It may be called from several goroutines, and not after the part that was started has been stopped. What the
 	// children write is not in it: that goes to Dir, its end also into the errors.
 	Log func(line string)
-	// Dir is where the children's output is kept (kafka.log, gateway.log, reaper.log); empty keeps none.
+	// Dir is where the children's output is kept (kafka.log, gateway.log, guard.log, reaper.log); empty keeps none.
 	Dir string
 	// AllowTargets lists hosts, as the target's URL spells them, that may be measured although they are not loopback.
 	AllowTargets []string

@@ -11,8 +11,9 @@ import (
 
 // placing is what a target's placeholders stand for.
 type placing struct {
-	port          int // where the target listens
-	published     int // where clients reach that; port itself where nothing is published
+	port          int  // where the target listens
+	published     int  // where clients reach that; port itself where nothing is published
+	bridged       bool // into a network of the target's own, in which it must listen on more than loopback
 	seeds, topics []string
 	run           string
 	files         string // the folder of the files that were written for the target; "" where there is none
@@ -39,8 +40,16 @@ func (p placing) at(port int) *strings.Replacer { return strings.NewReplacer(p.p
 func (p placing) pairs(port int) []string {
 	return []string{
 		"{port}", strconv.Itoa(port), "{seeds}", strings.Join(p.seeds, ","), "{topics}", strings.Join(p.topics, ","),
-		"{run}", p.run, "{seeds_json}", inJSON(p.seeds), "{topics_json}", inJSON(p.topics), "{files}", p.files,
+		"{host}", p.host(), "{run}", p.run, "{seeds_json}", inJSON(p.seeds), "{topics_json}", inJSON(p.topics), "{files}", p.files,
 	}
+}
+
+// host is the address that the target is to listen at: nobody but this machine is to reach it.
+func (p placing) host() string {
+	if p.bridged {
+		return "0.0.0.0"
+	}
+	return "127.0.0.1"
 }
 
 func inJSON(list []string) string {

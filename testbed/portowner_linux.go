@@ -40,13 +40,29 @@ type listening struct {
 // listeningAt finds the sockets that listen at the port. A line's fields: sl local_address rem_address st … uid timeout
 // inode (proc(5)); addresses and ports are hexadecimal.
 func listeningAt(port int) []listening {
-	var found []listening
+	found, _ := listeningIn("/proc/net", port)
+	return found
+}
+
+// listenedInside reports whether the port is listened at, on more than loopback, in the network that the process is in, and
+// whether that can be seen.
+func listenedInside(pid, port int) (listens, known bool) {
+	if pid == 0 {
+		return false, false
+	}
+	sockets, known := listeningIn(fmt.Sprintf("/proc/%d/net", pid), port)
+	return slices.ContainsFunc(sockets, func(l listening) bool { return !l.addr.IsLoopback() }), known
+}
+
+// listeningIn reads the tables of a network; known where one of them can be read.
+func listeningIn(dir string, port int) (found []listening, known bool) {
 	suffix := fmt.Sprintf(":%04X", port)
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range []string{dir + "/tcp", dir + "/tcp6"} {
 		f, err := os.Open(table)
 		if err != nil {
 			continue
 		}
+		known = true
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			fields := strings.Fields(lines.Text())
 			if len(fields) < 10 || fields[3] != tcpListen || !strings.HasSuffix(fields[1], suffix) {
@@ -58,7 +74,7 @@ func listeningAt(port int) []listening {
 		}
 		_ = f.Close()
 	}
-	return found
+	return found, known
 }
 
 // procAddr reads an address as /proc/net has it: each four bytes are a number of the machine's own order, which is little

@@ -21,3 +21,6 @@ func listened(host string, port, _ int, _ string) (bool, error) {
 }
 
 func processName(pid int) string { return "process " + strconv.Itoa(pid) }
+
+// listenedInside can't be seen here.
+func listenedInside(int, int) (listens, known bool) { return false, false }

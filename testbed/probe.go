@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/weirbench/weir/internal/hosts"
+	"github.com/weirbench/weir/scenarios"
 )
 
 const (
@@ -40,7 +41,7 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 	var last error
 	for {
 		final, err := handshake(ctx, u, allowed, trust)
-		if refused := (*statusError)(nil); !bare && errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
+		if !bare && isRefusal(err) {
 			return nil
 		}
 		if err == nil || final {
@@ -57,6 +58,18 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 			return fmt.Errorf("not ready within %v: %w", within, last)
 		}
 	}
+}
+
+// isBare reports whether the clients' handshakes are like the probe's: with no path, query, header or subprotocol of theirs.
+func isBare(w *scenarios.WireProfile) bool {
+	return w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == ""
+}
+
+// isRefusal reports whether a handshake was answered with a status of 400 to 499: who answers is there, and may answer
+// handshakes that are not bare in another way.
+func isRefusal(err error) bool {
+	var answered *statusError
+	return errors.As(err, &answered) && answered.code >= 400 && answered.code < 500
 }
 
 // checkHost refuses to aim at another machine unless it is allowed.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,9 +39,25 @@ func targetMain(mode string) error {
 		if err := daemon(os.Environ(), "sleep"); err != nil {
 			return err
 		}
-	case "yields": // a stranger takes the port
+	case "daemonised": // what it does is done by one that has left it
+		if err := daemon(os.Environ(), "burn"); err != nil {
+			return err
+		}
+	case "burn":
+		return burn(asked)
+	case "yields", "loses": // a stranger takes the port, the first time or always
+		if once := os.Getenv("ONCE"); once != "" {
+			if f, err := os.OpenFile(once, os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+				break
+			} else if err := f.Close(); err != nil {
+				return err
+			}
+		}
 		if err := daemon([]string{"PORT=" + os.Getenv("PORT")}, "briefly"); err != nil {
 			return err
+		}
+		if mode == "loses" { // and it finds out by itself
+			return awaitTaken(address)
 		}
 		<-asked
 		return nil
@@ -69,6 +86,50 @@ func targetMain(mode string) error {
 	}()
 	fmt.Println("serving at", l.Addr())
 	return http.Serve(l, programHandler(mode))
+}
+
+// awaitTaken returns the error of listening where somebody does already, once somebody does.
+func awaitTaken(address string) error {
+	for tick := time.Tick(time.Millisecond); ; <-tick {
+		if c, err := net.Dial("tcp", address); err == nil { // to listen would take it from the other
+			c.Close()
+			_, err = net.Listen("tcp", address)
+			return err
+		}
+	}
+}
+
+// What burn uses: processor time, memory and descriptors.
+const (
+	burnTime        = 300 * time.Millisecond
+	burnBytes       = 64 << 20
+	burnDescriptors = 100
+)
+
+// burn uses that and keeps what can be kept until it is asked to end.
+func burn(asked <-chan os.Signal) error {
+	var open []*os.File
+	for range burnDescriptors {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		open = append(open, f)
+	}
+	memory := make([]byte, burnBytes)
+	var use syscall.Rusage
+	for syscall.Getrusage(syscall.RUSAGE_SELF, &use) == nil && time.Duration(use.Utime.Nano()+use.Stime.Nano()) < burnTime {
+		for i := range memory {
+			memory[i]++
+		}
+	}
+	select {
+	case <-asked:
+	case <-time.After(time.Minute): // should the tests not end it
+	}
+	runtime.KeepAlive(open)
+	runtime.KeepAlive(memory)
+	return nil
 }
 
 func programHandler(mode string) http.Handler {
@@ -136,7 +197,7 @@ func targetParentMain(kind scenarios.TargetKind, runID string) error {
 		Image: testImage(), Args: []string{"sh", "-c", "echo up; exec sleep 600"}, Port: 8080, URL: "ws://127.0.0.1:{port}/ws",
 		Ready: scenarios.Ready{Log: "^up$"},
 	}
-	target, err := StartTarget(ctx, plan, nil, nil, Options{Executable: exe, RunID: runID})
+	target, err := StartTarget(ctx, plan, nil, nil, Options{Executable: exe, RunID: runID, Dir: os.Getenv(parentDir)})
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,9 @@ type readiness struct {
 	tail       func() string
 	// listened tells whether the target itself takes connections at the host and port: not yet, yes, or a *strangerError.
 	listened func(host string, port int) (bool, error)
+	// inside tells, for a port that is published, whether it is listened at behind that: a published one takes connections
+	// before. Where that can't be seen the WebSocket URL must answer. nil where nothing is published.
+	inside func() (listens, known bool)
 }
 
 // newReadiness reads what the plan says, its placeholders filled in.
@@ -43,16 +46,14 @@ func newReadiness(target string, r scenarios.Ready, plan *scenarios.GatewayPlan,
 	if err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Hostname() == "" || u.Port() == "" {
 		return nil, fmt.Errorf("its url %q is no WebSocket address with a port (write ws://127.0.0.1:{port}/ws)", target)
 	}
-	w := &plan.Profile
 	c := &readiness{
-		url: u, within: plan.ReadyIn, allowed: allowed, port: r.Port, logged: make(chan struct{}),
-		bare: w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == "",
+		url: u, within: plan.ReadyIn, allowed: allowed, port: r.Port, logged: make(chan struct{}), bare: isBare(&plan.Profile),
 	}
-	if c.trust, err = trustOf(w.TLS); err != nil {
+	if c.trust, err = trustOf(plan.Profile.TLS); err != nil {
 		return nil, err
 	}
 	if r.URL != "" {
-		if c.page, err = url.Parse(r.URL); err != nil || c.page.Scheme != "http" || c.page.Hostname() == "" {
+		if c.page, err = url.Parse(r.URL); err != nil || c.page.Scheme != "http" && c.page.Scheme != "https" || c.page.Hostname() == "" {
 			return nil, fmt.Errorf("its ready.url %q is no address (write http://127.0.0.1:{port}/ready)", r.URL)
 		}
 	}
@@ -133,17 +134,21 @@ func (c *readiness) ask(ctx context.Context) (final bool, _ error) {
 	switch {
 	case c.page != nil:
 		return false, c.askPage(ctx)
-	case c.line != nil || c.port:
+	case c.line != nil, c.port && c.inside == nil:
 		return false, nil
+	case c.port:
+		if listens, known := c.inside(); known && !listens {
+			return false, errors.New("nothing listens at its port inside the container, but on the container's own loopback at most")
+		} else if known {
+			return false, nil
+		}
 	}
 	final, err := handshake(ctx, c.url, c.allowed, c.trust)
-	if refused := (*statusError)(nil); errors.As(err, &refused) && refused.code >= 400 && refused.code < 500 {
-		if c.bare {
-			return false, err // its routes may come up behind its port
-		}
+	refused := isRefusal(err)
+	if refused && !c.bare {
 		return false, nil
 	}
-	return final, err
+	return final && !refused, err // its routes may come up behind its port
 }
 
 // own checks that the target itself listens where the address says, as far as that is on this machine.
@@ -152,7 +157,11 @@ func (c *readiness) own(u *url.URL) error {
 		return nil
 	}
 	text := u.Port()
-	if text == "" {
+	switch {
+	case text != "":
+	case u.Scheme == "https":
+		text = "443"
+	default:
 		text = "80"
 	}
 	port, err := strconv.Atoi(text)
@@ -174,7 +183,7 @@ func (c *readiness) askPage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := permittedClient(c.allowed).Do(req)
+	resp, err := permittedClient(c.allowed, c.trust).Do(req)
 	if err != nil {
 		return err
 	}
@@ -189,11 +198,13 @@ func (c *readiness) askPage(ctx context.Context) error {
 	return nil
 }
 
-// permittedClient connects to hosts that may be loaded alone, through no proxy and following no redirect.
-func permittedClient(allowed []string) *http.Client {
+// permittedClient connects to hosts that may be loaded alone, through no proxy and following no redirect. trust is for
+// pages over TLS; nil trusts the system's authorities.
+func permittedClient(allowed []string, trust *tls.Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
+			TLSClientConfig:   trust,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return hosts.Dial(ctx, network, addr, allowed)
 			},

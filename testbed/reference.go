@@ -72,7 +72,11 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 		_ = child.kill()
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
-	t := &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, pids: []int{child.pid()}}
+	procs, err := follow([]int{child.pid()}, "")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start gateway: %w", err), child.kill())
+	}
+	t := &Target{URL: "ws" + scheme + "://" + addr + "/ws", Description: "reference gateway", part: child, procs: procs}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust}}
 	stats := func(ctx context.Context) (ResourceUse, error) { return askStats(ctx, client, "http"+scheme+"://"+addr) }
 	if m, err := startMeter(ctx, stats); err == nil { // a run can do without
@@ -171,7 +175,7 @@ func portFree(address, mend string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(address) // else it could not be listened at
-		return fmt.Errorf("%s is taken%s (%s)", address, portOwner(port), mend)
+		return fmt.Errorf("%s is taken%s: %w (%s)", address, portOwner(port), syscall.EADDRINUSE, mend)
 	case err != nil:
 		return fmt.Errorf("listen at %s: %w", address, err)
 	}

@@ -71,13 +71,8 @@ func inGroup(pid, group, session int) bool {
 	if group == 0 {
 		return false
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := cutLast(string(stat), ") ")
-	fields := strings.Fields(rest) // state, parent, group, session, … (proc(5))
-	return len(fields) > 3 && fields[0] != "Z" && fields[2] == strconv.Itoa(group) && fields[3] == strconv.Itoa(session)
+	s, err := readStat(pid)
+	return err == nil && s.state != 'Z' && s.group == group && s.session == session
 }
 
 // ownSession is the session that children without one of their own are in.

@@ -18,8 +18,8 @@ type Target struct {
 	Description string
 
 	part   running       // nil for an external target
-	pids   []int         // roots of the trees whose use is the target's
-	meter  *meter        // where that, or with pids what they don't tell, is read elsewhere; nil for nowhere
+	procs  *processes    // whose use is the target's; nil where they are not known
+	meter  *meter        // where that, or with procs what they don't tell, is read elsewhere; nil for nowhere
 	stopIn time.Duration // how long an orderly end may take
 	never  chan struct{} // Done of an external target
 }
@@ -55,17 +55,16 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 // useTarget checks that a WebSocket endpoint answers at the plan's URL.
 func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Target, error) {
 	w := &plan.Profile
-	bare := w.Path == "" && len(w.Query) == 0 && len(w.Headers) == 0 && w.Subprotocol == ""
 	trust, err := trustOf(w.TLS)
 	if err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, bare, trust); err != nil {
+	if err := probe(ctx, plan.URL, plan.ReadyIn, o.AllowTargets, isBare(w), trust); err != nil {
 		return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
 	}
 	t := &Target{URL: plan.URL, Description: "external " + plan.URL, never: make(chan struct{})}
 	if u := plan.Usage; u != nil {
-		if err := t.use(ctx, u, o.AllowTargets); err != nil {
+		if err := t.use(ctx, plan.URL, u, trust, o); err != nil {
 			return nil, fmt.Errorf("use target %s: %w", plan.URL, err)
 		}
 	}
@@ -73,8 +72,13 @@ func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Tar
 }
 
 // Processes returns the pids whose resources are read as the target's, each with all that it started: none for a target
-// whose use is read elsewhere, or nowhere.
-func (t *Target) Processes() []int { return t.pids }
+// whose use is read elsewhere, or nowhere. For tests and faults.
+func (t *Target) Processes() []int {
+	if t.procs == nil {
+		return nil
+	}
+	return t.procs.pids()
+}
 
 // Done is closed when the target ended unasked, and never otherwise: not by Stop nor for an external target.
 func (t *Target) Done() <-chan struct{} {

@@ -1,13 +1,13 @@
 package testbed
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/weirbench/weir/internal/scrub"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -42,7 +42,9 @@ func newTargetEnv(plan []scenarios.EnvVar, p placing) (targetEnv, error) {
 		env.vars[v.Name] = v.Value + secret
 		secrets = append(secrets, secret)
 	}
-	env.hide = hider(secrets)
+	if hide := scrub.New(secrets...); hide.Any() {
+		env.hide = hide.Text
+	}
 	return env, nil
 }
 
@@ -62,27 +64,4 @@ func (e targetEnv) list() []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// hider takes secrets out of what a target writes: as they are, and as they stand in a JSON string.
-func hider(secrets []string) func(string) string {
-	var forms []string
-	for _, secret := range secrets {
-		text, _ := json.Marshal(secret) // a string can't fail
-		for _, form := range []string{secret, string(text[1 : len(text)-1])} {
-			if form != "" && !slices.Contains(forms, form) {
-				forms = append(forms, form)
-			}
-		}
-	}
-	if len(forms) == 0 {
-		return nil
-	}
-	// The longest first, so that no secret hides a part of another.
-	slices.SortFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, form := range forms {
-		pairs = append(pairs, form, "[secret]")
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

@@ -58,6 +58,8 @@ func checkTool(ctx context.Context, target string, t tool) error {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, t.VersionArgs...)
 	cmd.WaitDelay = outputGrace
+	env, hide := buildEnv("")
+	cmd.Env = env
 	out, err := cmd.CombinedOutput() // Java says it on standard error
 	said := versionPattern.FindString(string(out))
 	if err != nil || said == "" {
@@ -65,7 +67,7 @@ func checkTool(ctx context.Context, target string, t tool) error {
 			err = errors.New("it names no version")
 		}
 		return fmt.Errorf("%s needs %s: ask for its version by `%s %s`: %w: %s",
-			target, t.Name, t.Name, strings.Join(t.VersionArgs, " "), err, cut(strings.TrimSpace(string(out)), 200))
+			target, t.Name, t.Name, strings.Join(t.VersionArgs, " "), err, cut(strings.TrimSpace(hide.Text(string(out))), 200))
 	}
 	have, err := parseVersion(said)
 	if err != nil {
