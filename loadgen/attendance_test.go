@@ -68,6 +68,7 @@ func TestAttendanceIsCountedToTheMillisecond(t *testing.T) {
 // TestWhoCannotComeBackIsAbsent: a target that takes nobody back is seen although its clients expect nothing; where all
 // come back nobody is away for longer than there.
 func TestWhoCannotComeBackIsAbsent(t *testing.T) {
+	t.Parallel()
 	for _, refuses := range []bool{false, true} {
 		kafka := testkit.Kafka(t, 1, "t")
 		var shut atomic.Bool

@@ -85,6 +85,7 @@ func TestDeflateTerms(t *testing.T) {
 
 // TestInflating: messages of any kind, whole or in fragments with control frames between, with and without takeover.
 func TestInflating(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := deflater{takeover: rapid.Bool().Draw(t, "takeover")}
 		var stream []byte
@@ -143,6 +144,7 @@ func TestFinalBlock(t *testing.T) {
 
 // TestBombs: a message that grows beyond the bound ends the connection, at the cost of the bound.
 func TestBombs(t *testing.T) {
+	t.Parallel()
 	var d deflater
 	bomb := zeros(4 * maxInflated)
 	var z inflater
@@ -296,7 +298,8 @@ func takeoverServer(t *testing.T, extensions string, frames func(d *deflater) []
 // TestTakeover: a target that insists on its context is understood, and one whose message can't be inflated is left, which
 // is counted with the reason.
 func TestTakeover(t *testing.T) {
-	const messages = 200
+	t.Parallel()
+	const messages = 60
 	join := stamped(Stamp{Kind: KindJoin, Run: 1, Key: NoKey}, 90, 0)
 	filler := make([]byte, 20_000)
 	for i := range filler {
@@ -338,6 +341,7 @@ func TestTakeover(t *testing.T) {
 
 // TestNoCompression: a target that does not agree is measured as it is, and the record says so, once.
 func TestNoCompression(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := startOddTarget(t, kafka.ListenAddrs(), &oddTarget{channel: byTopic, subscribed: onlyTopic})
 	plan := enginePlan(target.url, kafka.ListenAddrs())

@@ -69,6 +69,7 @@ func startJoinedTarget(t *testing.T, seeds []string, j *joinedTarget) *joinedTar
 
 // TestFirstMessageAfterTheAnswerLost: a join marker would have come behind it, and hidden it.
 func TestFirstMessageAfterTheAnswerLost(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := &joinedTarget{}
 	target.drop = func(s *Stamp) bool { return s.PartSeq == 0 && target.dropped == 0 }
@@ -88,6 +89,7 @@ func TestFirstMessageAfterTheAnswerLost(t *testing.T) {
 // TestAnswerDelayed: a client that comes during the load is answered five messages later. Those are early, all that is
 // sent after the answer is expected, and everything is there.
 func TestAnswerDelayed(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := startJoinedTarget(t, kafka.ListenAddrs(), &joinedTarget{delay: 5})
 	plan := enginePlan(target.url, kafka.ListenAddrs())
@@ -128,6 +130,7 @@ func TestAnswerDelayed(t *testing.T) {
 
 // TestClientsComeAndGoByAnswers: churn on the reference protocol, whose promise is kept: nothing is lost.
 func TestClientsComeAndGoByAnswers(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())

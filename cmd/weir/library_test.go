@@ -180,7 +180,7 @@ func runLibrary(t *testing.T, atOnce bool, sets func(libraryRun, *scenarios.Plan
 func TestLibrary(t *testing.T) {
 	t.Parallel()
 	runLibrary(t, true, func(l libraryRun, plan *scenarios.Plan) []string {
-		return append(append(slices.Clone(l.small), "phases.warm-up=500ms"), loosened(plan)...)
+		return append(append(slices.Clone(l.small), "phases.warm-up=500ms", "phases.drain.deadline=2m"), loosened(plan)...)
 	})
 }
 

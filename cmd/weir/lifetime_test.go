@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,8 +17,11 @@ import (
 	"github.com/weirbench/weir/runner"
 )
 
-// deliveredBySecond lists the deliveries of each interval of the measure phase and the drain.
-func (w *weir) deliveredBySecond() (counts []int64) {
+// deliveries are those of an interval, and how many were due in it.
+type deliveries struct{ made, due int64 }
+
+// steady lists the deliveries of the intervals of the measure phase so far.
+func (w *weir) steady() (intervals []deliveries) {
 	w.t.Helper()
 	run, err := results.Open(w.dir)
 	if err != nil {
@@ -27,23 +31,42 @@ func (w *weir) deliveredBySecond() (counts []int64) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		n := int64(0)
+		if iv.Phase != "steady" {
+			continue
+		}
+		const usual = 1000 // a second: 200 messages, each to 5 clients
+		d := deliveries{due: usual * (iv.EndAt - iv.StartAt) / int64(time.Second)}
 		for _, c := range iv.Counters {
 			if c.Name == results.CountDelivered {
-				n += c.Value
+				d.made += c.Value
 			}
 		}
-		counts = append(counts, n)
+		intervals = append(intervals, d)
 	}
-	return counts
+	return intervals
 }
 
-// TestStoppedGatewayShows stops the gateway for two seconds in the midst of a run: what was due meanwhile waits for it,
-// so that the corrected latency must show the stop, and the time series a dip and a burst.
+// TestStoppedGatewayShows stops the gateway for two seconds or more in the midst of a run: what was due meanwhile waits for
+// it, so that the corrected latency must show the stop, and the time series a dip and a burst.
 func TestStoppedGatewayShows(t *testing.T) {
-	w := startRun(t, small)
+	t.Parallel()
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1))
 	w.measuring()
-	stopFor(t, w.child("gateway --child"), 2*time.Second)
+	gateway := w.child("gateway --child")
+	stopFor(t, gateway, 2*time.Second, func() {
+		before := len(w.steady()) // the next one has the stop's beginning
+		testkit.Eventually(t, "an interval shows the dip", func() bool {
+			all := w.steady()
+			return len(all) > before+1 && slices.ContainsFunc(all[before+1:], func(d deliveries) bool { return d.made < d.due/4 })
+		})
+	})
+	stopped := len(w.steady())
+	testkit.Eventually(t, "an interval shows the burst", func() bool {
+		return slices.ContainsFunc(w.steady()[stopped:], func(d deliveries) bool { return d.made > d.due+500 })
+	})
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
 	w.wait()
 	s := w.summary()
 	for name, got := range map[string]int64{"p99.9": s.Latency.E2E.P999NS, "max": s.Latency.E2E.MaxNS} {
@@ -51,27 +74,16 @@ func TestStoppedGatewayShows(t *testing.T) {
 			t.Errorf("corrected %s: got %v; want at least %v", name, time.Duration(got), time.Duration(want))
 		}
 	}
-	if s.Audit.Expected == 0 || s.Audit.Expected != s.Audit.Delivered {
-		t.Errorf("audit: got %d delivered of %d; want all", s.Audit.Delivered, s.Audit.Expected)
-	}
-	counts := w.deliveredBySecond()
-	const usual = 1000 // deliveries a second: 200 messages, each to 5 clients
-	dip, burst := false, false
-	for _, n := range counts[1:] {
-		dip = dip || n < usual/4
-		burst = burst || dip && n > usual*5/4 // how much more depends on the machine
-	}
-	if !dip || !burst {
-		t.Errorf("deliveries by second: got %v; want a dip below %d and then a burst above %d", counts, usual/4, usual*5/4)
-	}
+	checkExact(t, s)
 }
 
-// TestStoppedGeneratorIsInvalid stops weir itself for two seconds: the corrected latency shows what a user of an open
-// system would have felt, the uncorrected one does not, and the run gets no pass.
+// TestStoppedGeneratorIsInvalid stops weir itself for some time: the corrected latency shows what a user of an open system
+// would have felt, the uncorrected one does not, and the run gets no pass.
 func TestStoppedGeneratorIsInvalid(t *testing.T) {
+	t.Parallel()
 	w := startRun(t, small)
-	w.measuring()
-	stopFor(t, w.cmd.Process.Pid, 2*time.Second)
+	testkit.Eventually(t, "the load begins", func() bool { return strings.Contains(w.stderr.String(), "; load\n") })
+	stopFor(t, w.cmd.Process.Pid, 2500*time.Millisecond, func() {})
 	if got, want := w.wait(), report.ExitInvalid; got != want {
 		t.Errorf("exit code: got %d; want %d", got, want)
 	}
@@ -79,8 +91,11 @@ func TestStoppedGeneratorIsInvalid(t *testing.T) {
 	if got, want := s.Latency.E2E.MaxNS, int64(1900*time.Millisecond); got < want {
 		t.Errorf("corrected max: got %v; want at least %v", time.Duration(got), time.Duration(want))
 	}
-	if got, want := s.Latency.E2E.P99NS-s.Latency.E2EUncorrected.P99NS, int64(time.Second); got < want {
-		t.Errorf("corrected p99 is above the uncorrected one by %v; want at least %v", time.Duration(got), time.Duration(want))
+	// They differ by what the messages were sent late, however long they took: 2,500 deliveries by 1.25 s on average, or
+	// fewer where the stop began late.
+	corrected, uncorrected := s.Latency.E2E, s.Latency.E2EUncorrected
+	if got, want := (corrected.MeanNS-uncorrected.MeanNS)*corrected.Count, 1000*int64(time.Second); got < want {
+		t.Errorf("all corrected latencies are above the uncorrected ones by %v; want at least %v", time.Duration(got), time.Duration(want))
 	}
 	if s.Health.State != report.HealthInvalid || s.Verdict != report.VerdictInvalid {
 		t.Errorf("got health %s, verdict %s; want both invalid", s.Health.State, s.Verdict)
@@ -146,7 +161,7 @@ func TestInterruptDrainsAndReports(t *testing.T) {
 // draining starts a run whose gateway is stopped, so that its drain lasts until something ends it.
 func draining(t *testing.T) *weir {
 	t.Helper()
-	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 3s", 1), "deadline: 10s", "deadline: 10m", 1))
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 4s", 1), "deadline: 2m", "deadline: 10m", 1))
 	testkit.Eventually(t, "the load begins", func() bool { return strings.Contains(w.stderr.String(), "; load\n") })
 	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -254,7 +269,7 @@ func TestDiskTooSmall(t *testing.T) {
 // TestSecondInterruptExits stops the gateway, so that the drain can't end, and interrupts twice.
 func TestSecondInterruptExits(t *testing.T) {
 	t.Parallel()
-	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 10m", 1), "deadline: 10s", "deadline: 10m", 1))
+	w := startRun(t, strings.Replace(strings.Replace(small, "duration: 5s", "duration: 10m", 1), "deadline: 2m", "deadline: 10m", 1))
 	w.measuring()
 	pids := children(w.cmd.Process.Pid)
 	if err := syscall.Kill(w.child("gateway --child"), syscall.SIGSTOP); err != nil {

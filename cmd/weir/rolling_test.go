@@ -33,7 +33,7 @@ clients:
 phases:
   warm-up: 200ms
   measure: [{name: steady, duration: 10m}]
-  drain: {deadline: 20s}
+  drain: {deadline: 2m}
 thresholds: [audit.lost == 0, audit.unseen == 0, audit.duplicate == 0, audit.reordered == 0]
 `
 

@@ -314,7 +314,8 @@ func TestSecretTakenBack(t *testing.T) {
 	t.Parallel()
 	kafka, trust := securedKafka(t)
 	security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLPlain, scenarios.Secret{Env: passwordEnv})}
-	w := startSecuredWith(t, kafka.ListenAddrs(), security, []string{passwordEnv + "=" + canary}, "--set", "phases.measure.0.duration=10m")
+	w := startSecuredWith(t, kafka.ListenAddrs(), security, []string{passwordEnv + "=" + canary}, "--set", "phases.measure.0.duration=10m",
+		"--set", "phases.drain.deadline=5s")
 	w.measuring()
 	var over atomic.Bool
 	// Every connection ends with its next fetch or produce, and the new one has to authenticate.

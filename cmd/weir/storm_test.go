@@ -31,7 +31,7 @@ func startStorm(t *testing.T, args ...string) *weir {
 	return startRun(t, string(text), append([]string{
 		"--set", fmt.Sprintf("clients.viewers.count=%d", stormCrowd), "--set", "producers.feed.rate=200/s",
 		"--set", "producers.feed.keys.count=50", "--set", "phases.warm-up=200ms", "--set", "phases.measure.0.duration=1s",
-		"--set", "phases.measure.2.duration=3s",
+		"--set", "phases.measure.2.duration=3s", "--set", "phases.drain.deadline=2m",
 	}, args...)...)
 }
 

@@ -49,7 +49,8 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// small is a scenario that a busy machine carries easily; the stops and kills of the tests are what is long in it.
+// small is a scenario that a busy machine carries easily; the stops and kills of the tests are what is long in it. Its drain
+// ends when all has come.
 const small = `
 version: 1
 name: small
@@ -65,7 +66,7 @@ clients:
 phases:
   warm-up: 200ms
   measure: [{name: steady, duration: 5s}]
-  drain: {deadline: 10s}
+  drain: {deadline: 2m}
 thresholds: [audit.lost == 0]
 `
 
@@ -221,13 +222,16 @@ func (w *weir) gone(pids []int) {
 	})
 }
 
-// stopFor stops a process and lets it go on after d: the one wait in these tests that is the fault itself.
-func stopFor(t *testing.T, pid int, d time.Duration) {
+// stopFor stops a process, and lets it go on after d and after meanwhile: the one wait in these tests that is the fault
+// itself.
+func stopFor(t *testing.T, pid int, d time.Duration, meanwhile func()) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(d)
+	over := time.After(d)
+	meanwhile()
+	<-over
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
