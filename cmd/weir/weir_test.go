@@ -27,7 +27,7 @@ type weir struct {
 	dir    string // the run directory
 	stdout syncBuffer
 	stderr syncBuffer
-	waited bool
+	ended  chan struct{} // closed when the process has ended
 	limit  time.Duration // of wait; 0 is testkit.Patience
 }
 
@@ -130,11 +130,14 @@ func (w *weir) start() {
 	if err := w.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
+	w.ended = make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		_ = w.cmd.Wait() // the state says how it ended
+	}()
 	w.t.Cleanup(func() {
-		if !w.waited {
-			_ = w.cmd.Process.Kill()
-			_ = w.cmd.Wait()
-		}
+		_ = w.cmd.Process.Kill() // fails where it has ended
+		<-w.ended
 		if w.t.Failed() {
 			w.t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
 		}
@@ -144,12 +147,9 @@ func (w *weir) start() {
 // wait returns the exit code.
 func (w *weir) wait() int {
 	w.t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- w.cmd.Wait() }()
 	limit := cmp.Or(w.limit, testkit.Patience)
 	select {
-	case <-done:
-		w.waited = true
+	case <-w.ended:
 		return w.cmd.ProcessState.ExitCode()
 	case <-time.After(limit):
 		w.t.Fatalf("weir hangs: it did not end within %v", limit)
