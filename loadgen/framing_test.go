@@ -102,6 +102,7 @@ func TestFramedPublishing(t *testing.T) {
 			kafka := testkit.Kafka(t, 1, "t")
 			target := startOddTarget(t, kafka.ListenAddrs(), c.target(t, kafka.ListenAddrs()))
 			plan := enginePlan(target.url, kafka.ListenAddrs())
+			plan.Phases.DrainDeadline = missingDrain
 			plan.Gateway.Profile, plan.Producers = c.profile, nil
 			plan.Clients[0].Publish = &scenarios.Publish{
 				Name: "talk", Topic: "t", Rate: scenarios.Hold(50), Arrivals: scenarios.ArrivalsConstant,

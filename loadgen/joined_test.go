@@ -75,6 +75,7 @@ func TestFirstMessageAfterTheAnswerLost(t *testing.T) {
 	target.drop = func(s *Stamp) bool { return s.PartSeq == 0 && target.dropped == 0 }
 	startJoinedTarget(t, kafka.ListenAddrs(), target)
 	plan := enginePlan(target.url, kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = joinedProfile()
 	audit, _, events := runThrough(t, plan, nil)
 	want := results.Classes{Expected: 60, Delivered: 59, Lost: 1}

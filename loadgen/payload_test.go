@@ -179,6 +179,7 @@ func TestTooLargeRecordsAreRefused(t *testing.T) {
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Producers[0].Payload = scenarios.Payload{Kind: scenarios.PayloadLines, File: file}
 	audit := runWhole(t, plan)
 	// A broker refuses the whole batch, so that a short one beside a long one is refused with it.

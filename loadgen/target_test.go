@@ -303,6 +303,7 @@ func TestSecretIsNowhere(t *testing.T) {
 		}
 	}})
 	plan := enginePlan(target.url, kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = scenarios.WireProfile{
 		Name: "odd", Refusal: "err:", Notice: "note:",
 		Headers: []scenarios.HandshakeHeader{{Name: "Authorization", Value: "Bearer ", Secret: &scenarios.Secret{Env: "WEIR_TEST_CANARY"}}},

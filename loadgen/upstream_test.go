@@ -278,6 +278,7 @@ func TestStuckGatewayHoldsNothingUp(t *testing.T) {
 				return conn, conn.(*net.TCPConn).SetWriteBuffer(4096) // so that little fills the kernel's buffers
 			}
 			chat := dialChat(t, func(p *scenarios.Plan) {
+				p.Phases.DrainDeadline = missingDrain
 				p.Clients[0].Publish.Rate = scenarios.Hold(500)
 				p.Clients[0].Publish.Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 60_000, Max: 60_000}
 			}, func(p testkit.Publish) testkit.PublishDeed {

@@ -49,6 +49,7 @@ func plantedClasses() results.Classes {
 // plantedPlan has values that JSON escapes.
 func plantedPlan(target *oddTarget, profile scenarios.WireProfile, seeds []string) *scenarios.Plan {
 	plan := enginePlan(target.url, seeds)
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = profile
 	plan.Producers[0].Payload = scenarios.Payload{Kind: scenarios.PayloadTemplate, Template: "{\"\\ü\n<{seq}>\":\"{stamp}\",\t\"€\":\"\\\"\U0001F30A{pad}\"}"}
 	plan.Producers[0].Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 300, Max: 300}

@@ -19,7 +19,7 @@ import (
 )
 
 // stormCrowd is how many clients the small storms have.
-const stormCrowd = 300
+const stormCrowd = 150
 
 // startStorm starts the library's storm with a smaller crowd.
 func startStorm(t *testing.T, args ...string) *weir {
