@@ -68,6 +68,7 @@ func TestAttendanceIsCountedToTheMillisecond(t *testing.T) {
 // TestWhoCannotComeBackIsAbsent: a target that takes nobody back is seen although its clients expect nothing; where all
 // come back nobody is away for longer than there.
 func TestWhoCannotComeBackIsAbsent(t *testing.T) {
+	t.Parallel()
 	for _, refuses := range []bool{false, true} {
 		kafka := testkit.Kafka(t, 1, "t")
 		var shut atomic.Bool
@@ -75,6 +76,8 @@ func TestWhoCannotComeBackIsAbsent(t *testing.T) {
 		target.upgrader.CheckOrigin = func(*http.Request) bool { return !shut.Load() }
 		target = startOddTarget(t, kafka.ListenAddrs(), target)
 		plan := enginePlan(target.url, kafka.ListenAddrs())
+		plan.Phases.DrainDeadline = missingDrain
+		plan.Phases.Measure[0].Duration = 2 * time.Second // long enough for somebody to leave, however busy the machine is
 		plan.Gateway.Profile = scenarios.BareProfile()
 		plan.Clients[0].Churn = &scenarios.Churn{Session: 50 * time.Millisecond, Away: time.Millisecond}
 		plan.Clients[0].Count = 10

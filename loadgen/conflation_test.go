@@ -17,7 +17,6 @@ func conflatedPlan(url string, seeds []string) *scenarios.Plan {
 	p.Producers[0].Keys = scenarios.Keys{Kind: scenarios.KeysRoundRobin, Count: 4}
 	p.Producers[0].Rate = scenarios.Hold(40)
 	p.Phases.Measure = []scenarios.MeasurePhase{{Name: "m", Duration: time.Second}, {Name: "n", Duration: 500 * time.Millisecond}}
-	p.Phases.DrainDeadline = 10 * time.Second
 	p.Clients = append(p.Clients, p.Clients[0])
 	p.Clients[0].Count = 1
 	p.Clients[1].Name, p.Clients[1].Subscribe = "some", scenarios.Subscribe{Topic: "t", Keys: 2}
@@ -90,6 +89,7 @@ func (p *passedOn) account(sentAt [][]int64, within int64) (c results.Classes) {
 // it does, and what it skips beyond that is lost: where it conflates for longer than declared, skips a value that no
 // newer one followed in time, or does not pass on the last.
 func TestConflationIsAccountedFor(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		declared time.Duration

@@ -37,6 +37,18 @@ func (d *deflater) compress(message []byte) []byte {
 	return bytes.Clone(bytes.TrimSuffix(d.out.Bytes(), []byte{0, 0, 0xff, 0xff}))
 }
 
+// zeros are that many zero bytes, compressed. They are made of one piece again and again, which refers to nothing before
+// itself, since compressing all of them takes the race detector half a minute.
+func zeros(n int) []byte {
+	const piece = 1 << 20
+	var out bytes.Buffer
+	w, _ := flate.NewWriter(&out, flate.BestCompression) // the level is one of its
+	_, _ = w.Write(make([]byte, piece))                  // into memory
+	_ = w.Flush()
+	all := bytes.Repeat(out.Bytes(), n/piece)
+	return append(all, (&deflater{}).compress(make([]byte, n%piece))...)
+}
+
 // compressedFrame is a server's frame of a message's first part.
 func compressedFrame(opcode byte, fin bool, payload []byte) []byte {
 	f := serverFrame(opcode, fin, payload)
@@ -73,6 +85,7 @@ func TestDeflateTerms(t *testing.T) {
 
 // TestInflating: messages of any kind, whole or in fragments with control frames between, with and without takeover.
 func TestInflating(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := deflater{takeover: rapid.Bool().Draw(t, "takeover")}
 		var stream []byte
@@ -131,8 +144,9 @@ func TestFinalBlock(t *testing.T) {
 
 // TestBombs: a message that grows beyond the bound ends the connection, at the cost of the bound.
 func TestBombs(t *testing.T) {
+	t.Parallel()
 	var d deflater
-	bomb := d.compress(make([]byte, 4*maxInflated))
+	bomb := zeros(4 * maxInflated)
 	var z inflater
 	if _, err := z.inflate(bomb, nil); !errors.Is(err, errInflated) {
 		t.Errorf("got %v of %d bytes that stand for four times the bound; want errInflated", err, len(bomb))
@@ -140,7 +154,7 @@ func TestBombs(t *testing.T) {
 	if cap(z.message) > 2*maxInflated {
 		t.Errorf("the inflater holds %d bytes; want no more than twice the bound of %d", cap(z.message), maxInflated)
 	}
-	largest := d.compress(make([]byte, maxInflated))
+	largest := zeros(maxInflated)
 	if got, err := z.inflate(largest, nil); err != nil || len(got) != maxInflated {
 		t.Errorf("got %d bytes, %v of a message as large as the bound", len(got), err)
 	}
@@ -284,7 +298,8 @@ func takeoverServer(t *testing.T, extensions string, frames func(d *deflater) []
 // TestTakeover: a target that insists on its context is understood, and one whose message can't be inflated is left, which
 // is counted with the reason.
 func TestTakeover(t *testing.T) {
-	const messages = 200
+	t.Parallel()
+	const messages = 60
 	join := stamped(Stamp{Kind: KindJoin, Run: 1, Key: NoKey}, 90, 0)
 	filler := make([]byte, 20_000)
 	for i := range filler {
@@ -299,7 +314,7 @@ func TestTakeover(t *testing.T) {
 		if len(stream) > messages*len(filler)/10 {
 			t.Errorf("%d bytes: the messages do not refer to each other", len(stream))
 		}
-		return append(stream, compressedFrame(opText, true, d.compress(make([]byte, maxInflated+1)))...)
+		return append(stream, compressedFrame(opText, true, zeros(maxInflated+1))...)
 	})
 	plan := enginePlan(url, nil)
 	plan.Gateway.Profile = scenarios.WireProfile{Deflate: true}
@@ -326,6 +341,7 @@ func TestTakeover(t *testing.T) {
 
 // TestNoCompression: a target that does not agree is measured as it is, and the record says so, once.
 func TestNoCompression(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := startOddTarget(t, kafka.ListenAddrs(), &oddTarget{channel: byTopic, subscribed: onlyTopic})
 	plan := enginePlan(target.url, kafka.ListenAddrs())

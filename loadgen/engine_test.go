@@ -58,6 +58,7 @@ func TestStuckSendsAreAllInTheAccount(t *testing.T) {
 
 // TestMarkersThatKafkaDoesNotTake: the run can't begin, and the reason is told.
 func TestMarkersThatKafkaDoesNotTake(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: -1})

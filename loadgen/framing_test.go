@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -51,6 +52,7 @@ func publishTarget(t *testing.T, seeds []string, o *oddTarget, read func(text st
 // TestFramedPublishing: what is published within a framing is accounted for, and so is one message that the target does
 // not write: refused it is expected by nobody, and lost where the target says that it has it.
 func TestFramedPublishing(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		profile scenarios.WireProfile
@@ -100,6 +102,7 @@ func TestFramedPublishing(t *testing.T) {
 			kafka := testkit.Kafka(t, 1, "t")
 			target := startOddTarget(t, kafka.ListenAddrs(), c.target(t, kafka.ListenAddrs()))
 			plan := enginePlan(target.url, kafka.ListenAddrs())
+			plan.Phases.DrainDeadline = missingDrain
 			plan.Gateway.Profile, plan.Producers = c.profile, nil
 			plan.Clients[0].Publish = &scenarios.Publish{
 				Name: "talk", Topic: "t", Rate: scenarios.Hold(50), Arrivals: scenarios.ArrivalsConstant,
@@ -115,6 +118,7 @@ func TestFramedPublishing(t *testing.T) {
 
 // TestRefusedFraming: what a target says instead of yes is in the run's record.
 func TestRefusedFraming(t *testing.T) {
+	t.Parallel()
 	for framing, say := range map[string]string{
 		"stomp": "ERROR\nmessage:no such destination\n\nreally\x00", "socket.io": `44{"message":"no such token"}`,
 	} {
@@ -126,7 +130,7 @@ func TestRefusedFraming(t *testing.T) {
 		}})
 		plan := enginePlan(target.url, kafka.ListenAddrs())
 		plan.Gateway.Profile = scenarios.WireProfile{Channel: "{topic}", Framing: framing}
-		plan.Phases.JoinDeadline = plan.Phases.JoinDeadline / 20
+		plan.Phases.JoinDeadline = 500 * time.Millisecond
 		e := newTestEngine(t, plan)
 		if err := e.Connect(t.Context()); err != nil {
 			t.Fatal(err)

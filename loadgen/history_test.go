@@ -1174,7 +1174,13 @@ func (h *history) checkClean() {
 
 // TestCleanHistoriesRaiseNoAlarm: whatever the plan, the interleaving, the moment of each join and the repetition of
 // markers.
-func TestCleanHistoriesRaiseNoAlarm(t *testing.T) { histories(t, 1000, true) }
+func TestCleanHistoriesRaiseNoAlarm(t *testing.T) {
+	t.Parallel()
+	histories(t, 1000, true)
+}
 
 // TestPlantedHistoriesAreAccountedFor: exactly what was planted is found, by phase, group and producer.
-func TestPlantedHistoriesAreAccountedFor(t *testing.T) { histories(t, 1000, false) }
+func TestPlantedHistoriesAreAccountedFor(t *testing.T) {
+	t.Parallel()
+	histories(t, 1000, false)
+}

@@ -69,11 +69,13 @@ func startJoinedTarget(t *testing.T, seeds []string, j *joinedTarget) *joinedTar
 
 // TestFirstMessageAfterTheAnswerLost: a join marker would have come behind it, and hidden it.
 func TestFirstMessageAfterTheAnswerLost(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := &joinedTarget{}
 	target.drop = func(s *Stamp) bool { return s.PartSeq == 0 && target.dropped == 0 }
 	startJoinedTarget(t, kafka.ListenAddrs(), target)
 	plan := enginePlan(target.url, kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = joinedProfile()
 	audit, _, events := runThrough(t, plan, nil)
 	want := results.Classes{Expected: 60, Delivered: 59, Lost: 1}
@@ -88,6 +90,7 @@ func TestFirstMessageAfterTheAnswerLost(t *testing.T) {
 // TestAnswerDelayed: a client that comes during the load is answered five messages later. Those are early, all that is
 // sent after the answer is expected, and everything is there.
 func TestAnswerDelayed(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := startJoinedTarget(t, kafka.ListenAddrs(), &joinedTarget{delay: 5})
 	plan := enginePlan(target.url, kafka.ListenAddrs())
@@ -128,6 +131,7 @@ func TestAnswerDelayed(t *testing.T) {
 
 // TestClientsComeAndGoByAnswers: churn on the reference protocol, whose promise is kept: nothing is lost.
 func TestClientsComeAndGoByAnswers(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())

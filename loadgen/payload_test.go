@@ -69,6 +69,7 @@ func topicRecords(t *testing.T, seeds []string) (records []*kgo.Record) {
 // TestPayloadsReachTheClients: whatever form the values have, with the stamp anywhere in them, each is delivered and
 // intact, and of those that the gateway changed a byte of each is found. Markers have the payload's form and its headers.
 func TestPayloadsReachTheClients(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "orders")
 	if err := os.WriteFile(file, []byte(`{"order":1,"text":"é"}`+"\nplain text\n"+`{"a":"{stamp}"}`+"\n{}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -108,7 +109,6 @@ func TestPayloadsReachTheClients(t *testing.T) {
 				}
 				gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1, Fault: fault})
 				plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
-				plan.Phases.DrainDeadline = 30 * time.Second
 				from := &plan.Producers[0]
 				from.Payload, from.Compression, from.Rate = c.payload, "zstd", scenarios.Hold(500)
 				from.Size = scenarios.Size{Kind: scenarios.SizeLognormal, Min: 150, Max: 2000, Median: 400, Sigma: 0.7}
@@ -171,6 +171,7 @@ func checkRecord(r *kgo.Record, n uint64) error {
 // TestTooLargeRecordsAreRefused: a line that is larger than the topic takes is refused each time, and is in the account as
 // refused; markers are made of the shortest line, so that clients join all the same.
 func TestTooLargeRecordsAreRefused(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "lines")
 	if err := os.WriteFile(file, []byte(strings.Repeat("x", 1_200_000)+"\nshort\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -178,6 +179,7 @@ func TestTooLargeRecordsAreRefused(t *testing.T) {
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Producers[0].Payload = scenarios.Payload{Kind: scenarios.PayloadLines, File: file}
 	audit := runWhole(t, plan)
 	// A broker refuses the whole batch, so that a short one beside a long one is refused with it.

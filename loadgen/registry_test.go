@@ -32,6 +32,7 @@ func schemaPlan(url string, seeds []string, payload scenarios.Payload, registry 
 // TestSchemaMessagesReachTheClients: values in the registry's framing, none of them text, are all delivered and intact,
 // and what the gateway changed is found; the topic holds what the registry's readers can read.
 func TestSchemaMessagesReachTheClients(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ file, message, subject string }{{"all.avsc", "", ""}, {"all.proto", "Outer.All", "trades"}} {
 		for _, corrupt := range []bool{false, true} {
 			t.Run(c.file+map[bool]string{true: " corrupt"}[corrupt], func(t *testing.T) {

@@ -22,7 +22,6 @@ func resumePlan(seeds []string) *scenarios.Plan {
 	}
 	plan.Producers[0].Keys = scenarios.Keys{Kind: scenarios.KeysRoundRobin, Count: 10}
 	plan.Clients[0].Count, plan.Clients[0].Resume = 5, true
-	plan.Phases.DrainDeadline = 10 * time.Second
 	plan.Phases.Measure = []scenarios.MeasurePhase{{Name: "m", Duration: 800 * time.Millisecond}}
 	return plan
 }
@@ -96,6 +95,7 @@ func throwOutEach(n int) testkit.Fault {
 // TestResumingClientsMissNothing: whatever takes them away, and whether they are back when the load ends or not. Absence
 // excuses nothing, and there is nothing to excuse.
 func TestResumingClientsMissNothing(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		change  func(*scenarios.Plan)
@@ -167,6 +167,7 @@ func TestResumingClientsMissNothing(t *testing.T) {
 
 // TestSeamFaultsAreCounted: what is wrong with a replay is found to the message.
 func TestSeamFaultsAreCounted(t *testing.T) {
+	t.Parallel()
 	// onceEach does the deed with each client's n-th replayed message.
 	onceEach := func(n int, deed testkit.Deed) testkit.Fault {
 		replayed := map[int]int{}
@@ -222,6 +223,7 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 // TestReconnectStorm: all clients of a crowd drop at once, by the scenario's order or the target's, and come back as fast as
 // they can while the load goes on.
 func TestReconnectStorm(t *testing.T) {
+	t.Parallel()
 	const crowd = 200
 	for _, planned := range []bool{true, false} {
 		t.Run(fmt.Sprintf("planned %v", planned), func(t *testing.T) {
@@ -230,7 +232,6 @@ func TestReconnectStorm(t *testing.T) {
 			plan.Producers[0].Rate, plan.Producers[0].Keys.Count = scenarios.Hold(500), 50
 			plan.Clients[0].Count, plan.Clients[0].ConnectRate = crowd, 5000
 			plan.Clients[0].Subscribe = scenarios.Subscribe{Topic: "t", Keys: 1}
-			plan.Phases.DrainDeadline = 30 * time.Second
 			fault := throwOutEach(4)
 			if planned {
 				fault = nil

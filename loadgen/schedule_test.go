@@ -183,6 +183,7 @@ func poissonFit(s *Schedule, c scenarios.Curve, length time.Duration, stretches 
 // TestPoissonArrivalsFollowTheLevel: over 40 seeds the mean count is the area, and the counts of stretches vary as a
 // Poisson process's do. Arrivals that followed another curve of the same area would not.
 func TestPoissonArrivalsFollowTheLevel(t *testing.T) {
+	t.Parallel()
 	const length, seeds, stretches = 10 * time.Second, 40, 50
 	for _, c := range []scenarios.Curve{
 		scenarios.Hold(200),

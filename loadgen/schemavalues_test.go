@@ -60,6 +60,7 @@ func checkSealed(t testing.TB, v *values, value []byte, at int) {
 // TestSchemaSizes: with a pad a value is exactly as long as its size says from the shortest on, also where the pad's length
 // takes a byte more, and can be read by the format's library at each of these sizes; a flipped byte anywhere is found.
 func TestSchemaSizes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		file, message string
 		read          func(t testing.TB, body []byte) (stamp, pad string)
@@ -209,6 +210,7 @@ func readProto(message string) func(t testing.TB, body []byte) (stamp, pad strin
 // TestSchemaValuesAreArithmetic: a message's value depends on the plan and its number alone, different messages differ, and
 // a marker is as short as the payload allows.
 func TestSchemaValuesAreArithmetic(t *testing.T) {
+	t.Parallel()
 	for _, pad := range []string{"", "pad"} {
 		for _, p := range []scenarios.Payload{schemaPayload(t, "all.avsc", "", pad), schemaPayload(t, "all.proto", "Outer.All", pad)} {
 			v, again := valuesOf(t, p, fixedSize(900)), valuesOf(t, p, fixedSize(900))
@@ -251,6 +253,7 @@ func TestSchemaValuesAreArithmetic(t *testing.T) {
 // TestPadsMakeNoMark: a pad's length may end with the beginning of a start mark (126 is "~"), and what is drawn for the pad
 // may begin with the rest of it: a client would then find that mark first, and no stamp behind it.
 func TestPadsMakeNoMark(t *testing.T) {
+	t.Parallel()
 	v := valuesOf(t, schemaPayload(t, "all.proto", "Outer.All", "pad"), fixedSize(5000))
 	v.random.starts = 1
 	for _, start := range []string{"W1", "1x"} {

@@ -60,6 +60,7 @@ func TestStintsAreBounded(t *testing.T) {
 
 // TestPublishersAreNotWaitedFor: clients that follow nothing are joined at once, and are not what the error counts.
 func TestPublishersAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	plan := enginePlan(testkit.SilentTarget(t), kafka.ListenAddrs())
 	plan.Clients = append(plan.Clients, scenarios.ClientGroup{Name: "publishers", Count: 3, ConnectRate: 1000})
@@ -85,6 +86,7 @@ func TestPublishersAreNotWaitedFor(t *testing.T) {
 // TestSlowReadersAreToldApart: their latencies are in a stage of their own and in no other, the account has their
 // deliveries like anybody's, and the spread is that of the others.
 func TestSlowReadersAreToldApart(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
@@ -119,11 +121,11 @@ func TestSlowReadersAreToldApart(t *testing.T) {
 // TestSlowReadersCatchUpInTheDrain: what is on its way to them when the load ends is read as fast as by anybody: slowly it
 // would take a minute more than the drain has.
 func TestSlowReadersCatchUpInTheDrain(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())
 	plan.Producers[0].Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 2000, Max: 2000}
-	plan.Phases.DrainDeadline = 20 * time.Second
 	plan.Clients[0].Slow = &scenarios.SlowReading{ReceiveBuffer: 4 << 10, Every: 100 * time.Millisecond, Bytes: 70}
 	plan.Clients[0].Count = 1
 	audit, _, _ := runThrough(t, plan, nil)

@@ -206,6 +206,7 @@ func channelByKey(r *kgo.Record) string { return "t:" + string(r.Key) }
 
 // TestOddTargets: each speaks another way, and all is delivered to whom it is for, nothing else.
 func TestOddTargets(t *testing.T) {
+	t.Parallel()
 	wrapped := func(values [][]byte) [][]byte {
 		var lines [][]byte
 		for _, v := range values {
@@ -303,6 +304,7 @@ func TestSecretIsNowhere(t *testing.T) {
 		}
 	}})
 	plan := enginePlan(target.url, kafka.ListenAddrs())
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = scenarios.WireProfile{
 		Name: "odd", Refusal: "err:", Notice: "note:",
 		Headers: []scenarios.HandshakeHeader{{Name: "Authorization", Value: "Bearer ", Secret: &scenarios.Secret{Env: "WEIR_TEST_CANARY"}}},
@@ -347,6 +349,7 @@ func TestSecretIsNowhere(t *testing.T) {
 // TestClientsComeAndGo: a curve and churn over real connections. The account holds, nothing is lost, leaving is no
 // disconnect, and the target sees close frames with 1000.
 func TestClientsComeAndGo(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	target := startOddTarget(t, kafka.ListenAddrs(), &oddTarget{channel: byTopic, subscribed: func(*http.Request) []string { return []string{"t"} }})
 	plan := enginePlan(target.url, kafka.ListenAddrs())
@@ -396,28 +399,17 @@ func TestClientsComeAndGo(t *testing.T) {
 
 // awaitClose waits until a client has closed its connection with the code.
 func (o *oddTarget) awaitClose(t *testing.T, code int) {
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
+	t.Helper()
+	testkit.Eventually(t, fmt.Sprintf("a client closes with code %d", code), func() bool {
 		o.mu.Lock()
-		closes := slices.Clone(o.closes)
-		o.mu.Unlock()
-		if slices.Contains(closes, code) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Errorf("the target saw the close codes %v; want %d among them", closes, code)
-			return
-		}
-	}
+		defer o.mu.Unlock()
+		return slices.Contains(o.closes, code)
+	})
 }
 
 // TestGroupsOfOneName: their figures are one group's, and their clients are told apart.
 func TestGroupsOfOneName(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "t")
 	gateway := testkit.StartGateway(t, testkit.Options{Seeds: kafka.ListenAddrs(), Topics: []string{"t"}, Partitions: 1})
 	plan := enginePlan(gateway.URL(), kafka.ListenAddrs())

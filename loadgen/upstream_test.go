@@ -134,6 +134,7 @@ func classes(audit *results.Audit) (sum results.Classes) {
 // TestPublishedIsAccountedFor plants each of a gateway's faults on the way to Kafka three times, and the account names
 // exactly that. A gateway that acknowledges before Kafka does, and loses what it acknowledged, is the first of them.
 func TestPublishedIsAccountedFor(t *testing.T) {
+	t.Parallel()
 	const planted, all = 3, chatReaders * chatMessages
 	whole := results.TopicAudit{Topic: "t", Producer: "talk", Sent: chatMessages, Acked: chatMessages, InTopic: chatMessages, Source: sourceFinalRead}
 	for _, c := range []struct {
@@ -174,7 +175,7 @@ func TestPublishedIsAccountedFor(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			chat := newChat(t, func(p *scenarios.Plan) { p.Phases.DrainDeadline = 10 * time.Second }, func(p testkit.Publish) testkit.PublishDeed {
+			chat := newChat(t, nil, func(p testkit.Publish) testkit.PublishDeed {
 				if slices.Contains([]int{5, 17, 30}, p.Nth) {
 					return c.deed
 				}
@@ -218,6 +219,7 @@ func TestPublishedIsAccountedFor(t *testing.T) {
 // TestThrownOutPublisherGoesOn: a client whose connection ends before the answer comes back and goes on with its numbers.
 // What was on its way is settled by the topic, what fell due meanwhile is refused and leaves no gap.
 func TestThrownOutPublisherGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		deed    testkit.PublishDeed
@@ -264,6 +266,7 @@ func TestThrownOutPublisherGoesOn(t *testing.T) {
 // TestStuckGatewayHoldsNothingUp: a gateway stops reading. The schedule goes on, what can't be kept any more is refused,
 // and the run ends, whether it has time left or not.
 func TestStuckGatewayHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	for _, interrupted := range []bool{false, true} {
 		t.Run(fmt.Sprintf("interrupted %v", interrupted), func(t *testing.T) {
 			t.Parallel()
@@ -275,6 +278,7 @@ func TestStuckGatewayHoldsNothingUp(t *testing.T) {
 				return conn, conn.(*net.TCPConn).SetWriteBuffer(4096) // so that little fills the kernel's buffers
 			}
 			chat := dialChat(t, func(p *scenarios.Plan) {
+				p.Phases.DrainDeadline = missingDrain
 				p.Clients[0].Publish.Rate = scenarios.Hold(500)
 				p.Clients[0].Publish.Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 60_000, Max: 60_000}
 			}, func(p testkit.Publish) testkit.PublishDeed {
@@ -325,6 +329,7 @@ func TestStuckGatewayHoldsNothingUp(t *testing.T) {
 
 // TestPublishersCloseAfterAnyVerb: whatever was called last, Close leaves nothing running. TestMain checks for leaks.
 func TestPublishersCloseAfterAnyVerb(t *testing.T) {
+	t.Parallel()
 	for verbs := range 5 {
 		t.Run(fmt.Sprint(verbs), func(t *testing.T) {
 			chat := newChat(t, func(p *scenarios.Plan) { p.Clients[0].Publish.Think = &scenarios.Think{} }, nil)
@@ -342,6 +347,7 @@ func TestPublishersCloseAfterAnyVerb(t *testing.T) {
 
 // TestLoadEndsEarly: an interrupt ends the load, and what was published is in the account.
 func TestLoadEndsEarly(t *testing.T) {
+	t.Parallel()
 	for _, think := range []bool{false, true} {
 		t.Run(fmt.Sprintf("closed loop %v", think), func(t *testing.T) {
 			t.Parallel()
@@ -388,6 +394,7 @@ func TestLoadEndsEarly(t *testing.T) {
 // TestClosedLoop: a client's next message is due exactly its thought after the answer to its last, the first ones are
 // spread over one thought, nothing is sent after the load's end, and nobody plans how many it will be.
 func TestClosedLoop(t *testing.T) {
+	t.Parallel()
 	const thought = 20 * time.Millisecond
 	chat := newChat(t, func(p *scenarios.Plan) {
 		b := p.Clients[0].Publish

@@ -111,6 +111,7 @@ func TestLines(t *testing.T) {
 
 // TestPayloadErrors: what no value can be made of is said at the start, with the mend.
 func TestPayloadErrors(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		name = filepath.Join(dir, name)
@@ -166,27 +167,36 @@ func TestPayloadErrors(t *testing.T) {
 // TestValuesAreArithmetic: whatever buffer a value is written over, the same message has the same bytes but for the stamp,
 // also when all is computed again; and any sender of the plan, a publishing group too, has values.
 func TestValuesAreArithmetic(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "lines")
 	if err := os.WriteFile(file, []byte("one\n{\"two\":2}\nthree"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	rapid.Check(t, func(t *rapid.T) {
-		payload := rapid.SampledFrom([]scenarios.Payload{
-			{Kind: scenarios.PayloadRandom}, {Kind: scenarios.PayloadRandom, Compressibility: 0.5}, {},
-			{Kind: scenarios.PayloadTemplate, Template: `{"s":{seq},"k":"{key}","id":"{stamp}","t":{due_ms},"p":"{pad}"}`},
-			{Kind: scenarios.PayloadTemplate, Template: `{key}{stamp}`},
-			{Kind: scenarios.PayloadLines, File: file},
-		}).Draw(t, "payload")
+	payloads := []scenarios.Payload{
+		{Kind: scenarios.PayloadRandom}, {Kind: scenarios.PayloadRandom, Compressibility: 0.5}, {},
+		{Kind: scenarios.PayloadTemplate, Template: `{"s":{seq},"k":"{key}","id":"{stamp}","t":{due_ms},"p":"{pad}"}`},
+		{Kind: scenarios.PayloadTemplate, Template: `{key}{stamp}`},
+		{Kind: scenarios.PayloadLines, File: file},
+	}
+	made := map[[2]int][2]*values{} // by payload and sender, since making them is slow
+	for i, payload := range payloads {
 		plan := payloadPlan(payload, scenarios.Size{Kind: scenarios.SizeUniform, Min: 80, Max: 400})
-		sender := rapid.IntRange(0, 1).Draw(t, "sender")
-		v, err := newValues(plan, sender)
-		if err != nil {
-			t.Fatal(err)
+		for sender := range 2 {
+			var both [2]*values
+			for j := range both {
+				var err error
+				if both[j], err = newValues(plan, sender); err != nil {
+					t.Fatal(err)
+				}
+			}
+			made[[2]int{i, sender}] = both
 		}
-		again, err := newValues(plan, sender)
-		if err != nil {
-			t.Fatal(err)
-		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		i := rapid.IntRange(0, len(payloads)-1).Draw(t, "payload")
+		payload := payloads[i]
+		both := made[[2]int{i, rapid.IntRange(0, 1).Draw(t, "sender")}]
+		v, again := both[0], both[1]
 		c := content{
 			seq: rapid.Uint64().Draw(t, "seq"), size: rapid.IntRange(0, 400).Draw(t, "size"), key: []byte("k7"),
 			due: time.Duration(rapid.Int64Range(0, 1e13).Draw(t, "due")),
@@ -213,6 +223,7 @@ func TestValuesAreArithmetic(t *testing.T) {
 // TestCompressibility: what the producers' own compressors make of many values is about the share that the plan asks for.
 // Those that code by frequency can't take less than a quarter, or nothing.
 func TestCompressibility(t *testing.T) {
+	t.Parallel()
 	codecs := map[string]kgo.CompressionCodec{
 		"gzip": kgo.GzipCompression(), "zstd": kgo.ZstdCompression(), "lz4": kgo.Lz4Compression(), "snappy": kgo.SnappyCompression(),
 	}

@@ -49,6 +49,7 @@ func plantedClasses() results.Classes {
 // plantedPlan has values that JSON escapes.
 func plantedPlan(target *oddTarget, profile scenarios.WireProfile, seeds []string) *scenarios.Plan {
 	plan := enginePlan(target.url, seeds)
+	plan.Phases.DrainDeadline = missingDrain
 	plan.Gateway.Profile = profile
 	plan.Producers[0].Payload = scenarios.Payload{Kind: scenarios.PayloadTemplate, Template: "{\"\\ü\n<{seq}>\":\"{stamp}\",\t\"€\":\"\\\"\U0001F30A{pad}\"}"}
 	plan.Producers[0].Size = scenarios.Size{Kind: scenarios.SizeFixed, Min: 300, Max: 300}
@@ -59,6 +60,7 @@ func onlyTopic(*http.Request) []string { return []string{"t"} }
 
 // TestWireForms: what a target does wrong is found to the message however the messages travel.
 func TestWireForms(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		profile scenarios.WireProfile
@@ -154,23 +156,12 @@ func acknowledgedTarget() *oddTarget {
 
 // awaitAcknowledged waits until each message was acknowledged, in order. The target's connections have closed by then.
 func awaitAcknowledged(t *testing.T, o *oddTarget) {
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
+	t.Helper()
+	testkit.Eventually(t, "the clients close their connections", func() bool {
 		o.mu.Lock()
-		open := len(o.conns)
-		o.mu.Unlock()
-		if open == 0 {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatal("the clients did not close their connections")
-		}
-	}
+		defer o.mu.Unlock()
+		return len(o.conns) == 0
+	})
 	if len(o.past) != 2 {
 		t.Fatalf("the target had %d connections; want 2", len(o.past))
 	}
@@ -257,6 +248,7 @@ func socketIOTarget(binary bool) *oddTarget {
 // TestOverTLS: the certificate is verified, the client shows its own, the account is exact and the run's record says whose
 // time the receive stamps are.
 func TestOverTLS(t *testing.T) {
+	t.Parallel()
 	pki := testkit.NewPKI(t, "ca")
 	server, client := pki.Issue("server"), pki.Issue("client")
 	kafka := testkit.Kafka(t, 1, "t")
@@ -287,6 +279,7 @@ func TestOverTLS(t *testing.T) {
 
 // TestTLSErrorsNameTheMend: whatever stands in the way of trust.
 func TestTLSErrorsNameTheMend(t *testing.T) {
+	t.Parallel()
 	pki, other := testkit.NewPKI(t, "ca"), testkit.NewPKI(t, "other")
 	client := pki.Issue("client")
 	kafka := testkit.Kafka(t, 1, "t")

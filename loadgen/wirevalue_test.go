@@ -74,6 +74,7 @@ func drawText(t *rapid.T, label string) []byte {
 // TestEncodedValues: however a value travels, it is found, intact and to its end; and changed in any byte outside its
 // stamp it is corrupt.
 func TestEncodedValues(t *testing.T) {
+	t.Parallel()
 	for name, form := range wireForms() {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {

@@ -194,7 +194,7 @@ func runChromium(t *testing.T, page string, flags ...string) (out string, consol
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir=" + filepath.Join(dir, "profile"),
 		"--enable-logging=stderr"}, flags...)
 	cmd := exec.CommandContext(ctx, browser, append(args, "file://"+file)...)
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = time.Minute
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

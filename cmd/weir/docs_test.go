@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,6 +206,7 @@ func lateAlone(t *testing.T, before, after map[string]time.Time) bool {
 
 // TestDocumentsCommands runs the command blocks of README.md and docs.
 func TestDocumentsCommands(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +219,12 @@ func TestDocumentsCommands(t *testing.T) {
 		}
 		files = append(files, found...)
 	}
-	ran := 0
+	var ran atomic.Int64
+	t.Cleanup(func() { // when all have ended
+		if ran.Load() == 0 {
+			t.Error("no command of the documents was run")
+		}
+	})
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -232,30 +239,36 @@ func TestDocumentsCommands(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		dir := t.TempDir() // a document's blocks go on from each other
-		if err := os.Symlink(filepath.Join(root, "scenarios"), filepath.Join(dir, "scenarios")); err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range blocks {
-			if len(b.commands) == 0 {
-				continue
-			}
-			t.Run(b.at, func(t *testing.T) {
-				if b.skip != "" {
-					t.Skipf("%s: skipped: %s", b.at, b.skip)
-				}
-				for _, program := range b.needs {
-					if _, err := exec.LookPath(program); err != nil {
-						t.Skipf("%s: skipped: %v", b.at, err)
-					}
-				}
-				ran++
-				b.run(t, dir)
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			runBlocks(t, filepath.Join(root, "scenarios"), blocks, &ran)
+		})
 	}
-	if ran == 0 {
-		t.Error("no command of the documents was run")
+}
+
+// runBlocks runs a document's blocks one after the other in one directory, since they go on from each other, and counts
+// those that ran.
+func runBlocks(t *testing.T, library string, blocks []shellBlock, ran *atomic.Int64) {
+	dir := t.TempDir()
+	if err := os.Symlink(library, filepath.Join(dir, "scenarios")); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range blocks {
+		if len(b.commands) == 0 {
+			continue
+		}
+		t.Run(b.at, func(t *testing.T) {
+			if b.skip != "" {
+				t.Skipf("%s: skipped: %s", b.at, b.skip)
+			}
+			for _, program := range b.needs {
+				if _, err := exec.LookPath(program); err != nil {
+					t.Skipf("%s: skipped: %v", b.at, err)
+				}
+			}
+			ran.Add(1)
+			b.run(t, dir)
+		})
 	}
 }
 

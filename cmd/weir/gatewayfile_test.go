@@ -140,6 +140,7 @@ gateway.yaml:5:11: limits.frames: "5" is not a rate (write 5/s)
 
 // TestGatewayServesFromAFile starts a gateway by a file alone.
 func TestGatewayServesFromAFile(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 1, "prices")
 	file := filepath.Join(t.TempDir(), "gateway.yaml")
 	text := "listen: 127.0.0.1:0\nbrokers: [" + kafka.ListenAddrs()[0] + "]\ntopics: [prices]\n"
@@ -147,7 +148,7 @@ func TestGatewayServesFromAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := startWeir(t, "gateway", "--config", file)
-	eventually(t, 60*time.Second, "the gateway is ready", func() bool {
+	testkit.Eventually(t, "the gateway is ready", func() bool {
 		return strings.Contains(w.stderr.String(), "ready at ws://127.0.0.1:")
 	})
 	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {

@@ -77,7 +77,7 @@ func checkGateway(t *testing.T, w *weir, target string) {
 		t.Errorf("containers left behind: %v", left)
 	}
 	id := w.runID()
-	eventually(t, 10*time.Second, "the run's processes are gone", func() bool { return len(processesOf(id)) == 0 })
+	testkit.Eventually(t, "the run's processes are gone", func() bool { return len(processesOf(id)) == 0 })
 }
 
 // gatewayUse is the most of any interval, whatever its phase: where the machine is busy with something else, nothing may
@@ -216,7 +216,7 @@ func makeTopic(t *testing.T, seeds, topic string, partitions int32, replicas int
 		t.Fatalf("create topic %s: %v", topic, err)
 	}
 	leader = -1
-	eventually(t, time.Minute, "topic "+topic+" has leaders", func() bool {
+	testkit.Eventually(t, "topic "+topic+" has leaders", func() bool {
 		listed, err := admin.ListTopics(t.Context(), topic)
 		if err != nil || listed.Error() != nil {
 			return false
@@ -257,6 +257,7 @@ func TestDockerSnappyTrap(t *testing.T) {
 
 // TestMissingToolchain: a target whose tools are not there is a clear error that names them.
 func TestMissingToolchain(t *testing.T) {
+	t.Parallel()
 	executable, err := exec.LookPath("weir")
 	if err != nil {
 		t.Fatal(err)

@@ -146,10 +146,14 @@ func loosened(plan *scenarios.Plan) []string {
 	return sets
 }
 
-// runLibrary runs each scenario of the library with overrides and requires that it passes.
-func runLibrary(t *testing.T, sets func(libraryRun, *scenarios.Plan) []string) {
+// runLibrary runs each scenario of the library with overrides, several at once or one after the other, and requires that it
+// passes.
+func runLibrary(t *testing.T, atOnce bool, sets func(libraryRun, *scenarios.Plan) []string) {
 	for _, name := range scenarios.Library() {
 		t.Run(name, func(t *testing.T) {
+			if atOnce {
+				t.Parallel()
+			}
 			l, ok := libraryRuns[name]
 			if !ok {
 				t.Fatalf("nothing says how %s is run: add it to libraryRuns", name)
@@ -174,8 +178,9 @@ func runLibrary(t *testing.T, sets func(libraryRun, *scenarios.Plan) []string) {
 
 // TestLibrary runs each scenario of the library, small, on the embedded Kafka.
 func TestLibrary(t *testing.T) {
-	runLibrary(t, func(l libraryRun, plan *scenarios.Plan) []string {
-		return append(append(slices.Clone(l.small), "phases.warm-up=500ms"), loosened(plan)...)
+	t.Parallel()
+	runLibrary(t, true, func(l libraryRun, plan *scenarios.Plan) []string {
+		return append(append(slices.Clone(l.small), "phases.warm-up=500ms", "phases.drain.deadline=2m"), loosened(plan)...)
 	})
 }
 
@@ -186,7 +191,7 @@ func TestRealExternalLibrary(t *testing.T) {
 	if seeds == "" {
 		t.Skip("WEIR_KAFKA_SEEDS is not set: the tests on a running cluster are skipped (make test-external requires it)")
 	}
-	runLibrary(t, func(l libraryRun, plan *scenarios.Plan) []string {
+	runLibrary(t, false, func(l libraryRun, plan *scenarios.Plan) []string {
 		sets := append(slices.Clone(l.fuller), "phases.warm-up=2s", "kafka.provider=external", "kafka.seeds="+seeds)
 		for i := range plan.Kafka.Topics {
 			sets = append(sets, fmt.Sprintf("kafka.topics.%d.replication=3", i))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -11,6 +12,8 @@ import (
 // and weir's own children do.
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // else each process of a race build takes a second to end
+	// What runs side by side waits more than it works, and asks for no pace: how late this machine makes a run excuses it.
+	_ = flag.Set("test.parallel", "4") // fails for no number; -parallel comes after it
 	testscript.Main(m, map[string]func(){"weir": main})
 }
 

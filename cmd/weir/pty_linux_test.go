@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -60,18 +62,11 @@ func startOnTerminal(t *testing.T, scenario string, env []string, args ...string
 	if err := os.WriteFile(file, []byte(scenario), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path, err := exec.LookPath("weir")
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &onTerminal{weir: &weir{t: t, dir: filepath.Join(dir, "run")}, shown: &syncBuffer{}, done: make(chan struct{})}
-	w.cmd = exec.Command(path, append([]string{"run", file, "--out", w.dir}, args...)...)
+	w.cmd = exec.Command(program(t), append([]string{"run", file, "--out", w.dir}, args...)...)
 	w.cmd.Env = append(append(os.Environ(), "TERM=xterm", "NO_COLOR="), env...)
 	w.cmd.Stdout, w.cmd.Stderr = theirs, theirs
-	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	w.start()
 	w.tty = theirs
 	go func() {
 		defer close(w.done)
@@ -85,10 +80,6 @@ func startOnTerminal(t *testing.T, scenario string, env []string, args ...string
 		}
 	}()
 	t.Cleanup(func() {
-		if !w.waited {
-			_ = w.cmd.Process.Kill()
-			_ = w.cmd.Wait()
-		}
 		if t.Failed() {
 			t.Logf("the terminal got %q", w.shown.String())
 		}
@@ -103,7 +94,7 @@ func (w *onTerminal) wait() (exit int, screen *emulator) {
 	w.tty.Close()
 	select {
 	case <-w.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(testkit.Patience):
 		w.t.Fatal("something still holds the terminal")
 	}
 	screen = newEmulator(80)
@@ -151,6 +142,7 @@ func TestProgressOnATerminal(t *testing.T) {
 
 // TestTerminalsWithoutRedraws: none that is dumb or unknown gets a control sequence, and NO_COLOR means colours alone.
 func TestTerminalsWithoutRedraws(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		env      []string
@@ -164,6 +156,7 @@ func TestTerminalsWithoutRedraws(t *testing.T) {
 		{"without colours", []string{"NO_COLOR=1"}, nil, "2s", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: "+c.lasts, 1), c.env, c.args...)
 			w.wait()
 			if got := strings.Contains(w.shown.String(), "\x1b["); got != c.controls {
@@ -176,9 +169,10 @@ func TestTerminalsWithoutRedraws(t *testing.T) {
 	}
 }
 
-// TestInterruptOnATerminal: first and second interrupt leave a clean terminal.
+// TestInterruptOnATerminal: the first interrupt leaves a clean terminal.
 func TestInterruptOnATerminal(t *testing.T) {
-	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1), nil)
+	t.Parallel()
+	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1), nil)
 	w.measuring()
 	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -187,18 +181,23 @@ func TestInterruptOnATerminal(t *testing.T) {
 	if exit != report.ExitInterrupted || !strings.Contains(screen.String(), "weir: interrupted; draining") {
 		t.Errorf("got exit code %d; want %d, and the interrupt told:\n%s", exit, report.ExitInterrupted, screen)
 	}
-	w = startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1), nil)
+}
+
+// TestSecondInterruptOnATerminal leaves one to go on with.
+func TestSecondInterruptOnATerminal(t *testing.T) {
+	t.Parallel()
+	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1), nil)
 	w.measuring()
 	for range 2 {
 		if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 10*time.Second, "the interrupt is told", func() bool { return strings.Contains(w.shown.String(), "interrupted;") })
+		testkit.Eventually(t, "the interrupt is told", func() bool { return strings.Contains(w.shown.String(), "interrupted;") })
 	}
 	if exit := w.weir.wait(); exit != report.ExitInterrupted {
 		t.Errorf("exit code: got %d; want %d", exit, report.ExitInterrupted)
 	}
-	screen = newEmulator(80)
+	screen := newEmulator(80)
 	w.tty.Close()
 	<-w.done
 	_, _ = screen.Write([]byte(w.shown.String()))
@@ -209,7 +208,11 @@ func TestInterruptOnATerminal(t *testing.T) {
 
 // TestLostTerminal: the run ends as by an interrupt, and its report is written.
 func TestLostTerminal(t *testing.T) {
-	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1), nil)
+	t.Parallel()
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("the tests run under nohup, to which weir keeps")
+	}
+	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1), nil)
 	w.measuring()
 	if err := w.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -220,14 +223,16 @@ func TestLostTerminal(t *testing.T) {
 	w.checkClean()
 }
 
-// TestStoppedTerminal: one that takes nothing (control-S) holds up no run, and two interrupts end it all the same.
+const off, on = 0, 1 // TCOOFF and TCOON, tcflow(3)
+
+// TestStoppedTerminal: one that takes nothing (control-S) holds up no run.
 func TestStoppedTerminal(t *testing.T) {
-	const off, on = 0, 1 // TCOOFF and TCOON, tcflow(3)
+	t.Parallel()
 	w := startOnTerminal(t, brief, nil)
 	if err := unix.IoctlSetInt(int(w.tty.Fd()), unix.TCXONC, off); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 60*time.Second, "the report is written", func() bool {
+	testkit.Eventually(t, "the report is written", func() bool {
 		s, err := readSummary(w.dir)
 		return err == nil && s.Status == results.StatusComplete
 	})
@@ -238,20 +243,19 @@ func TestStoppedTerminal(t *testing.T) {
 		t.Errorf("the terminal does not show the summary:\n%s", screen)
 	}
 	w.checkClean()
+}
 
-	w = startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 60s", 1), nil)
+// TestInterruptsOnAStoppedTerminal: two end weir on one that takes nothing.
+func TestInterruptsOnAStoppedTerminal(t *testing.T) {
+	t.Parallel()
+	w := startOnTerminal(t, strings.Replace(small, "duration: 5s", "duration: 10m", 1), nil)
 	w.measuring()
 	if err := unix.IoctlSetInt(int(w.tty.Fd()), unix.TCXONC, off); err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = w.cmd.Wait() // its code is looked at below
-	}()
 	interrupts := time.NewTicker(100 * time.Millisecond)
 	defer interrupts.Stop()
-	limit := time.After(60 * time.Second)
+	limit := time.After(testkit.Patience)
 	for {
 		select {
 		case <-interrupts.C:
@@ -260,12 +264,11 @@ func TestStoppedTerminal(t *testing.T) {
 		case <-limit:
 			t.Error("two interrupts do not end weir on a terminal that takes nothing")
 			_ = w.cmd.Process.Kill()
-			<-exited
-		case <-exited:
+			<-w.ended
+		case <-w.ended:
 		}
 		break
 	}
-	w.waited = true
 	if got := w.cmd.ProcessState.ExitCode(); got != report.ExitInterrupted {
 		t.Errorf("exit code: got %d; want %d", got, report.ExitInterrupted)
 	}

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -107,7 +107,7 @@ func TestDockerKilledWeirLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wait()
-	eventually(t, 10*time.Second, "the containers are gone", func() bool { return len(w.containers()) == 0 })
+	testkit.Eventually(t, "the containers are gone", func() bool { return len(w.containers()) == 0 })
 }
 
 // TestDockerBrokerKilled kills the only broker: a clear error, a partial report, nothing left.

@@ -10,20 +10,16 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
-	"github.com/twmb/franz-go/pkg/kfake"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 )
 
 // TestSecretInAQuery: the target gets the token and tells it back; it is in nothing that the run leaves.
 func TestSecretInAQuery(t *testing.T) {
+	t.Parallel()
 	const secret = "query-canary &%9c1d-0123456789"
-	t.Setenv("WEIR_TEST_QUERY", secret)
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kafka.Close)
+	kafka := testkit.Kafka(t, 1)
 	var got atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Query().Get("access_token") {
@@ -38,7 +34,7 @@ func TestSecretInAQuery(t *testing.T) {
 		http.Error(w, "you said "+r.URL.String()+" and "+secret, http.StatusForbidden)
 	}))
 	t.Cleanup(target.Close)
-	w := startRun(t, fmt.Sprintf(`
+	w := startRunWith(t, []string{"WEIR_TEST_QUERY=" + secret}, fmt.Sprintf(`
 version: 1
 name: token
 kafka: {provider: external, seeds: ["%s"], topics: [{name: prices}]}

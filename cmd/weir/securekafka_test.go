@@ -82,7 +82,7 @@ func (b *securedBroker) run(t *testing.T, cmd *exec.Cmd) {
 			t.Logf("the broker's last lines:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 		}
 	})
-	eventually(t, 60*time.Second, "the broker has started", func() bool {
+	testkit.Eventually(t, "the broker has started", func() bool {
 		select {
 		case <-ended:
 			t.Fatal("the broker ended before it had started")

@@ -56,7 +56,7 @@ func startSecuredWith(t *testing.T, seeds []string, security *scenarios.KafkaSec
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, "run")
-	w := startCommand(t, "", path, env, append([]string{"run", file, "--out", out, "--set", "phases.measure.0.duration=3s"}, args...)...)
+	w := startCommand(t, "", path, env, append([]string{"run", file, "--out", out, "--set", "phases.measure.0.duration=1s"}, args...)...)
 	w.dir = out
 	return w
 }
@@ -217,18 +217,15 @@ func (w *weir) keepsSecret(secret, commandLines string, files ...string) {
 func securedKafka(t *testing.T) (*kfake.Cluster, *scenarios.TLS) {
 	t.Helper()
 	pki := testkit.NewPKI(t, "ca")
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(),
+	c := testkit.KafkaWith(t, kfake.EnableSASL(),
 		kfake.Superuser(scenarios.SASLScramSHA256, kafkaUser, canary), kfake.Superuser(scenarios.SASLPlain, kafkaUser, canary),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pki.Issue("broker").Pair}, MinVersion: tls.VersionTLS12}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
 	return c, &scenarios.TLS{CAFile: pki.CAFile}
 }
 
 // TestSecretStaysSecret runs on a secured cluster and searches everything that is left for the password.
 func TestSecretStaysSecret(t *testing.T) {
+	t.Parallel()
 	secrets := map[string]scenarios.Secret{"env": {Env: passwordEnv}, "file": {File: secretFile(t, canary)}}
 	for from, secret := range secrets {
 		var env []string
@@ -237,14 +234,15 @@ func TestSecretStaysSecret(t *testing.T) {
 			env, place = []string{passwordEnv + "=" + canary}, secret.Env
 		}
 		t.Run(from, func(t *testing.T) {
+			t.Parallel()
 			kafka, trust := securedKafka(t)
 			security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLScramSHA256, secret)}
 			w := startSecured(t, kafka.ListenAddrs(), security, env...)
-			w.measuring()
-			lines := w.commandLines()
-			if want := "gateway --child --config "; !strings.Contains(lines, want) {
-				t.Errorf("command lines: got %s; want the gateway's with %s", lines, want)
-			}
+			var lines string
+			testkit.Eventually(t, "the gateway is among the command lines", func() bool {
+				lines = w.commandLines()
+				return strings.Contains(lines, "gateway --child --config ")
+			})
 			w.carried()
 			w.keepsSecret(canary, lines, "gateway.yaml")
 			if told := w.artefacts()["gateway.yaml"]; !strings.Contains(told, place) {
@@ -256,6 +254,7 @@ func TestSecretStaysSecret(t *testing.T) {
 		})
 		// The broker quotes what it was given, as a careless login module does.
 		t.Run(from+" refused", func(t *testing.T) {
+			t.Parallel()
 			kafka, trust := securedKafka(t)
 			refusePassword(kafka)
 			security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLPlain, secret)}
@@ -276,13 +275,14 @@ func TestSecretStaysSecret(t *testing.T) {
 // TestSecretInAnEnvFile: the generator and the gateway find the password in the file of variables, and what the environment
 // says already wins.
 func TestSecretInAnEnvFile(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "variables")
 	if err := os.WriteFile(file, []byte("# the test's own\n"+passwordEnv+"='"+canary+"'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	kafka, trust := securedKafka(t)
 	security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLScramSHA256, scenarios.Secret{Env: passwordEnv})}
-	w := startSecuredWith(t, kafka.ListenAddrs(), security, nil, "--env-file", file, "--set", "phases.measure.0.duration=1s")
+	w := startSecuredWith(t, kafka.ListenAddrs(), security, nil, "--env-file", file)
 	w.carried()
 	w.keepsSecret(canary, "")
 
@@ -311,9 +311,11 @@ func refusal(resp *kmsg.SASLAuthenticateResponse) *kmsg.SASLAuthenticateResponse
 // TestSecretTakenBack lets the cluster refuse the password for a while in the midst of a run: what the gateway and the
 // clients of the generator log about it must not hold the password either.
 func TestSecretTakenBack(t *testing.T) {
+	t.Parallel()
 	kafka, trust := securedKafka(t)
 	security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLPlain, scenarios.Secret{Env: passwordEnv})}
-	w := startSecured(t, kafka.ListenAddrs(), security, passwordEnv+"="+canary)
+	w := startSecuredWith(t, kafka.ListenAddrs(), security, []string{passwordEnv + "=" + canary}, "--set", "phases.measure.0.duration=10m",
+		"--set", "phases.drain.deadline=5s")
 	w.measuring()
 	var over atomic.Bool
 	// Every connection ends with its next fetch or produce, and the new one has to authenticate.
@@ -333,16 +335,18 @@ func TestSecretTakenBack(t *testing.T) {
 		data, _ := os.ReadFile(filepath.Join(w.dir, "gateway.log")) // not there yet: nothing logged
 		return string(data)
 	}
-	eventually(t, 60*time.Second, "the gateway logs the refusal", func() bool {
+	testkit.Eventually(t, "the gateway logs the refusal", func() bool {
 		return strings.Contains(gatewayLog(), "SASL_AUTHENTICATION_FAILED")
 	})
 	over.Store(true)
-	w.wait() // how much of the run survives this is not the question here
+	_ = w.cmd.Process.Signal(os.Interrupt) // it may have ended
+	w.wait()                               // how much of the run survives this is not the question here
 	w.keepsSecret(canary, "", "gateway.log")
 }
 
 // TestSearchFindsSecret plants the password in each artefact, and in each form in one: the search must find it.
 func TestSearchFindsSecret(t *testing.T) {
+	t.Parallel()
 	kafka, trust := securedKafka(t)
 	refusePassword(kafka)
 	security := &scenarios.KafkaSecurity{TLS: trust, SASL: sasl(scenarios.SASLPlain, scenarios.Secret{Env: passwordEnv})}
@@ -396,10 +400,11 @@ func TestSearchFindsSecret(t *testing.T) {
 
 // TestGatewayLogin starts the gateway by hand, where no run has checked the cluster before.
 func TestGatewayLogin(t *testing.T) {
+	t.Parallel()
 	kafka, trust := securedKafka(t)
 	refusePassword(kafka)
 	file := secretFile(t, canary)
-	start := func(args ...string) *weir {
+	start := func(t *testing.T, args ...string) *weir {
 		return startWeir(t, append([]string{"gateway", "--listen", "127.0.0.1:0", "--topics", "prices", "--brokers", kafka.ListenAddrs()[0]}, args...)...)
 	}
 	login := []string{"--kafka-tls-ca", trust.CAFile, "--kafka-sasl-mechanism", "PLAIN", "--kafka-sasl-username", kafkaUser}
@@ -422,7 +427,8 @@ func TestGatewayLogin(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := start(tt.args...)
+			t.Parallel()
+			w := start(t, tt.args...)
 			if got := w.wait(); got != tt.code {
 				t.Errorf("exit code: got %d; want %d", got, tt.code)
 			}

@@ -19,7 +19,7 @@ import (
 )
 
 // stormCrowd is how many clients the small storms have.
-const stormCrowd = 300
+const stormCrowd = 150
 
 // startStorm starts the library's storm with a smaller crowd.
 func startStorm(t *testing.T, args ...string) *weir {
@@ -31,7 +31,7 @@ func startStorm(t *testing.T, args ...string) *weir {
 	return startRun(t, string(text), append([]string{
 		"--set", fmt.Sprintf("clients.viewers.count=%d", stormCrowd), "--set", "producers.feed.rate=200/s",
 		"--set", "producers.feed.keys.count=50", "--set", "phases.warm-up=200ms", "--set", "phases.measure.0.duration=1s",
-		"--set", "phases.measure.2.duration=3s",
+		"--set", "phases.measure.2.duration=3s", "--set", "phases.drain.deadline=2m",
 	}, args...)...)
 }
 
@@ -68,7 +68,10 @@ func (w *weir) highest(gauge string) (most float64) {
 }
 
 // TestReconnectStorm: all clients drop at once and come back while the load goes on.
-func TestReconnectStorm(t *testing.T) { storm(t) }
+func TestReconnectStorm(t *testing.T) {
+	t.Parallel()
+	storm(t)
+}
 
 // TestDockerStorm is TestReconnectStorm on real Kafka.
 func TestDockerStorm(t *testing.T) {
@@ -84,16 +87,14 @@ func TestRealExternalStorm(t *testing.T) {
 // unplannedStorm cuts all clients off by break, in the midst of the load. Nobody is told before.
 func unplannedStorm(t *testing.T, seeds string, newTopic func() string, breakOff func(g startedGateway, b *testkit.Balancer, topic string)) {
 	t.Helper()
-	w := runAccounted(t, func() *weir {
-		topic := newTopic()
-		g := startGateway(t, seeds, topic, "first")
-		balancer := testkit.StartBalancer(t)
-		balancer.Use(g.addr)
-		w := startRun(t, strings.Replace(fmt.Sprintf(behindBalancer, seeds, balancer.Addr, topic), "duration: 12s", "duration: 6s", 1))
-		w.measuring()
-		breakOff(g, balancer, topic)
-		return w
-	})
+	topic := newTopic()
+	g := startGateway(t, seeds, topic, "first")
+	balancer := testkit.StartBalancer(t)
+	balancer.Use(g.addr)
+	w := startRun(t, fmt.Sprintf(behindBalancer, seeds, balancer.Addr, topic))
+	w.measuring()
+	breakOff(g, balancer, topic)
+	w.endWhenBack(200)
 	w.checkReturns(200)
 }
 
@@ -111,6 +112,7 @@ func killed(seeds string) func(startedGateway, *testkit.Balancer, string) {
 
 // TestGatewayKilled: the gateway is killed and started again.
 func TestGatewayKilled(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 4, "prices")
 	seeds := strings.Join(kafka.ListenAddrs(), ",")
 	unplannedStorm(t, seeds, func() string { return "prices" }, killed(seeds))
@@ -124,12 +126,13 @@ func TestRealExternalGatewayKilled(t *testing.T) {
 
 // TestConnectionsCut: what stands between clients and gateway breaks all connections at once, again and again.
 func TestConnectionsCut(t *testing.T) {
+	t.Parallel()
 	kafka := testkit.Kafka(t, 4, "prices")
 	unplannedStorm(t, strings.Join(kafka.ListenAddrs(), ","), func() string { return "prices" },
 		func(_ startedGateway, b *testkit.Balancer, _ string) {
 			for range 3 {
 				b.Cut()
-				eventually(t, 30*time.Second, "all are back", func() bool { return b.Open() >= 200 })
+				testkit.Eventually(t, "all are back", func() bool { return b.Open() >= 200 })
 			}
 		})
 }

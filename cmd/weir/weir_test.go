@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -26,8 +27,8 @@ type weir struct {
 	dir    string // the run directory
 	stdout syncBuffer
 	stderr syncBuffer
-	waited bool
-	limit  time.Duration // of wait; 0 is 90 s
+	ended  chan struct{} // closed when the process has ended
+	limit  time.Duration // of wait; 0 is testkit.Patience
 }
 
 // syncBuffer is a buffer that the process's output goes to while the test looks at it.
@@ -48,7 +49,8 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// small is a scenario that a busy machine carries easily; the stops and kills of the tests are what is long in it.
+// small is a scenario that a busy machine carries easily; the stops and kills of the tests are what is long in it. Its drain
+// ends when all has come.
 const small = `
 version: 1
 name: small
@@ -64,21 +66,38 @@ clients:
 phases:
   warm-up: 200ms
   measure: [{name: steady, duration: 5s}]
-  drain: {deadline: 10s}
+  drain: {deadline: 2m}
 thresholds: [audit.lost == 0]
 `
 
 // startRun starts `weir run` on a scenario's text.
 func startRun(t *testing.T, scenario string, args ...string) *weir {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "scenario.yaml")
+	return startRunWith(t, nil, scenario, args...)
+}
+
+// startRunWith is startRun with variables beside the test's own.
+func startRunWith(t *testing.T, env []string, scenario string, args ...string) *weir {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "scenario.yaml")
 	if err := os.WriteFile(file, []byte(scenario), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "run")
-	w := startWeir(t, append([]string{"run", file, "--out", dir}, args...)...)
-	w.dir = dir
+	out := filepath.Join(dir, "run")
+	w := startCommand(t, "", program(t), env, append([]string{"run", file, "--out", out}, args...)...)
+	w.dir = out
 	return w
+}
+
+// program is the path of weir.
+func program(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func startWeir(t *testing.T, args ...string) *weir {
@@ -89,11 +108,7 @@ func startWeir(t *testing.T, args ...string) *weir {
 // startWeirIn starts weir in a directory.
 func startWeirIn(t *testing.T, dir string, args ...string) *weir {
 	t.Helper()
-	path, err := exec.LookPath("weir")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startCommand(t, dir, path, nil, args...)
+	return startCommand(t, dir, program(t), nil, args...)
 }
 
 // startCommand starts a program in a directory, with variables beside the test's own.
@@ -103,32 +118,38 @@ func startCommand(t *testing.T, dir, path string, env []string, args ...string) 
 	w.cmd.Dir = dir
 	w.cmd.Env = append(os.Environ(), env...)
 	w.cmd.Stdout, w.cmd.Stderr = &w.stdout, &w.stderr
+	w.start()
+	return w
+}
+
+// start starts the command in a process group of its own. It ends with the test.
+func (w *weir) start() {
+	w.t.Helper()
 	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	w.cmd.WaitDelay = 30 * time.Second
+	w.cmd.WaitDelay = testkit.Patience
 	if err := w.cmd.Start(); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if !w.waited {
-			_ = w.cmd.Process.Kill()
-			_ = w.cmd.Wait()
-		}
-		if t.Failed() {
-			t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
+	w.ended = make(chan struct{})
+	go func() {
+		defer close(w.ended)
+		_ = w.cmd.Wait() // the state says how it ended
+	}()
+	w.t.Cleanup(func() {
+		_ = w.cmd.Process.Kill() // fails where it has ended
+		<-w.ended
+		if w.t.Failed() {
+			w.t.Logf("weir's stdout:\n%s\nstderr:\n%s", w.stdout.String(), w.stderr.String())
 		}
 	})
-	return w
 }
 
 // wait returns the exit code.
 func (w *weir) wait() int {
 	w.t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- w.cmd.Wait() }()
-	limit := cmp.Or(w.limit, 90*time.Second)
+	limit := cmp.Or(w.limit, testkit.Patience)
 	select {
-	case <-done:
-		w.waited = true
+	case <-w.ended:
 		return w.cmd.ProcessState.ExitCode()
 	case <-time.After(limit):
 		w.t.Fatalf("weir hangs: it did not end within %v", limit)
@@ -136,25 +157,10 @@ func (w *weir) wait() int {
 	}
 }
 
-// eventually polls until ok, which is how a test waits for another process.
-func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("%s: not within %v", what, limit)
-		case <-tick.C:
-		}
-	}
-}
-
 // measuring waits until the measure phase has gone on for some time.
 func (w *weir) measuring() {
 	w.t.Helper()
-	eventually(w.t, 60*time.Second, "the run measures", func() bool {
+	testkit.Eventually(w.t, "the run measures", func() bool {
 		run, err := results.Open(w.dir)
 		if err != nil {
 			return false
@@ -206,7 +212,7 @@ func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 // gone waits until none of the processes is left.
 func (w *weir) gone(pids []int) {
 	w.t.Helper()
-	eventually(w.t, 10*time.Second, "weir's children are gone", func() bool {
+	testkit.Eventually(w.t, "weir's children are gone", func() bool {
 		for _, pid := range pids {
 			if alive(pid) {
 				return false
@@ -216,13 +222,16 @@ func (w *weir) gone(pids []int) {
 	})
 }
 
-// stopFor stops a process and lets it go on after d: the one wait in these tests that is the fault itself.
-func stopFor(t *testing.T, pid int, d time.Duration) {
+// stopFor stops a process, and lets it go on after d and after meanwhile: the one wait in these tests that is the fault
+// itself.
+func stopFor(t *testing.T, pid int, d time.Duration, meanwhile func()) {
 	t.Helper()
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(d)
+	over := time.After(d)
+	meanwhile()
+	<-over
 	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
