@@ -64,7 +64,7 @@ func tlsError(err error, name string, certified bool) error {
 	_, plain := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case unknown:
-		mend = "name the file of the CA that signed the target's certificate: gateway.profile.tls.ca_file"
+		mend = "name the file of the CA that signed the target's certificate: gateway.profile.tls.ca"
 	case otherName:
 		mend = fmt.Sprintf("the certificate is not made out to %s: dial the name that it is made out to, or set gateway.profile.tls.server_name to it", name)
 	case invalid:
@@ -72,7 +72,7 @@ func tlsError(err error, name string, certified bool) error {
 	case plain:
 		mend = "what answers there does not speak TLS: plain text wants ws://"
 	case strings.Contains(err.Error(), "remote error: tls:") && !certified:
-		mend = "does the target want a client's certificate? Set gateway.profile.tls.cert_file and key_file"
+		mend = "does the target want a client's certificate? Set gateway.profile.tls.cert and key"
 	case strings.Contains(err.Error(), "remote error: tls:"):
 		mend = "is the client's certificate signed by a CA that the target trusts, and does the target speak TLS 1.2 or 1.3?"
 	default:

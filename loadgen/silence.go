@@ -158,7 +158,7 @@ func (e *SilentError) causes() (causes []string) {
 	}
 	causes = append(causes, fmt.Sprintf("it consumes other topics than %s, or goes on from old offsets of a consumer group (give it the run's topics, and have it read from the end)", strings.Join(e.Topics, ", ")))
 	if e.Foreign == 0 && e.Subscribes {
-		causes = append(causes, "the profile's subscribe is not what it wants"+heard)
+		causes = append(causes, "the profile's subscribe is not what it wants, or its channel and key_channel are not what the target calls them"+heard)
 	}
 	return causes
 }

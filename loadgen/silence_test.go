@@ -22,7 +22,7 @@ func TestSilentError(t *testing.T) {
 		},
 		{
 			"gzip alone", SilentError{Codecs: []string{"gzip by feed"}, Subscribes: true, Heard: []string{`{"type":"hello"}`}, Remarks: "; 3 times: refused"},
-			[]string{"(a) it consumes other topics", `(b) the profile's subscribe is not what it wants; the first that came: {"type":"hello"}; 3 times: refused`},
+			[]string{"(a) it consumes other topics", `(b) the profile's subscribe is not what it wants, or its channel and key_channel are not what the target calls them; the first that came: {"type":"hello"}; 3 times: refused`},
 			[]string{"compressed"},
 		},
 		{

@@ -300,8 +300,8 @@ func TestTLSErrorsNameTheMend(t *testing.T) {
 		tls       *scenarios.TLS
 		want      string
 	}{
-		{"unknown authority", start(), &scenarios.TLS{CAFile: other.CAFile}, "gateway.profile.tls.ca_file"},
-		{"system's authorities", start(), nil, "gateway.profile.tls.ca_file"},
+		{"unknown authority", start(), &scenarios.TLS{CAFile: other.CAFile}, "gateway.profile.tls.ca)"},
+		{"system's authorities", start(), nil, "gateway.profile.tls.ca)"},
 		{"another name", start(), with(func(c *scenarios.TLS) { c.ServerName = "gateway.example" }), "gateway.profile.tls.server_name"},
 		{"expired", start(testkit.Expired(time.Now().Add(-time.Minute))), &good, "clock"},
 		{"no TLS there", "wss" + strings.TrimPrefix(plain, "ws"), &good, "ws://"},

@@ -205,6 +205,9 @@ func (m *markdown) audit(s *Summary) {
 	lines := notTakenLines(s.Audit.NotTaken)
 	if s.Audit.Available {
 		m.classes(s)
+		if line := contractLine(s.Run); line != "" {
+			lines = append(lines, line)
+		}
 	}
 	for _, r := range s.Audit.Reference {
 		if r.AckedGone+r.Doubled+r.Reordered > 0 {

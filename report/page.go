@@ -37,9 +37,10 @@ type page struct {
 	Charts      []chart // over time: deliveries, what is missing, clients
 	Resources   []chart // over time: CPU and memory
 	Used        [][]string
-	PerDelivery string
+	CostPerUnit string
 	Generator   []chart // over time: the generator's own
 	Identity    string
+	Contract    string
 	NotTaken    []string
 	Classes     []classRow
 	Audited     bool
@@ -149,7 +150,7 @@ func newPage(r *results.Run, s *Summary, t *timeline) (*page, error) {
 		Figures:     headline(s),
 		Parts:       partTables(s),
 		Used:        resourceRows(s.Resources),
-		PerDelivery: perDelivery(s.Resources),
+		CostPerUnit: perUnit(s.Resources),
 		Audited:     s.Audit.Available,
 		Warnings:    remarkTexts(s.Warnings),
 		Counters:    counterRows(s),
@@ -286,6 +287,9 @@ func (p *page) fillAudit(s *Summary) {
 		return
 	}
 	p.Identity, _ = auditLines(s)
+	if line := contractLine(s.Run); line != "" {
+		p.Contract = sentence(line)
+	}
 	for _, c := range listClasses(s.Audit.Classes) {
 		row := classRow{Name: c.Name, Count: classCount(c, s.Audit), Meaning: c.Meaning, Sub: c.Missing}
 		switch {

@@ -41,15 +41,20 @@ func aboveOrBelow(v, limit float64) string {
 	return "above"
 }
 
-// perDelivery says what a delivery cost the gateway.
-func perDelivery(r Resources) string {
-	if r.GatewayCPUPerDelivery == nil {
-		return ""
+// perUnit says what a delivery and a client cost the gateway.
+func perUnit(r Resources) string {
+	var parts []string
+	if v := r.GatewayCPUPerDelivery; v != nil {
+		parts = append(parts, fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*v*1e3)))
 	}
-	return fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*r.GatewayCPUPerDelivery*1e3))
+	if v := r.GatewayRSSPerClient; v != nil {
+		parts = append(parts, fmt.Sprintf("Its whole memory by the number of clients is %s.", formatBytes(*v)))
+	}
+	return strings.Join(parts, " ")
 }
 
-// resourceLines say what the parts used on average, processors and memory; either is empty where nothing was measured.
+// resourceLines say what the parts used, processors and memory on average and the gateway's descriptors at most; either
+// is empty where nothing was measured.
 func resourceLines(r Resources) (cpu, memory string) {
 	var cores, bytes []string
 	for _, part := range r.parts() {
@@ -67,7 +72,14 @@ func resourceLines(r Resources) (cpu, memory string) {
 	if v := r.GatewayCPUPerDelivery; v != nil {
 		cpu += "; the gateway " + formatNS(*v*1e3) + " a delivery"
 	}
-	return cpu, strings.Join(bytes, ", ")
+	memory = strings.Join(bytes, ", ")
+	if v := r.GatewayRSSPerClient; v != nil {
+		memory += "; the gateway " + formatBytes(*v) + " a client"
+	}
+	if v := r.Gateway.OpenMax; v != nil {
+		memory += fmt.Sprintf("; it had up to %s open", plural(int64(*v), "descriptor"))
+	}
+	return cpu, strings.TrimPrefix(memory, "; ")
 }
 
 // namedResources is one part of the run and what it used.
@@ -94,7 +106,33 @@ func resourceRows(r Resources) [][]string {
 		if u.CPUMean == nil && u.RSSMean == nil {
 			continue
 		}
-		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes), text(u.RSSMax, formatBytes)})
+		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes), text(u.RSSMax, formatBytes),
+			text(u.OpenMax, formatWhole)})
 	}
 	return rows
+}
+
+// contractLine says what the gateway was judged by, and how it was spoken to.
+func contractLine(run RunInfo) string {
+	g := run.Guarantees
+	if g.Delivery == "" {
+		return "" // a run of before there were guarantees
+	}
+	parts := []string{g.Delivery}
+	if g.Ordered {
+		parts = append(parts, "ordered")
+	} else {
+		parts = append(parts, "in any order")
+	}
+	if g.Sheds {
+		parts = append(parts, "may shed what it reports")
+	}
+	if g.Resumes {
+		parts = append(parts, "clients that return get what they missed")
+	}
+	line := "the gateway declares " + strings.Join(parts, ", ")
+	if run.Profile != "" {
+		line += " (profile " + run.Profile + ")"
+	}
+	return line
 }

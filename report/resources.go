@@ -106,17 +106,21 @@ type Resources struct {
 	MachineBusyMax  *float64 `json:"machine_busy_max"`
 	// GatewayCPUPerDelivery is the gateway's processor time by delivered message, in microseconds.
 	GatewayCPUPerDelivery *float64 `json:"gateway_cpu_us_per_delivery"`
+	// GatewayRSSPerClient is the gateway's whole resident memory over the clients that were planned, in bytes.
+	GatewayRSSPerClient *float64 `json:"gateway_rss_bytes_per_client"`
 }
 
-// PartResources is what one part of the run used: processor time by time, in cores, and resident memory.
+// PartResources is what one part of the run used: processor time by time, in cores, resident memory, and the most
+// descriptors that were open at a reading.
 type PartResources struct {
 	CPUMean *float64 `json:"cpu_cores_mean"`
 	CPUMax  *float64 `json:"cpu_cores_max"`
 	RSSMean *float64 `json:"rss_bytes_mean"`
 	RSSMax  *float64 `json:"rss_bytes_max"`
+	OpenMax *float64 `json:"descriptors_max"`
 }
 
-func resources(e *evidence, all scope, delivered float64) Resources {
+func resources(e *evidence, all scope, delivered float64, clients int) Resources {
 	figures := func(name string) (mean, most *float64) {
 		g := e.gauge(name, all)
 		if g.intervals == 0 {
@@ -125,20 +129,25 @@ func resources(e *evidence, all scope, delivered float64) Resources {
 		v := g.mean()
 		return &v, &g.max
 	}
-	part := func(cpu, rss string) (p PartResources) {
+	part := func(cpu, rss, open string) (p PartResources) {
 		p.CPUMean, p.CPUMax = figures(cpu)
 		p.RSSMean, p.RSSMax = figures(rss)
+		_, p.OpenMax = figures(open)
 		return p
 	}
 	r := Resources{
-		Generator: part(results.GaugeGeneratorCPU, results.GaugeGeneratorRSS),
-		Gateway:   part(results.GaugeGatewayCPU, results.GaugeGatewayRSS),
-		Kafka:     part(results.GaugeKafkaCPU, results.GaugeKafkaRSS),
+		Generator: part(results.GaugeGeneratorCPU, results.GaugeGeneratorRSS, results.GaugeDescriptors),
+		Gateway:   part(results.GaugeGatewayCPU, results.GaugeGatewayRSS, results.GaugeGatewayDescriptors),
+		Kafka:     part(results.GaugeKafkaCPU, results.GaugeKafkaRSS, ""), // its descriptors are not followed
 	}
 	r.MachineBusyMean, r.MachineBusyMax = figures(results.GaugeMachineBusy)
 	if r.Gateway.CPUMean != nil && delivered > 0 {
 		v := *r.Gateway.CPUMean * 1e6 / delivered
 		r.GatewayCPUPerDelivery = &v
+	}
+	if r.Gateway.RSSMean != nil && clients > 0 {
+		v := *r.Gateway.RSSMean / float64(clients)
+		r.GatewayRSSPerClient = &v
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"testing"
@@ -112,6 +113,7 @@ func TestResourceAborts(t *testing.T) {
 func TestResourcesOfASummary(t *testing.T) {
 	f := passing()
 	measured(f, results.GaugeGatewayCPU, 0.2, 0.2, 0.2, 0.2, 0.5, 0.5)
+	measured(f, results.GaugeGatewayDescriptors, 30, 30, 530, 520, 510, 30)
 	j := NewJudge(f.plan)
 	for _, in := range f.intervals {
 		if err := j.Add(in); err != nil {
@@ -124,7 +126,41 @@ func TestResourcesOfASummary(t *testing.T) {
 		math.Abs(*got.GatewayCPUPerDelivery-150) > 1e-6 {
 		t.Errorf("got %+v, %v µs a delivery; want a mean of 0.3, a maximum of 0.5 and 150 µs", got.Gateway, got.GatewayCPUPerDelivery)
 	}
+	if got.Gateway.OpenMax == nil || *got.Gateway.OpenMax != 530 || got.Kafka.OpenMax != nil {
+		t.Errorf("got %v and %v descriptors; want up to 530 of the gateway, and null of Kafka", got.Gateway.OpenMax, got.Kafka.OpenMax)
+	}
 	if got.Gateway.RSSMean != nil || got.Gateway.RSSMax != nil {
 		t.Errorf("memory is %v; want null, since nobody measured it", *got.Gateway.RSSMean)
+	}
+}
+
+// TestGatewayOfASummary: what a comparison of gateways asks for is said wherever a run is.
+func TestGatewayOfASummary(t *testing.T) {
+	f := passing()
+	measured(f, results.GaugeGatewayRSS, 52<<20, 52<<20, 52<<20, 52<<20, 52<<20, 52<<20)
+	measured(f, results.GaugeGatewayDescriptors, 30, 30, 530, 520, 510, 30)
+	f.plan.Gateway.Guarantees = scenarios.Guarantees{Delivery: "at-least-once", Sheds: true, Resumes: true}
+	j := NewJudge(f.plan)
+	for _, in := range f.intervals {
+		if err := j.Add(in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := summarise(&results.Run{Plan: f.plan, Audit: f.audit, Health: f.health, End: f.end}, j)
+	if got := s.Resources.GatewayRSSPerClient; got == nil || *got != 1<<20 {
+		t.Errorf("got %v bytes a client; want 1 MiB, 52 MiB by 52 clients", got)
+	}
+	var b bytes.Buffer
+	if err := Terminal(&b, s, TerminalOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{
+		"the gateway 1.00 MiB a client; it had up to 530 descriptors open",
+		"the gateway declares at-least-once, in any order, may shed what it reports, clients that return get what they missed (profile reference)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("got %s; want %s", text, want)
+		}
 	}
 }

@@ -69,6 +69,9 @@ type RunInfo struct {
 	Damage      string `json:"damage,omitempty"`
 	Target      string `json:"target"` // the system under test, as the environment or else the plan names it
 	Kafka       string `json:"kafka"`
+	// Profile is the name of the profile that the target was spoken to by; Guarantees are what the audit judged it by.
+	Profile    string               `json:"profile,omitempty"`
+	Guarantees scenarios.Guarantees `json:"guarantees"`
 }
 
 // Remark is something to be said beside the figures, with a code that stays and a text that may change.

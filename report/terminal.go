@@ -225,6 +225,9 @@ func (t *terminal) audit(s *Summary) {
 	identity, besides := auditLines(s)
 	t.row("audit", identity)
 	t.row("", besides)
+	if line := contractLine(s.Run); line != "" {
+		t.row("", clean(line))
+	}
 	t.notTaken(s)
 	for _, r := range s.Audit.Reference {
 		if r.AckedGone+r.Doubled+r.Reordered > 0 {

@@ -18,5 +18,5 @@ func TestTargetThatIsSilent(t *testing.T) {
 	plan.Phases.Measure[0].Duration = time.Minute
 	wantEarlyEnd(t, runPlan(t, plan), time.Minute, "the target is silent: for 6", "reached any of 24 connected clients",
 		"(a) batches are compressed (zstd by feed)", "compression: gzip or none", "(b) it consumes other topics than "+testTopic,
-		"(c) the profile's subscribe is not what it wants; the first that came: ")
+		"(c) the profile's subscribe is not what it wants, or its channel and key_channel are not what the target calls them; the first that came: ")
 }

@@ -86,6 +86,8 @@ func decodeGatewayFile(r *reporter, root *node) GatewayFile {
 		topicList{o, f.PublishTopics}.has("publish.topics", topic.value, topic.at)
 	}
 	enoughQueue(r, s.queueTotal, queue.or(defaultQueue), queue.state)
+	batchesFit(r, s, queue.or(defaultQueue), queue.state, conflatedTopics(conflate))
+	subjectsKnown(r, s)
 	o.finish()
 	return f
 }

@@ -132,7 +132,7 @@ func TestLoadGatewayFileRefuses(t *testing.T) {
 func full() GatewayFile {
 	return GatewayFile{
 		Listen: "0.0.0.0:80", InstanceID: "$HOME ${X}: 1", Brokers: []string{"a:1", "[::1]:2"}, Topics: []string{"1", "true", "a.b"},
-		PublishTopics: []string{"null", "c"}, Conflate: []Conflation{{Topic: "1", Interval: 1500 * time.Microsecond}}, QueueBytes: 1<<20 + 1, SlowPolicy: slowDropOldest,
+		PublishTopics: []string{"null", "c"}, Conflate: []Conflation{{Topic: "a.b", Interval: 1500 * time.Microsecond}}, QueueBytes: 1<<20 + 1, SlowPolicy: slowDropOldest,
 		Security: &KafkaSecurity{
 			TLS:  &TLS{CAFile: "/ca", CertFile: "/cert", KeyFile: "/key", ServerName: "kafka.example.org"},
 			SASL: &SASL{Mechanism: SASLOAuthBearer, Username: "1e3", Password: Secret{File: "/se cret"}, TokenURL: "https://id/token", Scope: "a b"},
@@ -150,7 +150,7 @@ func full() GatewayFile {
 				DrainSpread: 6 * time.Second},
 			Origins: settings.Origins{Allow: []string{"*", "https://a"}, RefuseNone: true},
 			TLS:     &settings.TLS{CertFile: "/c", KeyFile: "/k"},
-			Tokens:  &settings.Tokens{HMACFile: "/h", JWKSFile: "/j", JWKSURL: "https://id/jwks", Issuer: "no", Audience: "2001-01-01", Anonymous: true},
+			Tokens:  &settings.Tokens{JWKSURL: "https://id/jwks", Issuer: "no", Audience: "2001-01-01", Anonymous: true},
 			Permissions: []settings.Permission{
 				{Channels: []string{"**", "a/{subject}"}, Claim: "c", Value: "0x10", Subscribe: true, Publish: true, Presence: true, Resume: true}, {Channels: []string{"*"}, Presence: true},
 			},
@@ -165,8 +165,13 @@ func TestGatewayFileKeepsEveryField(t *testing.T) {
 	f := full()
 	leaves(t, "", reflect.ValueOf(f), map[string]bool{".Security.SASL.Token": true, ".Security.SASL.Password.Env": true,
 		".Settings.Permissions[1].Claim": true, ".Settings.Permissions[1].Value": true, ".Settings.Permissions[1].Subscribe": true,
-		".Settings.Permissions[1].Publish": true, ".Settings.Permissions[1].Resume": true})
+		".Settings.Permissions[1].Publish": true, ".Settings.Permissions[1].Resume": true, ".Settings.Tokens.HMACFile": true,
+		".Settings.Tokens.JWKSFile": true})
 	checkRoundTrip(t, f)
+	for _, tokens := range []settings.Tokens{{HMACFile: "/h"}, {JWKSFile: "/j"}} { // one of the three sources at a time
+		f.Settings.Tokens = &tokens
+		checkRoundTrip(t, f)
+	}
 	f.Security = &KafkaSecurity{TLS: &TLS{}, SASL: &SASL{Mechanism: SASLOAuthBearer, Token: &Secret{Env: "TOKEN"}}}
 	checkRoundTrip(t, f)
 	f.Security = &KafkaSecurity{SASL: &SASL{Mechanism: SASLPlain, Username: "u", Password: Secret{Env: "P"}}}
@@ -219,9 +224,9 @@ func TestGatewayFileAnyText(t *testing.T) {
 				Filter(func(s string) bool { return !strings.ContainsRune(s, '\x00') && !strings.ContainsRune(s, '\uFFFD') }).Draw(t, label)
 		}
 		f := GatewayFile{InstanceID: text("id"), Settings: settings.Gateway{
-			Consume: settings.Consume{Group: text("group"), Member: text("member")},
-			Origins: settings.Origins{Allow: []string{text("origin"), text("origin")}},
-			Tokens:  &settings.Tokens{JWKSFile: "/j", Issuer: text("issuer")},
+			Consume:     settings.Consume{Group: text("group"), Member: text("member")},
+			Tokens:      &settings.Tokens{JWKSFile: "/j", Issuer: text("issuer"), Audience: text("audience")},
+			Permissions: []settings.Permission{{Channels: []string{"**"}, Claim: text("claim"), Value: text("value"), Presence: true}},
 		}}
 		checkRoundTrip(t, f)
 	})

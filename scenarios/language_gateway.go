@@ -73,7 +73,7 @@ var batchTopicShape = &shape{
 	name: "gateway_batch_topic", about: "How a topic's records are gathered.", keys: []key{
 		{name: "interval", about: "How long a record waits for others.", kind: kindDuration, low: int64(time.Millisecond), high: 10 * second, required: true,
 			example: "20ms"},
-		{name: "size", about: "A frame of so much is not waited with.", kind: kindSize, low: 1 << 10, high: 16 << 20, fallback: "64KiB", example: "16KiB"},
+		{name: "size", about: "A frame of so much is not waited with; at most a quarter of queue.", kind: kindSize, low: 1 << 10, high: 16 << 20, fallback: "64KiB", example: "16KiB"},
 	},
 }
 
@@ -153,7 +153,7 @@ var servedTLSShape = &shape{
 }
 
 var tokensShape = &shape{
-	name: "gateway_tokens", secret: true, whole: "{jwks_file: jwks.json}", about: "How clients say who they are. At least one of the first three keys is given; no secret is.", keys: []key{
+	name: "gateway_tokens", secret: true, whole: "{jwks_file: jwks.json}", about: "How clients say who they are. Exactly one of the first three keys is given; no secret is.", keys: []key{
 		{name: "hmac_file", about: "A file with the secret of HS256, HS384 and HS512.", want: "a file's path", depends: "none", example: "secrets/hmac"},
 		{name: "jwks_file", about: "A key set (RFC 7517), read again when it changes.", want: "a file's path", depends: "none", example: "jwks.json"},
 		{name: "jwks_url", about: "A key set, fetched again when a key is not in it.", want: "a URL such as https://id.example.org/jwks.json", form: "^https?://",

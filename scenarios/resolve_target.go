@@ -146,6 +146,8 @@ func (c checker) config() {
 		c.knownTopic(topic)
 	}
 	enoughQueue(c.reporter, g.config.value.queueTotal, c.p.Gateway.QueueBytes, g.queue.state)
+	batchesFit(c.reporter, g.config.value, c.p.Gateway.QueueBytes, g.queue.state, conflatedTopics(g.conflate))
+	subjectsKnown(c.reporter, g.config.value)
 }
 
 // enoughQueue refuses a bound of all queues together that is less than that of one.

@@ -212,7 +212,7 @@ func decodeOrigins(o *object) settings.Origins {
 	if !ok {
 		return settings.Origins{}
 	}
-	out := settings.Origins{Allow: decodeTexts(s, "allow", checkNotEmpty), RefuseNone: s.oneOf("without").value == "refuse"}
+	out := settings.Origins{Allow: decodeTexts(s, "allow", checkOrigin), RefuseNone: s.oneOf("without").value == "refuse"}
 	s.finish()
 	return out
 }
@@ -250,6 +250,9 @@ func decodeTokens(o *object) *settings.Tokens {
 	}
 	if s.ok && hmac.state == absent && file.state == absent && address.state == absent && !s.strange() {
 		s.r.addf(s.at, "names nothing that tokens are checked by (write hmac_file, jwks_file or jwks_url)")
+	}
+	if hmac.state != absent && file.state != absent || (hmac.state != absent || file.state != absent) && address.state != absent {
+		s.r.addf(s.at, "names more than one thing that tokens are checked by (keep one of hmac_file, jwks_file and jwks_url)")
 	}
 	s.finish()
 	return out

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -153,6 +154,9 @@ func startTrouble(c *scenarios.CommandTarget, err error) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return fmt.Errorf("%w (install %s, or name it with its path)", err, c.Args[0])
 	case errors.Is(err, fs.ErrNotExist) && c.Dir != "":
+		if _, missing := os.Stat(c.Dir); missing != nil {
+			return fmt.Errorf("%w (there is no folder %s to work in; it is relative to the scenario's file: mend gateway.command.dir)", err, c.Dir)
+		}
 		return fmt.Errorf("%w (the program's path is relative to dir: %s)", err, c.Dir)
 	}
 	return err

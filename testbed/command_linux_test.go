@@ -109,6 +109,7 @@ func TestCommandTrouble(t *testing.T) {
 		{"no such line", change("ok", ready(scenarios.Ready{Log: "^ready$"})), []string{"not ready within 2s", `no line of its output matches "^ready$"`, "serving at"}},
 		{"no such program", &scenarios.CommandTarget{Args: []string{"no-such-program"}, URL: "ws://127.0.0.1:{port}/"}, []string{"no-such-program", "not found", "install"}},
 		{"no such path", &scenarios.CommandTarget{Args: []string{"./no-such"}, Dir: os.TempDir(), URL: "ws://127.0.0.1:{port}/"}, []string{"no such file", "relative to dir"}},
+		{"no such folder", &scenarios.CommandTarget{Args: []string{"sh"}, Dir: "/no-such-folder", URL: "ws://127.0.0.1:{port}/"}, []string{"no folder /no-such-folder", "gateway.command.dir"}},
 		{"no program", &scenarios.CommandTarget{}, []string{"gateway.command.args"}},
 		{"no port", change("ok", func(c *scenarios.CommandTarget) { c.URL = "ws://127.0.0.1/ws" }), []string{"no WebSocket address with a port"}},
 		{"elsewhere", change("ok", func(c *scenarios.CommandTarget) { c.URL = "ws://192.0.2.1:{port}/ws" }), []string{"192.0.2.1 is not a loopback address"}},
@@ -233,6 +234,14 @@ func TestListened(t *testing.T) {
 	}
 	if ours, err := listened("127.0.0.2", port, nobody, "none"); ours || err != nil {
 		t.Errorf("got %v, %v at another address; want nobody there", ours, err)
+	}
+	// A target that died while its port was looked up was told of as a stranger, a process of another user.
+	seen := listeningAt(port)
+	if err := l.Close(); err != nil || len(seen) == 0 {
+		t.Fatalf("got %v, %v; want the socket, and it closed", seen, err)
+	}
+	if ours, err := owned(seen, port, nobody, "none"); ours || err != nil {
+		t.Errorf("got %v, %v of a socket that is closed; want nobody there", ours, err)
 	}
 }
 

@@ -112,6 +112,12 @@ func listened(host string, port, root int, run string) (bool, error) {
 	if len(sockets) == 0 {
 		return false, nil
 	}
+	return owned(sockets, port, root, run)
+}
+
+// owned reports whether all of the sockets, which listened at the port a moment ago, are of the tree or carry the run's
+// name.
+func owned(sockets []listening, port, root int, run string) (bool, error) {
 	ours, hidden := map[string]bool{}, false
 	for _, pid := range processTree(root) {
 		hidden = !addSockets(ours, pid) || hidden
@@ -123,6 +129,10 @@ func listened(host string, port, root int, run string) (bool, error) {
 		owner := inodeOwner(s.inode)
 		if owner != 0 && carries(owner, run) || owner == 0 && hidden {
 			continue
+		}
+		// A process that ended meanwhile has no sockets any more, and was no stranger.
+		if !slices.ContainsFunc(listeningAt(port), func(l listening) bool { return l.inode == s.inode }) {
+			return false, nil
 		}
 		return false, &strangerError{port, owner}
 	}

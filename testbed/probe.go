@@ -153,7 +153,7 @@ func answerTrouble(err error) (final bool, _ error) {
 	case strings.Contains(text, "malformed HTTP"):
 		return true, fmt.Errorf("what listens there speaks no HTTP: %s (is the port another service's, or TLS?)", cut(text, 200))
 	case strings.Contains(text, "tls:"), strings.Contains(text, "x509:"):
-		return true, fmt.Errorf("TLS handshake: %w (name its CA as gateway.profile.tls.ca_file; plain text wants ws://)", err)
+		return true, fmt.Errorf("TLS handshake: %w (name its CA as gateway.profile.tls.ca; plain text wants ws://)", err)
 	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
 		return false, errors.New("it takes the connection and gives no answer to the WebSocket handshake (is it stopped, or another protocol's server?)")
 	}

@@ -34,7 +34,7 @@ func TestTargetOverTLS(t *testing.T) {
 		want string
 	}{
 		"trusted":    {&scenarios.TLS{CAFile: pki.CAFile, CertFile: client.CertFile, KeyFile: client.KeyFile}, ""},
-		"the system": {nil, "gateway.profile.tls.ca_file"},
+		"the system": {nil, "gateway.profile.tls.ca;"},
 		"no such":    {&scenarios.TLS{CAFile: "no-such.pem"}, "gateway.profile.tls"},
 	} {
 		plan.Profile = scenarios.WireProfile{TLS: c.tls}

@@ -60,7 +60,7 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) error {
 		needs.Plan = plan
 	}
 	out := cmd.OutOrStdout()
-	ctx, stop := interruptible(cmd.ErrOrStderr())
+	ctx, stop := interruptible(cmd.ErrOrStderr(), "ending")
 	defer stop()
 	var tell func(doctor.Finding)
 	if !f.json {

@@ -48,7 +48,7 @@ func (f *gatewayFlags) serve(cmd *cobra.Command, cfg gateway.Config, secured kaf
 		level = slog.LevelInfo
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	ctx, stop := interruptible(cmd.ErrOrStderr())
+	ctx, stop := interruptible(cmd.ErrOrStderr(), "draining")
 	defer stop()
 	if f.child {
 		childCtx, cancel := testbed.ChildContext(ctx, cmd.InOrStdin())

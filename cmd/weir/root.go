@@ -185,9 +185,9 @@ func printableLines(text string) string {
 }
 
 // interruptible returns a context that the first interrupt, termination or loss of the terminal ends, with
-// runner.ErrInterrupted as the cause; the second exits at once. messages is told, in a goroutine of its own: a terminal
+// runner.ErrInterrupted as the cause; the second exits at once. messages is told that, and what is done now, in a goroutine of its own: a terminal
 // that takes nothing must not keep the second from being heard.
-func interruptible(messages io.Writer) (context.Context, context.CancelFunc) {
+func interruptible(messages io.Writer, doing string) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -199,7 +199,7 @@ func interruptible(messages io.Writer) (context.Context, context.CancelFunc) {
 		select {
 		case <-signals:
 			cancel(runner.ErrInterrupted)
-			go fmt.Fprintln(messages, "weir: interrupted; draining and writing the report (interrupt again to exit at once)")
+			go fmt.Fprintf(messages, "weir: interrupted; %s (interrupt again to exit at once)\n", doing)
 		case <-done:
 			return
 		}

@@ -85,7 +85,7 @@ func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 	defer surviveClosedPipes()()
 	progress := newProgress(cmd.ErrOrStderr(), f.quiet)
 	defer progress.close()
-	ctx, stop := interruptible(progress.messages)
+	ctx, stop := interruptible(progress.messages, "draining and writing the report")
 	defer stop()
 	summary, err := measure(ctx, runner.Options{
 		Plan: plan, Dir: f.out, Executable: executable, AllowTargets: f.allow, Targets: targets.Files,
