@@ -41,23 +41,32 @@ func aboveOrBelow(v, limit float64) string {
 	return "above"
 }
 
-// perDelivery says what a delivery cost the gateway.
+// perDelivery says what a delivery cost the gateway, and a connection.
 func perDelivery(r Resources) string {
-	if r.GatewayCPUPerDelivery == nil {
-		return ""
+	var said []string
+	if v := r.GatewayCPUPerDelivery; v != nil {
+		said = append(said, fmt.Sprintf("A delivery took %s of the gateway's processor time: what it used in the measure phases by what arrived meanwhile.",
+			formatNS(*v*1e3)))
 	}
-	return fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*r.GatewayCPUPerDelivery*1e3))
+	if v := r.GatewayRSSPerConnection; v != nil {
+		said = append(said, fmt.Sprintf("All of its memory by connected client is %s.", formatBytes(*v)))
+	}
+	return strings.Join(said, " ")
 }
 
-// resourceLines say what the parts used on average, processors and memory; either is empty where nothing was measured.
-func resourceLines(r Resources) (cpu, memory string) {
-	var cores, bytes []string
+// resourceLines say what the parts used on average, processors, memory and descriptors; each is empty where nothing was
+// measured.
+func resourceLines(r Resources) (cpu, memory, descriptors string) {
+	var cores, bytes, open []string
 	for _, part := range r.parts() {
 		if v := part.used.CPUMean; v != nil {
 			cores = append(cores, part.name+" "+formatCores(*v))
 		}
 		if v := part.used.RSSMean; v != nil {
 			bytes = append(bytes, part.name+" "+formatBytes(*v))
+		}
+		if v := part.used.DescriptorsMean; v != nil {
+			open = append(open, fmt.Sprintf("%s %s (%s at most)", part.name, formatNearest(*v), formatWhole(*part.used.DescriptorsMax)))
 		}
 	}
 	if r.MachineBusyMean != nil {
@@ -67,7 +76,7 @@ func resourceLines(r Resources) (cpu, memory string) {
 	if v := r.GatewayCPUPerDelivery; v != nil {
 		cpu += "; the gateway " + formatNS(*v*1e3) + " a delivery"
 	}
-	return cpu, strings.Join(bytes, ", ")
+	return cpu, strings.Join(bytes, ", "), strings.Join(open, ", ")
 }
 
 // namedResources is one part of the run and what it used.
@@ -91,10 +100,14 @@ func resourceRows(r Resources) [][]string {
 	var rows [][]string
 	for _, part := range r.parts() {
 		u := part.used
-		if u.CPUMean == nil && u.RSSMean == nil {
+		if u.CPUMean == nil && u.RSSMean == nil && u.DescriptorsMean == nil {
 			continue
 		}
-		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes), text(u.RSSMax, formatBytes)})
+		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes),
+			text(u.RSSMax, formatBytes), text(u.DescriptorsMean, formatNearest), text(u.DescriptorsMax, formatWhole)})
 	}
 	return rows
 }
+
+// formatNearest writes a mean of counts.
+func formatNearest(v float64) string { return formatWhole(math.Round(v)) }

@@ -69,7 +69,7 @@ var sideColumns = []sideColumn{
 	{"duplicate", auditFigure(func(a AuditSummary) int64 { return a.Duplicate }), formatWhole},
 	{"reordered", auditFigure(func(a AuditSummary) int64 { return a.Reordered }), formatWhole},
 	{"CPU a delivery", func(s *Summary) *float64 { return s.Resources.GatewayCPUPerDelivery }, func(v float64) string { return significant(v) + " µs" }},
-	{"memory a connection", memoryPerConnection, formatBytes},
+	{"memory a connection", func(s *Summary) *float64 { return s.Resources.GatewayRSSPerConnection }, formatBytes},
 }
 
 func formatWhole(v float64) string { return formatCount(int64(v)) }
@@ -92,15 +92,6 @@ func auditFigure(of func(AuditSummary) int64) func(*Summary) *float64 {
 		v := float64(of(s.Audit))
 		return &v
 	}
-}
-
-// memoryPerConnection is the gateway's whole resident memory over the clients that were planned.
-func memoryPerConnection(s *Summary) *float64 {
-	if s.Resources.Gateway.RSSMean == nil || s.Clients.Planned == 0 {
-		return nil
-	}
-	v := *s.Resources.Gateway.RSSMean / float64(s.Clients.Planned)
-	return &v
 }
 
 // cell is the median of the runs' figures, the upper of two in the middle, and their range.
