@@ -11,12 +11,12 @@ import (
 // evidence is what a run's intervals say, merged: series and counters by label, and gauges by measure phase. Its memory
 // does not grow with the run's length.
 type evidence struct {
-	series    results.SeriesSet
-	counts    map[countKey]int64
-	gauges    map[gaugeKey]*gaugeStat
-	measure   map[string]bool
-	measured  map[string]time.Duration // by measure phase, what of it the intervals cover
-	inPhase   map[string]int           // intervals, by measure phase
+	series   results.SeriesSet
+	counts   map[countKey]int64
+	gauges   map[gaugeKey]*gaugeStat
+	measure  map[string]bool
+	measured map[string]time.Duration // by measure phase, what of it the intervals cover
+	inPhase  map[string]int           // intervals, by measure phase
 	// Over the intervals of the measure phases: the gateway's processor seconds by first arrivals, whenever due, and its
 	// byte seconds of memory by client seconds connected.
 	cpuOfArrivals, rssOfConnections ratio

@@ -13,7 +13,9 @@ import (
 // appeared to need half the processor time for each.
 func TestRatiosAreOfOneTime(t *testing.T) {
 	t.Parallel()
-	delivered := func(due string, n int64) results.Counter { return counter(results.CountDelivered, due, "viewers", "feed", n) }
+	delivered := func(due string, n int64) results.Counter {
+		return counter(results.CountDelivered, due, "viewers", "feed", n)
+	}
 	for _, c := range []struct {
 		name          string
 		change        func(intervals []*results.Interval)

@@ -45,7 +45,7 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
-	s.Clients.Absences, s.Clients.Returns = absences(r.Plan, e), returnsOf(s.CountersAll)
+	s.Clients.Absences, s.Clients.Returns = absences(r.Plan, e), returnsOf(r.Plan, s.CountersAll)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
 	s.Resources = resources(e, all)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
