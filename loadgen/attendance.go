@@ -64,4 +64,7 @@ func (s *swarm) leaving(c *client) {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
 	c.worker.attend(c, false, c.linked)
+	if c.comeback != nil {
+		c.comeback.leave(time.Now().UnixNano()) // what comes before the connection is closed is live
+	}
 }

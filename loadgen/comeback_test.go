@@ -125,35 +125,3 @@ func TestComeback(t *testing.T) {
 		})
 	}
 }
-
-// TestCaughtUpByTheFirstLiveMessage: where the target does not say that it has given all.
-func TestCaughtUpByTheFirstLiveMessage(t *testing.T) {
-	plan := enginePlan("", nil)
-	plan.Clients[0].Count, plan.Clients[0].Resume, plan.Gateway.Guarantees.Resumes = 1, true, true
-	plan.Gateway.Profile.Resume.CaughtUp = ""
-	c := oneClient(t, plan)
-	s := c.worker.swarm
-	take := func(message string, at int64) { c.worker.takeMessage(c, []byte(message), at, true) }
-	data := func(seq uint64, dueAt int64) string {
-		return string(stamped(Stamp{Kind: KindData, Run: 77, Key: NoKey, PartSeq: seq, DueAt: dueAt}, 90, 0))
-	}
-	const positions = `"positions":{"run-t":{"epoch":"e","next":{"0":0}}}}`
-	s.begin(c)
-	take(`{"type":"subscribed",`+positions, 10)
-	take(data(0, 5), 11)
-	s.left(c)
-	s.arrive(c)
-	c.dialling(1)
-	s.begin(c)
-	backAt := c.comeback.backAt + 1_000_000
-	take(`{"type":"subscribed","resumed":true,`+positions, backAt)
-	if take(data(1, backAt-1), backAt+1); c.recorded(stageCaughtUp) != 0 || c.recorded(stageReplay) != 1 {
-		t.Errorf("%d caught up with %d replayed; want 0 with 1", c.recorded(stageCaughtUp), c.recorded(stageReplay))
-	}
-	if take(data(2, backAt), backAt+2); c.recorded(stageCaughtUp) != 1 || c.counted(countReplayedLeave) != 1 {
-		t.Errorf("%d caught up at the first live message, %d replayed; want 1, 1", c.recorded(stageCaughtUp), c.counted(countReplayedLeave))
-	}
-	if early := c.counted(countEarly); early != 1 { // before its first marker, and before it ever left
-		t.Errorf("%d are early; want the 1 from before the first subscription was in force", early)
-	}
-}

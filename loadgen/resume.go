@@ -71,13 +71,13 @@ type comeback struct {
 	asked    bool // the newest session began with positions
 	awaiting bool // and has no answer yet
 	resumed  bool // and the target said that it goes on from there
-	planned  bool // the newest absence was by plan
 	// dialAt is when the first dial of the return began, Unix ns; 0 once it has caught up.
 	dialAt int64
-	// Since when the client is back, Unix ns: that the target answered its subscription, or until then that it is connected.
-	// What was due before is replayed. leftUntil is the same of the newest return from an absence by plan.
-	backAt, leftUntil int64
-	spared            int64 // replayed deliveries of the measure phases that are in no e2e, since it was away by plan
+	// backAt is since when the client is back, Unix ns: that the target answered its subscription, or until then that it is
+	// connected. What was due before is replayed.
+	backAt int64
+	leaves
+	spared int64 // replayed deliveries of the measure phases that are in no e2e, since it was away by plan
 }
 
 // returning begins a session after the first. The worker is locked.
@@ -92,33 +92,37 @@ func (w *worker) returning(c *client, now int64) {
 	if !b.asked {
 		b.dialAt = 0 // it subscribes anew, and has nothing to catch up with
 	}
-	b.back(now)
-}
-
-// back notes since when the client is back.
-func (b *comeback) back(at int64) {
-	b.backAt = max(b.backAt, at)
-	if b.planned {
-		b.leftUntil = max(b.leftUntil, at)
-	}
+	b.backAt = max(b.backAt, now)
 }
 
 // away ends a session, by plan or because the target did. The time until it has caught up goes on counting where the target
 // threw it out before it had.
-func (b *comeback) away(planned bool) {
+func (b *comeback) away(planned bool, at int64) {
 	if b == nil {
 		return
 	}
-	b.awaiting, b.resumed, b.planned = false, false, planned
+	b.awaiting, b.resumed = false, false
 	if planned {
 		b.dialAt = 0
+		b.leave(at)
+	} else {
+		b.faultAt = at
 	}
 }
 
 // dialling notes that a dial began.
 func (c *client) dialling(at int64) {
-	if b := c.comeback; b != nil && c.sessions > 0 && b.dialAt == 0 {
+	b := c.comeback
+	if b == nil || c.sessions == 0 {
+		return
+	}
+	if b.dialAt == 0 {
 		b.dialAt = at
+	}
+	if gaps := &c.worker.gaps; c.worker.swarm.groups[c.group].resumes && b.comes(at) {
+		if gaps.count++; gaps.count >= gaps.limit { // an absence counts like a gap against the audit's bound
+			gaps.err = errGaps
+		}
 	}
 }
 
@@ -164,7 +168,7 @@ func (w *worker) noteControl(c *client, payload []byte, means meaning, arrivedAt
 	case tells || failed:
 		if b.awaiting {
 			b.awaiting = false
-			b.back(arrivedAt)
+			b.backAt = max(b.backAt, arrivedAt)
 			if failed {
 				w.resumeFailed(c)
 			} else {
@@ -217,8 +221,8 @@ type replay uint8
 
 const (
 	live          replay = iota
-	replayedFault        // it was away since the target threw it out: the target's own delay
-	replayedLeave        // it was away by plan
+	replayedFault        // the target could have given it before: it was there then, or away since the target threw it out
+	replayedLeave        // it was away by plan when it was due
 )
 
 // replayOf says what the delivery of a message that was due then is to the client.
@@ -227,7 +231,7 @@ func (c *client) replayOf(dueAt int64) replay {
 	switch {
 	case b == nil || !c.worker.swarm.groups[c.group].resumes:
 		return live
-	case dueAt < b.leftUntil:
+	case b.excuses(dueAt):
 		return replayedLeave
 	case dueAt < b.backAt:
 		return replayedFault
@@ -240,9 +244,6 @@ func (c *client) replayOf(dueAt int64) replay {
 func (w *worker) measureReplay(c *client, cell, phase int, dueAt, arrivedAt int64) (apart bool) {
 	how := c.replayOf(dueAt)
 	if how == live {
-		if w.swarm.profile.resume.caughtUp == nil {
-			w.caughtUp(c, arrivedAt)
-		}
 		return false
 	}
 	w.meter.count(cell, countReplayed, 1)

@@ -27,39 +27,35 @@ type namedType struct {
 }
 
 func newAvroForm(from *scenarios.PayloadSchema) (*avroForm, error) {
-	schema, err := avro.Parse(from.Text)
+	schema, err := from.ParseAvro()
 	if err != nil {
-		return nil, fmt.Errorf("%s is no Avro schema: %s", from.File, strings.TrimPrefix(err.Error(), "avro: "))
+		return nil, err
 	}
-	f := &avroForm{schema: schema, root: schema.Root(), named: map[string]namedType{}, stamp: from.StampField, pad: from.PadField}
-	if f.root.Type != "record" {
-		return nil, fmt.Errorf("%s holds a schema of type %s (write a record at the top)", from.File, f.root.Type)
+	f := &avroForm{
+		schema: schema.Schema, root: schema.Record, named: map[string]namedType{},
+		stamp: from.StampField, pad: from.PadField, padBytes: schema.PadBytes,
 	}
-	f.name(f.root, "")
-	if err := f.checkFields(from); err != nil {
-		return nil, fmt.Errorf("%s: record %s %w", from.File, f.root.Name, err)
-	}
+	f.name(f.root)
 	return f, nil
 }
 
 // name notes the named types of a schema.
-func (f *avroForm) name(n *avro.SchemaNode, namespace string) {
+func (f *avroForm) name(n *avro.SchemaNode) {
 	if isNamed(n) {
-		full := fullName(n, namespace)
-		namespace = namespaceOf(full)
-		f.named[full] = namedType{n, namespace}
+		full := fullName(n)
+		f.named[full] = namedType{n, namespaceOf(full)}
 	}
 	for i := range n.Fields {
-		f.name(&n.Fields[i].Type, namespace)
+		f.name(&n.Fields[i].Type)
 	}
 	for i := range n.Branches {
-		f.name(&n.Branches[i], namespace)
+		f.name(&n.Branches[i])
 	}
 	if n.Items != nil {
-		f.name(n.Items, namespace)
+		f.name(n.Items)
 	}
 	if n.Values != nil {
-		f.name(n.Values, namespace)
+		f.name(n.Values)
 	}
 }
 
@@ -67,8 +63,9 @@ func isNamed(n *avro.SchemaNode) bool {
 	return n.Name != "" && slices.Contains([]string{"record", "error", "enum", "fixed"}, n.Type)
 }
 
-// fullName is a named type's name with its namespace (Avro 1.12, Names).
-func fullName(n *avro.SchemaNode, enclosing string) string {
+// fullName is a named type's name with its namespace (Avro 1.12, Names). Parsing has given one without a namespace that of
+// the type which encloses it.
+func fullName(n *avro.SchemaNode) string {
 	switch {
 	case strings.Contains(n.Name, "."):
 		return n.Name
@@ -91,7 +88,7 @@ var avroTypes = []string{"null", "boolean", "int", "long", "float", "double", "b
 // resolve returns what a reference to a type by its name stands for, or the node itself.
 func (f *avroForm) resolve(n *avro.SchemaNode, namespace string) namedType {
 	if isNamed(n) {
-		return namedType{n, namespaceOf(fullName(n, namespace))}
+		return namedType{n, namespaceOf(fullName(n))}
 	}
 	if slices.Contains(avroTypes, n.Type) {
 		return namedType{n, namespace}
@@ -103,47 +100,6 @@ func (f *avroForm) resolve(n *avro.SchemaNode, namespace string) namedType {
 		return t
 	}
 	return namedType{n, namespace}
-}
-
-// checkFields checks that the stamp's and the pad's fields are there and hold what is to be put into them.
-func (f *avroForm) checkFields(from *scenarios.PayloadSchema) error {
-	var names []string
-	for i := range f.root.Fields {
-		names = append(names, f.root.Fields[i].Name)
-	}
-	if err := checkSchemaFields(from, names); err != nil {
-		return err
-	}
-	if kind := f.textKind(f.stamp, "string"); kind == "" {
-		return fmt.Errorf("has a field %s that is no string (stamp_field names a string, or a union with one)", f.stamp)
-	}
-	if f.pad == "" {
-		return nil
-	}
-	kind := f.textKind(f.pad, "string", "bytes")
-	if kind == "" {
-		return fmt.Errorf("has a field %s that is neither a string nor bytes (pad_field names one of these, or a union with one)", f.pad)
-	}
-	f.padBytes = kind == "bytes"
-	return nil
-}
-
-// textKind returns the first of the kinds that the field is, or has a branch of; "" for none. A logical type is none: it
-// says that the text is of a form.
-func (f *avroForm) textKind(field string, kinds ...string) string {
-	for i := range f.root.Fields {
-		at := &f.root.Fields[i]
-		if at.Name != field || at.Props["logicalType"] != nil {
-			continue
-		}
-		for _, kind := range kinds {
-			is := func(n avro.SchemaNode) bool { return n.Type == kind && n.LogicalType == "" }
-			if is(at.Type) || slices.ContainsFunc(at.Type.Branches, is) {
-				return kind
-			}
-		}
-	}
-	return ""
 }
 
 func (f *avroForm) indexes() []int { return nil }

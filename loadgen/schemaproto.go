@@ -1,16 +1,10 @@
 package loadgen
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"slices"
-	"strings"
-	"time"
 
-	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -25,125 +19,11 @@ type protobufForm struct {
 }
 
 func newProtobufForm(from *scenarios.PayloadSchema) (*protobufForm, error) {
-	file, err := compileProto(from)
+	schema, err := from.ParseProtobuf()
 	if err != nil {
 		return nil, err
 	}
-	message, err := messageOf(file, from.Message)
-	if err != nil {
-		return nil, fmt.Errorf("%s %w", from.File, err)
-	}
-	f := &protobufForm{message: message}
-	if err := f.checkFields(from); err != nil {
-		return nil, fmt.Errorf("%s: message %s %w", from.File, message.Name(), err)
-	}
-	return f, nil
-}
-
-// compileTimeout bounds the parsing of a schema.
-const compileTimeout = 20 * time.Second
-
-// compileProto parses the schema's text, which imports nothing but what every registry and compiler knows.
-func compileProto(from *scenarios.PayloadSchema) (protoreflect.FileDescriptor, error) {
-	var imported []string
-	open := func(path string) (io.ReadCloser, error) {
-		if path != from.File {
-			if !strings.HasPrefix(path, "google/protobuf/") {
-				imported = append(imported, path)
-			}
-			return nil, fs.ErrNotExist // the compiler has those of google/protobuf itself
-		}
-		return io.NopCloser(strings.NewReader(from.Text)), nil
-	}
-	compiler := protocompile.Compiler{
-		MaxParallelism: 1, // which keeps imported to one goroutine
-		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: open}),
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), compileTimeout)
-	defer cancel()
-	files, err := compiler.Compile(ctx, from.File)
-	switch {
-	case len(imported) > 0:
-		return nil, fmt.Errorf("%s imports %q (write all messages into the one file; only google/protobuf/….proto can be imported)", from.File, imported[0])
-	case err != nil:
-		return nil, fmt.Errorf("not a Protobuf schema: %w", err)
-	}
-	return files[0], nil
-}
-
-// messageOf finds the message of a name, with or without the package, or the first.
-func messageOf(file protoreflect.FileDescriptor, name string) (protoreflect.MessageDescriptor, error) {
-	if file.Messages().Len() == 0 {
-		return nil, errors.New("has no message (write one)")
-	}
-	if name == "" {
-		return file.Messages().Get(0), nil
-	}
-	var names []string
-	var found protoreflect.MessageDescriptor
-	walkMessages(file.Messages(), func(m protoreflect.MessageDescriptor) {
-		short := strings.TrimPrefix(string(m.FullName()), string(file.Package())+".")
-		names = append(names, short)
-		if name == short || name == string(m.FullName()) {
-			found = m
-		}
-	})
-	if found == nil {
-		return nil, fmt.Errorf("has no message %q%s", name, nearOrAll(name, names))
-	}
-	return found, nil
-}
-
-// walkMessages goes over messages and those declared in them.
-func walkMessages(messages protoreflect.MessageDescriptors, each func(protoreflect.MessageDescriptor)) {
-	for i := range messages.Len() {
-		if m := messages.Get(i); !m.IsMapEntry() {
-			each(m)
-			walkMessages(m.Messages(), each)
-		}
-	}
-}
-
-// checkFields finds the stamp's and the pad's fields and checks that they hold what is to be put into them.
-func (f *protobufForm) checkFields(from *scenarios.PayloadSchema) error {
-	fields := f.message.Fields()
-	var names []string
-	for i := range fields.Len() {
-		names = append(names, string(fields.Get(i).Name()))
-	}
-	if err := checkSchemaFields(from, names); err != nil {
-		return err
-	}
-	f.stamp = fields.ByName(protoreflect.Name(from.StampField))
-	if !isText(f.stamp) {
-		return fmt.Errorf("has a field %s that is %s (stamp_field names a string or bytes, not repeated)", f.stamp.Name(), describeField(f.stamp))
-	}
-	if from.PadField == "" {
-		return nil
-	}
-	f.pad = fields.ByName(protoreflect.Name(from.PadField))
-	if !isText(f.pad) {
-		return fmt.Errorf("has a field %s that is %s (pad_field names a string or bytes, not repeated)", f.pad.Name(), describeField(f.pad))
-	}
-	if one := f.pad.ContainingOneof(); one != nil && one == f.stamp.ContainingOneof() {
-		return fmt.Errorf("has the fields %s and %s in the oneof %s, where only one of them can be set (write another pad_field)",
-			f.stamp.Name(), f.pad.Name(), one.Name())
-	}
-	return nil
-}
-
-func isText(d protoreflect.FieldDescriptor) bool {
-	return !d.IsList() && !d.IsMap() && (d.Kind() == protoreflect.StringKind || d.Kind() == protoreflect.BytesKind)
-}
-
-func describeField(d protoreflect.FieldDescriptor) string {
-	switch {
-	case d.IsMap():
-		return "a map"
-	case d.IsList():
-		return "a repeated " + d.Kind().String()
-	}
-	return "of type " + d.Kind().String()
+	return &protobufForm{message: schema.Message, stamp: schema.Stamp, pad: schema.Pad}, nil
 }
 
 // indexes are the places of the message and of those that it is declared in, the outermost first.

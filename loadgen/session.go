@@ -59,6 +59,7 @@ func (s *swarm) dialOne(ctx context.Context, c *client, gate chan struct{}) (net
 		return nil, nil, ctx.Err() // the stay ended, the dial did not fail
 	}
 	if err != nil {
+		c.comeback.away(false, time.Now().UnixNano())
 		c.worker.meter.count(cell, countConnectFail, 1)
 		s.dialMu.Lock()
 		s.dialErrs.add(plainError(err).Error())
@@ -222,7 +223,7 @@ func (s *swarm) thrownOut(c *client, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.thrown = true
-	c.comeback.away(false)
+	c.comeback.away(false, time.Now().UnixNano())
 	w.attend(c, c.due, false)
 	w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countThrownOut, 1)
 	if errors.Is(why, io.EOF) {

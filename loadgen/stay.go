@@ -213,7 +213,7 @@ func (s *swarm) left(c *client) {
 		w.meter.count(s.topo.cell(int(s.phase.Load()), c.group, -1), countLeft, 1)
 	}
 	c.noteUnjoined(s.topo.plan.Phases.JoinDeadline)
-	c.comeback.away(true)
+	c.comeback.away(true, time.Now().UnixNano())
 	resumes := s.groups[c.group].resumes
 	switch {
 	case !resumes:

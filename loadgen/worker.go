@@ -435,12 +435,13 @@ func (w *worker) noteSlowest(c *client, s *Stamp, head []byte, arrivedAt int64) 
 	}
 }
 
-// measure records the latencies of a first arrival.
+// measure records the latencies of a first arrival, without the time that the client was away by plan.
 func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arrivedAt int64) {
-	corrected := arrivedAt - s.DueAt
 	if c.comeback != nil && w.measureReplay(c, cell, phase, s.DueAt, arrivedAt) {
 		return
 	}
+	away := c.awayFor(s.DueAt, arrivedAt)
+	corrected := arrivedAt - s.DueAt - away
 	if phase >= 0 && w.swarm.topo.phases[phase].Measured {
 		c.stats.add(corrected, int64(w.swarm.topo.plan.Objective))
 	}
@@ -449,7 +450,7 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 		return
 	}
 	w.meter.record(cell, stageE2E, corrected)
-	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt)
+	w.meter.record(cell, stageUncorrected, arrivedAt-s.SentAt-c.awayFor(s.SentAt, arrivedAt))
 	if w.swarm.topo.producers[s.Producer].plan.Group == c.group && int(s.Partition) == c.index {
 		w.meter.record(cell, stageRoundTrip, corrected)
 	}
@@ -460,11 +461,13 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 		w.meter.record(cell, stageGatewayOut, arrivedAt-at)
 	}
 	if seen, ok := w.swarm.seen[s.Producer][s.Partition].get(s.PartSeq); ok {
-		w.meter.record(cell, stageGateway, arrivedAt-seen)
+		w.meter.record(cell, stageGateway, arrivedAt-seen-c.awayFor(seen, arrivedAt))
 	} else {
 		w.await(awaited{s.Producer, s.Partition, s.PartSeq, arrivedAt, cell, 0})
 	}
-	w.sample(s, phase, arrivedAt)
+	if away == 0 { // else its coming last says nothing of the fan-out
+		w.sample(s, phase, arrivedAt)
+	}
 }
 
 // maxAwaited bounds the deliveries that wait for the observer.

@@ -11,12 +11,16 @@ import (
 // evidence is what a run's intervals say, merged: series and counters by label, and gauges by measure phase. Its memory
 // does not grow with the run's length.
 type evidence struct {
-	series    results.SeriesSet
-	counts    map[countKey]int64
-	gauges    map[gaugeKey]*gaugeStat
-	measure   map[string]bool
-	measured  map[string]time.Duration // by measure phase, what of it the intervals cover
-	inPhase   map[string]int           // intervals, by measure phase
+	series   results.SeriesSet
+	counts   map[countKey]int64
+	gauges   map[gaugeKey]*gaugeStat
+	measure  map[string]bool
+	measured map[string]time.Duration // by measure phase, what of it the intervals cover
+	inPhase  map[string]int           // intervals, by measure phase
+	// Over the intervals of the measure phases: the gateway's processor seconds by first arrivals, whenever due, and its
+	// byte seconds of memory by client seconds connected.
+	cpuOfArrivals, rssOfConnections ratio
+
 	intervals int
 	startAt   int64 // Unix ns of the first interval; 0 before it
 	endAt     int64 // of the last
@@ -64,6 +68,7 @@ func (e *evidence) addMeasured(in *results.Interval) {
 	length := max(time.Duration(in.EndAt-in.StartAt), 0)
 	e.measured[in.Phase] += length
 	e.inPhase[in.Phase]++
+	e.addRatios(in, length)
 	for name, value := range in.Gauges {
 		key := gaugeKey{name, in.Phase}
 		if e.gauges[key] == nil {

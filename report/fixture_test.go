@@ -119,7 +119,7 @@ func makePassing() *fixture {
 func makeInterval(index int, at int64, phase string, sent int64, random *rand.Rand) *results.Interval {
 	in := &results.Interval{Index: index, StartAt: at, EndAt: at + int64(2*time.Second), Phase: phase, Gauges: map[string]float64{
 		results.GaugeClients: 52, results.GaugeGeneratorCPU: 0.21 + 0.02*random.Float64(), results.GaugeGatewayCPU: 0.3 + 0.03*random.Float64(),
-		results.GaugeKafkaCPU: 0.1, results.GaugeMachineBusy: 0.35, results.GaugeMissingSoFar: 0}}
+		results.GaugeKafkaCPU: 0.1, results.GaugeGatewayDescriptors: float64(70 + index), results.GaugeMachineBusy: 0.35, results.GaugeMissingSoFar: 0}}
 	if phase == scenarios.PhaseConnect {
 		connect := recorded(52, random, 0.4e6, 0.3)
 		in.Series = append(in.Series, connect.Series(results.StageConnect, results.Label{Phase: phase, Group: "viewers"}))

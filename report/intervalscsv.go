@@ -66,7 +66,8 @@ func csvRates() []string {
 func csvGauges() []string {
 	return []string{results.GaugeClients, results.GaugeUnsettled, results.GaugeMissingSoFar, results.GaugeGeneratorCPU,
 		results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy, results.GaugeGeneratorRSS, results.GaugeGatewayRSS,
-		results.GaugeKafkaRSS, results.GaugeGCPauseMax, results.GaugeClockOffset, results.GaugeDescriptors}
+		results.GaugeKafkaRSS, results.GaugeGCPauseMax, results.GaugeClockOffset, results.GaugeDescriptors,
+		results.GaugeGatewayDescriptors}
 }
 
 func csvHeader() []string {

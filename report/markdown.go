@@ -162,8 +162,11 @@ func (m *markdown) figures(s *Summary) {
 	if s.Rates.MeasuredSeconds > 0 {
 		m.printf("%s sent, %s acknowledged, %s delivered  \n", formatRate(s.Rates.Sent), formatRate(s.Rates.Acked), formatRate(s.Rates.Delivered))
 	}
-	if cpu, _ := resourceLines(s.Resources); cpu != "" {
-		m.printf("CPU: %s  \n", cpu)
+	cpu, memory, descriptors := resourceLines(s.Resources)
+	for _, line := range [][2]string{{"CPU", cpu}, {"Memory", memory}, {"Open files", descriptors}} {
+		if line[1] != "" {
+			m.printf("%s: %s  \n", line[0], line[1])
+		}
 	}
 	m.printf("%s  \n%s\n", markdownText(strings.Join(runLine(s)[1:], " · ")), markdownText(strings.Join(systemLine(s), " · ")))
 }

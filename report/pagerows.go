@@ -41,28 +41,32 @@ func aboveOrBelow(v, limit float64) string {
 	return "above"
 }
 
-// perUnit says what a delivery and a client cost the gateway.
+// perUnit says what a delivery cost the gateway, and a connection.
 func perUnit(r Resources) string {
-	var parts []string
+	var said []string
 	if v := r.GatewayCPUPerDelivery; v != nil {
-		parts = append(parts, fmt.Sprintf("A delivery took %s of the gateway's processor time.", formatNS(*v*1e3)))
+		said = append(said, fmt.Sprintf("A delivery took %s of the gateway's processor time: what it used in the measure phases by what arrived meanwhile.",
+			formatNS(*v*1e3)))
 	}
-	if v := r.GatewayRSSPerClient; v != nil {
-		parts = append(parts, fmt.Sprintf("Its whole memory by the number of clients is %s.", formatBytes(*v)))
+	if v := r.GatewayRSSPerConnection; v != nil {
+		said = append(said, fmt.Sprintf("All of its memory by connected client is %s.", formatBytes(*v)))
 	}
-	return strings.Join(parts, " ")
+	return strings.Join(said, " ")
 }
 
-// resourceLines say what the parts used, processors and memory on average and the gateway's descriptors at most; either
-// is empty where nothing was measured.
-func resourceLines(r Resources) (cpu, memory string) {
-	var cores, bytes []string
+// resourceLines say what the parts used on average, processors, memory and descriptors; each is empty where nothing was
+// measured.
+func resourceLines(r Resources) (cpu, memory, descriptors string) {
+	var cores, bytes, open []string
 	for _, part := range r.parts() {
 		if v := part.used.CPUMean; v != nil {
 			cores = append(cores, part.name+" "+formatCores(*v))
 		}
 		if v := part.used.RSSMean; v != nil {
 			bytes = append(bytes, part.name+" "+formatBytes(*v))
+		}
+		if v := part.used.DescriptorsMean; v != nil {
+			open = append(open, fmt.Sprintf("%s %s (%s at most)", part.name, formatNearest(*v), formatWhole(*part.used.DescriptorsMax)))
 		}
 	}
 	if r.MachineBusyMean != nil {
@@ -73,13 +77,10 @@ func resourceLines(r Resources) (cpu, memory string) {
 		cpu += "; the gateway " + formatNS(*v*1e3) + " a delivery"
 	}
 	memory = strings.Join(bytes, ", ")
-	if v := r.GatewayRSSPerClient; v != nil {
-		memory += "; the gateway " + formatBytes(*v) + " a client"
+	if v := r.GatewayRSSPerConnection; v != nil {
+		memory += "; the gateway " + formatBytes(*v) + " a connection"
 	}
-	if v := r.Gateway.OpenMax; v != nil {
-		memory += fmt.Sprintf("; it had up to %s open", plural(int64(*v), "descriptor"))
-	}
-	return cpu, strings.TrimPrefix(memory, "; ")
+	return cpu, memory, strings.Join(open, ", ")
 }
 
 // namedResources is one part of the run and what it used.
@@ -103,11 +104,11 @@ func resourceRows(r Resources) [][]string {
 	var rows [][]string
 	for _, part := range r.parts() {
 		u := part.used
-		if u.CPUMean == nil && u.RSSMean == nil {
+		if u.CPUMean == nil && u.RSSMean == nil && u.DescriptorsMean == nil {
 			continue
 		}
-		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes), text(u.RSSMax, formatBytes),
-			text(u.OpenMax, formatWhole)})
+		rows = append(rows, []string{part.name, text(u.CPUMean, significant), text(u.CPUMax, significant), text(u.RSSMean, formatBytes),
+			text(u.RSSMax, formatBytes), text(u.DescriptorsMean, formatNearest), text(u.DescriptorsMax, formatWhole)})
 	}
 	return rows
 }
@@ -136,3 +137,6 @@ func contractLine(run RunInfo) string {
 	}
 	return line
 }
+
+// formatNearest writes a mean of counts.
+func formatNearest(v float64) string { return formatWhole(math.Round(v)) }

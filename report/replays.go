@@ -14,11 +14,15 @@ type Returns struct {
 	Resumed  int64 `json:"resumed"`  // of them, those that the target went on with
 	Failed   int64 `json:"failed"`   // of them, those of which it said that it could not, or not with all
 	Replayed int64 `json:"replayed"` // deliveries of what was due before the client was back
+	// TellsCaughtUp is whether the target says when a client has all that it missed. Where it does not, nobody knows.
+	TellsCaughtUp bool `json:"tells_caught_up"`
 }
 
-func returnsOf(all map[string]int64) Returns {
+func returnsOf(p *scenarios.Plan, all map[string]int64) Returns {
+	resume := p.Gateway.Profile.Resume
 	return Returns{
-		Returns: all[results.CountReturns], Resumed: all[results.CountResumed], Failed: all[results.CountResumeFailed], Replayed: all[results.CountReplayed],
+		TellsCaughtUp: resume != nil && resume.CaughtUp != "",
+		Returns:       all[results.CountReturns], Resumed: all[results.CountResumed], Failed: all[results.CountResumeFailed], Replayed: all[results.CountReplayed],
 	}
 }
 
@@ -39,7 +43,10 @@ func returnsLine(r Returns, caughtUp Latency) string {
 			text += fmt.Sprintf(", %s unanswered or without a position", formatCount(fresh))
 		}
 	}
-	if caughtUp.Count > 0 {
+	switch {
+	case !r.TellsCaughtUp:
+		text += "; when they had caught up is not known, since the target does not say it"
+	case caughtUp.Count > 0:
 		cells := latencyCells(caughtUp)
 		text += fmt.Sprintf("; caught up p50 %s, p99 %s, max %s", cells[0], cells[2], cells[4])
 		if late := r.Resumed - caughtUp.Count; late > 0 {

@@ -99,7 +99,7 @@ func TestReturnsAreTold(t *testing.T) {
 	f := passing()
 	replaying(f)
 	s := f.summarise(t)
-	if s.Clients.Returns != (Returns{40, 38, 1, 200}) || s.Health.State != HealthValid {
+	if s.Clients.Returns != (Returns{40, 38, 1, 200, true}) || s.Health.State != HealthValid {
 		t.Errorf("got %+v, health %+v", s.Clients.Returns, s.Health.Reasons)
 	}
 	for _, c := range []struct {
@@ -124,8 +124,9 @@ func TestReturnsAreTold(t *testing.T) {
 		want    string
 	}{
 		{Returns{}, Latency{}, ""},
-		{Returns{Returns: 1, Resumed: 1, Replayed: 0}, Latency{}, "1 return, all resumed; 0 replayed"},
-		{Returns{Returns: 5000, Resumed: 5000, Replayed: 20_000}, latencyOf(seriesOf(results.StageCaughtUp, results.Label{}, manyOf(4999, 5*ms)...)),
+		{Returns{Returns: 1, Resumed: 1, Replayed: 0, TellsCaughtUp: true}, Latency{}, "1 return, all resumed; 0 replayed"},
+		{Returns{Returns: 1, Resumed: 1, Replayed: 7}, Latency{}, "1 return, all resumed; when they had caught up is not known, since the target does not say it; 7 replayed"},
+		{Returns{Returns: 5000, Resumed: 5000, Replayed: 20_000, TellsCaughtUp: true}, latencyOf(seriesOf(results.StageCaughtUp, results.Label{}, manyOf(4999, 5*ms)...)),
 			"5,000 returns, all resumed; caught up p50 5.00 ms, p99 5.00 ms, max 5.00 ms (1 never); 20,000 replayed"},
 	} {
 		if got := returnsLine(c.returns, c.caught); got != c.want {

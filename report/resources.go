@@ -104,23 +104,28 @@ type Resources struct {
 	// MachineBusyMean and MachineBusyMax are of all cores together, as a share of 1.
 	MachineBusyMean *float64 `json:"machine_busy_mean"`
 	MachineBusyMax  *float64 `json:"machine_busy_max"`
-	// GatewayCPUPerDelivery is the gateway's processor time by delivered message, in microseconds.
+	// GatewayCPUPerDelivery is the gateway's processor time in microseconds, over the intervals of the measure phases, by
+	// what arrived in these intervals for the first time, whenever it was due: a delivery of a measure phase that came in
+	// the drain is not among them, and what was replayed meanwhile is.
 	GatewayCPUPerDelivery *float64 `json:"gateway_cpu_us_per_delivery"`
-	// GatewayRSSPerClient is the gateway's whole resident memory over the clients that were planned, in bytes.
-	GatewayRSSPerClient *float64 `json:"gateway_rss_bytes_per_client"`
+	// GatewayRSSPerConnection is the gateway's whole resident memory by client that was connected, both over the same
+	// intervals of the measure phases.
+	GatewayRSSPerConnection *float64 `json:"gateway_rss_bytes_per_connection"`
 }
 
-// PartResources is what one part of the run used: processor time by time, in cores, resident memory, and the most
-// descriptors that were open at a reading.
+// PartResources is what one part of the run used, with all that it started: processor time by time, in cores, resident
+// memory, and open descriptors.
 type PartResources struct {
 	CPUMean *float64 `json:"cpu_cores_mean"`
 	CPUMax  *float64 `json:"cpu_cores_max"`
 	RSSMean *float64 `json:"rss_bytes_mean"`
 	RSSMax  *float64 `json:"rss_bytes_max"`
-	OpenMax *float64 `json:"descriptors_max"`
+	// DescriptorsMean and DescriptorsMax are null for Kafka, whose are not counted.
+	DescriptorsMean *float64 `json:"descriptors_mean"`
+	DescriptorsMax  *float64 `json:"descriptors_max"`
 }
 
-func resources(e *evidence, all scope, delivered float64, clients int) Resources {
+func resources(e *evidence, all scope) Resources {
 	figures := func(name string) (mean, most *float64) {
 		g := e.gauge(name, all)
 		if g.intervals == 0 {
@@ -129,25 +134,50 @@ func resources(e *evidence, all scope, delivered float64, clients int) Resources
 		v := g.mean()
 		return &v, &g.max
 	}
-	part := func(cpu, rss, open string) (p PartResources) {
+	part := func(cpu, rss, descriptors string) (p PartResources) {
 		p.CPUMean, p.CPUMax = figures(cpu)
 		p.RSSMean, p.RSSMax = figures(rss)
-		_, p.OpenMax = figures(open)
+		p.DescriptorsMean, p.DescriptorsMax = figures(descriptors)
 		return p
 	}
 	r := Resources{
 		Generator: part(results.GaugeGeneratorCPU, results.GaugeGeneratorRSS, results.GaugeDescriptors),
 		Gateway:   part(results.GaugeGatewayCPU, results.GaugeGatewayRSS, results.GaugeGatewayDescriptors),
-		Kafka:     part(results.GaugeKafkaCPU, results.GaugeKafkaRSS, ""), // its descriptors are not followed
+		Kafka:     part(results.GaugeKafkaCPU, results.GaugeKafkaRSS, ""),
+
+		GatewayCPUPerDelivery:   e.cpuOfArrivals.quotient(1e6),
+		GatewayRSSPerConnection: e.rssOfConnections.quotient(1),
 	}
 	r.MachineBusyMean, r.MachineBusyMax = figures(results.GaugeMachineBusy)
-	if r.Gateway.CPUMean != nil && delivered > 0 {
-		v := *r.Gateway.CPUMean * 1e6 / delivered
-		r.GatewayCPUPerDelivery = &v
-	}
-	if r.Gateway.RSSMean != nil && clients > 0 {
-		v := *r.Gateway.RSSMean / float64(clients)
-		r.GatewayRSSPerClient = &v
-	}
 	return r
+}
+
+// ratio is what was used of one thing by another, both summed over the same intervals.
+type ratio struct{ used, by float64 }
+
+// quotient is null where there is nothing to divide by.
+func (r ratio) quotient(times float64) *float64 {
+	if r.by <= 0 {
+		return nil
+	}
+	v := r.used / r.by * times
+	return &v
+}
+
+// addRatios takes an interval of a measure phase. One in which the gateway was not metered counts on neither side.
+func (e *evidence) addRatios(in *results.Interval, length time.Duration) {
+	seconds := length.Seconds()
+	if cpu, metered := in.Gauges[results.GaugeGatewayCPU]; metered {
+		e.cpuOfArrivals.used += cpu * seconds
+		for _, c := range in.Counters {
+			if c.Name == results.CountDelivered {
+				e.cpuOfArrivals.by += float64(c.Value)
+			}
+		}
+	}
+	rss, metered := in.Gauges[results.GaugeGatewayRSS]
+	if connected, counted := in.Gauges[results.GaugeClients]; metered && counted {
+		e.rssOfConnections.used += rss * seconds
+		e.rssOfConnections.by += connected * seconds
+	}
 }

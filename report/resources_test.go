@@ -126,8 +126,8 @@ func TestResourcesOfASummary(t *testing.T) {
 		math.Abs(*got.GatewayCPUPerDelivery-150) > 1e-6 {
 		t.Errorf("got %+v, %v µs a delivery; want a mean of 0.3, a maximum of 0.5 and 150 µs", got.Gateway, got.GatewayCPUPerDelivery)
 	}
-	if got.Gateway.OpenMax == nil || *got.Gateway.OpenMax != 530 || got.Kafka.OpenMax != nil {
-		t.Errorf("got %v and %v descriptors; want up to 530 of the gateway, and null of Kafka", got.Gateway.OpenMax, got.Kafka.OpenMax)
+	if got.Gateway.DescriptorsMax == nil || *got.Gateway.DescriptorsMax != 530 || got.Kafka.DescriptorsMax != nil {
+		t.Errorf("got %v and %v descriptors; want up to 530 of the gateway, and null of Kafka", got.Gateway.DescriptorsMax, got.Kafka.DescriptorsMax)
 	}
 	if got.Gateway.RSSMean != nil || got.Gateway.RSSMax != nil {
 		t.Errorf("memory is %v; want null, since nobody measured it", *got.Gateway.RSSMean)
@@ -138,6 +138,7 @@ func TestResourcesOfASummary(t *testing.T) {
 func TestGatewayOfASummary(t *testing.T) {
 	f := passing()
 	measured(f, results.GaugeGatewayRSS, 52<<20, 52<<20, 52<<20, 52<<20, 52<<20, 52<<20)
+	measured(f, results.GaugeClients, 52, 52, 52, 52, 52, 52)
 	measured(f, results.GaugeGatewayDescriptors, 30, 30, 530, 520, 510, 30)
 	f.plan.Gateway.Guarantees = scenarios.Guarantees{Delivery: "at-least-once", Sheds: true, Resumes: true}
 	j := NewJudge(f.plan)
@@ -147,8 +148,8 @@ func TestGatewayOfASummary(t *testing.T) {
 		}
 	}
 	s := summarise(&results.Run{Plan: f.plan, Audit: f.audit, Health: f.health, End: f.end}, j)
-	if got := s.Resources.GatewayRSSPerClient; got == nil || *got != 1<<20 {
-		t.Errorf("got %v bytes a client; want 1 MiB, 52 MiB by 52 clients", got)
+	if got := s.Resources.GatewayRSSPerConnection; got == nil || *got != 1<<20 {
+		t.Errorf("got %v bytes a connection; want 1 MiB, 52 MiB by 52 clients", got)
 	}
 	var b bytes.Buffer
 	if err := Terminal(&b, s, TerminalOptions{}); err != nil {
@@ -156,7 +157,7 @@ func TestGatewayOfASummary(t *testing.T) {
 	}
 	text := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{
-		"the gateway 1.00 MiB a client; it had up to 530 descriptors open",
+		"the gateway 1.00 MiB a connection",
 		"the gateway declares at-least-once, in any order, may shed what it reports, clients that return get what they missed (profile reference)",
 	} {
 		if !strings.Contains(text, want) {

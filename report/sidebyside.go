@@ -69,7 +69,7 @@ var sideColumns = []sideColumn{
 	{"duplicate", auditFigure(func(a AuditSummary) int64 { return a.Duplicate }), formatWhole},
 	{"reordered", auditFigure(func(a AuditSummary) int64 { return a.Reordered }), formatWhole},
 	{"CPU a delivery", func(s *Summary) *float64 { return s.Resources.GatewayCPUPerDelivery }, func(v float64) string { return significant(v) + " µs" }},
-	{"memory a connection", func(s *Summary) *float64 { return s.Resources.GatewayRSSPerClient }, formatBytes},
+	{"memory a connection", func(s *Summary) *float64 { return s.Resources.GatewayRSSPerConnection }, formatBytes},
 }
 
 func formatWhole(v float64) string { return formatCount(int64(v)) }

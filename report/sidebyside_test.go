@@ -8,12 +8,12 @@ import (
 // TestSideBySide: a row for each scenario and gateway with the median and the range of its valid runs.
 func TestSideBySide(t *testing.T) {
 	run := func(target string, p99 int64, state HealthState) *Summary {
-		perClient, cpu := 1e5, 12.5
+		rss, cpu := 100e3, 12.5
 		s := &Summary{Run: RunInfo{Scenario: "keyed", Target: target}, Health: HealthReport{State: state}}
 		s.Latency.E2E = Latency{Count: 10, P50NS: 1e6, P99NS: p99, P999NS: 9e6}
 		s.Audit.Available = true
 		s.Audit.Expected, s.Audit.Delivered, s.Audit.Lost, s.Audit.Unseen = 10_000, 9_990, 7, 3
-		s.Resources.GatewayRSSPerClient, s.Resources.GatewayCPUPerDelivery = &perClient, &cpu
+		s.Resources.GatewayRSSPerConnection, s.Resources.GatewayCPUPerDelivery = &rss, &cpu
 		return s
 	}
 	silent := run("silent|one", 0, HealthValid)

@@ -45,9 +45,9 @@ func summarise(r *results.Run, judge *Judge) *Summary {
 		Dir:           r.Dir,
 	}
 	s.Audit.NotTaken = notTaken(r.Plan, e, r.Audit, s.Status)
-	s.Clients.Absences, s.Clients.Returns = absences(r.Plan, e), returnsOf(s.CountersAll)
+	s.Clients.Absences, s.Clients.Returns = absences(r.Plan, e), returnsOf(r.Plan, s.CountersAll)
 	s.Rates = rates(s.Counters, e.elapsed(r.Plan, all, s.Status))
-	s.Resources = resources(e, all, s.Rates.Delivered, s.Clients.Planned)
+	s.Resources = resources(e, all)
 	s.Health = judgeHealth(healthOf(r, e, all, stages))
 	s.Warnings = warnings(r, s)
 	s.Verdict, s.Reasons = judgeVerdict(verdictInput{

@@ -277,14 +277,13 @@ func (t *terminal) rates(s *Summary) {
 	}
 }
 
-// resources are the processors and the memory that the parts used on average.
+// resources are the processors, the memory and the descriptors that the parts used on average.
 func (t *terminal) resources(s *Summary) {
-	cpu, memory := resourceLines(s.Resources)
-	if cpu != "" {
-		t.row("cpu", cpu)
-	}
-	if memory != "" {
-		t.row("memory", memory)
+	cpu, memory, descriptors := resourceLines(s.Resources)
+	for _, line := range [][2]string{{"cpu", cpu}, {"memory", memory}, {"open files", descriptors}} {
+		if line[1] != "" {
+			t.row(line[0], line[1])
+		}
 	}
 	t.gap()
 }

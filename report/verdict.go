@@ -96,6 +96,10 @@ func passedReason(in verdictInput) string {
 		all = fmt.Sprintf("%s of %s arrived; %s", formatCount(in.classes.Delivered), plural(in.classes.Expected, "expected delivery"), strings.Join(rest, ", "))
 		and = "; "
 	}
+	if permitted := permittedOf(in); permitted != "" {
+		all += "; " + permitted
+		and = "; "
+	}
 	switch n := len(in.thresholds); n {
 	case 0:
 		return all + "; the scenario has no threshold"
@@ -104,6 +108,18 @@ func passedReason(in verdictInput) string {
 	default:
 		return fmt.Sprintf("%s%sall %d thresholds held", all, and, n)
 	}
+}
+
+// permittedOf says what is wrong with deliveries and breaks no guarantee of this target's, though it would break another's.
+func permittedOf(in verdictInput) string {
+	var said []string
+	if n := in.classes.Duplicate; n > 0 {
+		said = append(said, fmt.Sprintf("%s delivered again, as %s permits", pluralIs(n, "message"), orElse(in.guarantees.Delivery, "its guarantee")))
+	}
+	if n := in.classes.Reordered; n > 0 {
+		said = append(said, fmt.Sprintf("%s out of order, which the target does not guarantee", pluralIs(n, "delivery")))
+	}
+	return strings.Join(said, "; ")
 }
 
 // restOf says what became of the expected deliveries that did not arrive and break no contract.

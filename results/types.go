@@ -37,7 +37,7 @@ const (
 	StageReceiveLag     Stage = "receive_lag"     // program read − kernel had the bytes, where the kernel tells
 	StageSpread         Stage = "spread"          // first to last client of one message (of a sample of messages)
 	StageConnect        Stage = "connect"         // dial to WebSocket established
-	StageReplay         Stage = "replay"          // client read − due of what was due before a client that resumes was back; in e2e too where the target had thrown it out
+	StageReplay         Stage = "replay"          // client read − due of what was due before a client that resumes was back; in e2e too but for what replayed_after_leave counts
 	StageCaughtUp       Stage = "caught_up"       // first dial of a client that comes back to all that it missed read
 )
 
@@ -95,7 +95,8 @@ const (
 	CountResumed      = "resumed"       // of them, those that the target went on with (group)
 	CountResumeFailed = "resume_failed" // of them, those of which it said that it could not, or not with all (group)
 	CountReplayed     = "replayed"      // first arrivals of what was due before the client was back (group)
-	// CountReplayedLeave is the part of replayed that is in no e2e: the client was away as the scenario says (group).
+	// CountReplayedLeave is the part of replayed that is in no e2e: it was due while the client was away as the scenario
+	// says, and came before the target ended or refused a session (group).
 	CountReplayedLeave = "replayed_after_leave"
 )
 
@@ -227,8 +228,8 @@ type AuditRow struct {
 	Producer string `json:"producer,omitempty"`
 	// Conflated is the part of Shed that conflation as declared explains; what a notice of the target excused is the rest.
 	Conflated int64 `json:"conflated,omitempty"`
-	// Replayed is the part of Delivered whose latency is in the stage replay alone: what clients that resume missed while
-	// they were away as the scenario says.
+	// Replayed is the part of Delivered whose latency is in the stage replay alone: what was due while clients that resume
+	// were away as the scenario says, and came before the target ended or refused them a session.
 	Replayed int64 `json:"replayed,omitempty"`
 	Classes
 }

@@ -44,15 +44,17 @@ func schemaPayloadShape(e entry) *shape {
 	return nil
 }
 
-// schemaPayload takes {avro: FILE, stamp_field: x} or {protobuf: FILE, …}. The schema itself is not looked into.
+// schemaPayload takes {avro: FILE, stamp_field: x} or {protobuf: FILE, …}, and checks that values can be made by it.
 func schemaPayload(o *object) (payloadValue, bool) {
 	before := len(o.r.problems)
 	path, stamp, pad := o.text(o.shape.of, checkPath), o.text("stamp_field", checkField), o.text("pad_field", checkField)
 	p := Payload{Kind: PayloadKind(o.shape.of), Schema: &PayloadSchema{
 		Subject: o.text("subject", checkSubject).value, StampField: stamp.value, PadField: pad.value,
 	}}
+	at := map[string]place{o.shape.of: path.at, "stamp_field": stamp.at, "pad_field": pad.at}
 	if o.shape == protobufShape {
-		p.Schema.Message = o.text("message", checkMessage).value
+		message := o.text("message", checkMessage)
+		p.Schema.Message, at["message"] = message.value, message.at
 	}
 	if stamp.state == given && pad.state == given && stamp.value == pad.value {
 		o.r.addf(pad.at, "is the stamp's field, too (write another, or remove it)")
@@ -64,9 +66,19 @@ func schemaPayload(o *object) (payloadValue, bool) {
 		p.Schema.File = o.r.beside(path.value)
 		if p.Schema.Text, err = o.r.reads.schemaOf(p.Schema.File); err != nil {
 			o.r.addf(path.at, "%s %v", quote(p.Schema.File), err)
+		} else if o.ok && stateSince(o.r, before) == given {
+			checkSchema(o.r, p, at)
 		}
 	}
 	return payloadValue{p, Size{Min: minValueBytes, Max: schemaValueBytes}}, o.ok && stateSince(o.r, before) == given
+}
+
+// checkSchema tells what is wrong with a payload's schema at the key that is to be changed.
+func checkSchema(r *reporter, p Payload, at map[string]place) {
+	var wrong *SchemaError
+	if errors.As(p.Schema.Check(p.Kind), &wrong) {
+		r.addf(at[wrong.Key], "%s", wrong)
+	}
 }
 
 // schemaOf returns the text of a schema's file, which is read once.

@@ -3,12 +3,13 @@ package scenarios
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/weirbench/weir/internal/hosts"
 )
 
 // The target: what weir starts, or finds, between Kafka and the clients.
@@ -265,16 +266,11 @@ func checkStartedURL(check func(string) error, scheme string) func(string) error
 		if err := check(plain); err != nil {
 			return errors.New(strings.ReplaceAll(err.Error(), anyPort, "{port}"))
 		}
-		if u, err := url.Parse(plain); err == nil && !loopback(u.Hostname()) {
+		if u, err := url.Parse(plain); err == nil && !hosts.Loopback(u.Hostname()) {
 			return fmt.Errorf("%s is not on this machine, where weir starts the target (write %s://127.0.0.1:{port}%s)", quote(text), scheme, u.EscapedPath())
 		}
 		return nil
 	}
-}
-
-func loopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // checkPage checks the URL of a page.

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/weirbench/weir/internal/hosts"
 )
 
 const (
@@ -60,15 +61,10 @@ func checkTokenURL(text string) error {
 		return errors.New("the OAUTHBEARER token URL is not a URL (write https://host/path)")
 	case u.User != nil:
 		return errors.New("the OAUTHBEARER token URL holds a user or a password (give them as username and password)")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !hosts.Loopback(u.Hostname()):
 		return fmt.Errorf("the OAUTHBEARER token URL's host %s would get the client secret in plain text (use https)", u.Hostname())
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // tokenFrom says in errors where tokens come from.
