@@ -261,7 +261,7 @@ func (c *client) setReadDeadline(d time.Duration) {
 func (c *client) write() {
 	done := 0
 	for c.queue.wait(done) {
-		n, err := c.writeBatch()
+		n, err := c.writeBurst()
 		if err != nil {
 			c.writeFailed(err)
 			return
@@ -284,14 +284,15 @@ func (c *client) write() {
 	}
 }
 
-// writeBatch writes what waits and returns how many bytes of the queue it was.
-func (c *client) writeBatch() (int, error) {
-	b := c.hub.batches.Get().(*batch)
+// writeBurst writes what waits and returns how many bytes of the queue it was.
+func (c *client) writeBurst() (int, error) {
+	b := c.hub.bursts.Get().(*burst)
 	defer func() {
 		b.reset()
-		c.hub.batches.Put(b)
+		c.hub.bursts.Put(b)
 	}()
 	c.queue.take(b)
+	b.build(c.hub.deflaters)
 	if err := c.writeFrames(b.join()); err != nil {
 		c.hub.counters.abandoned.Add(int64(b.records))
 		return 0, err

@@ -13,7 +13,8 @@ type hub struct {
 	counters    *counters
 
 	clientsDone sync.WaitGroup // the clients' goroutines
-	batches     sync.Pool      // of *batch: only a writer that is writing has one
+	bursts      sync.Pool      // of *burst: only a writer that is writing has one
+	deflaters   deflaters      // of the writers; the hub's own is below
 	publisher   *publisher     // of clients' records; nil in tests that need none
 	queues      *queueTotal    // what waits for all clients; nil where it is not bounded
 	replayer    *replayer      // of what clients missed; nil where they can't resume
@@ -37,10 +38,9 @@ type hub struct {
 	pressed   []*queue // became half full, and whoever publishes has yet to hear of it
 	memory    memory
 
-	batchEncoder batchEncoder
-	tellers      tellers
+	tellers tellers
 
-	deflater  deflater
+	deflater  deflater  // of single records
 	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
 }
 
@@ -109,7 +109,8 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 		clients:     make(map[*client]struct{}),
 		topics:      make(map[string]*topic, len(topics)),
 		pacer:       newPacer(),
-		batches:     sync.Pool{New: func() any { return new(batch) }},
+		bursts:      sync.Pool{New: func() any { return new(burst) }},
+		deflaters:   newDeflaters(),
 		inflaters:   sync.Pool{New: newInflater},
 	}
 	for _, name := range topics {

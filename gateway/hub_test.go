@@ -228,7 +228,7 @@ func TestPublishAllocations(t *testing.T) {
 	members := parkedMembers(h, 1000, "prices/k7")
 	topic := h.topics["prices"]
 	r := &record{key: []byte("k7"), value: make([]byte, 300)}
-	b := new(batch)
+	b := new(burst)
 	publish := func() {
 		h.publish(topic, r)
 		for _, m := range members {
@@ -257,7 +257,7 @@ func parkedMembers(h *testHub, n int, channel string) []*member {
 		h.subscribeLocked(c, []string{channel})
 		members[i] = c.members[channel]
 		h.mu.Unlock()
-		b := new(batch)
+		b := new(burst)
 		c.queue.take(b)
 		c.queue.bytes -= b.bytes
 	}

@@ -7,19 +7,21 @@ import (
 )
 
 const (
-	// maxBatchBytes bounds what a writer takes at once: enough to make the
+	// maxBurstBytes bounds what a writer takes at once: enough to make the
 	// system call cheap per frame, little enough that what can no longer be
 	// dropped stays small and that thousands of stuck writers hold little memory.
-	maxBatchBytes = 16 << 10
-	// minBatchesInQueue keeps a batch a small part of a small queue.
-	minBatchesInQueue = 4
+	maxBurstBytes = 16 << 10
+	// minBurstsInQueue keeps a burst a small part of a small queue.
+	minBurstsInQueue = 4
 )
 
 // message is a frame on its way to clients. That of a record is shared by all
 // who receive it and never changes; so is a batch of records. A nil notice and a
 // zero kind is a record, or, with parts, a batch.
 type message struct {
-	frame     []byte
+	frame     []byte // nil of a batch, and of a notice of drops
+	batch     *batchFrame
+	deflates  bool // batch is to be compressed
 	kind      messageKind
 	partition int32 // of a record
 	offset    int64 // of a record
@@ -29,6 +31,17 @@ type message struct {
 	drops     *dropRun
 	parts     *parts   // of a batch, which has the partition and offset of its first record
 	deflated  *message // the same record, compressed, or itself where that does not pay; nil while nobody needed it
+}
+
+// size is what the queue counts for the message: its frame, or at most that where it is yet to be built.
+func (m *message) size() int {
+	switch {
+	case m.drops != nil:
+		return m.drops.sizeBytes
+	case m.batch != nil:
+		return m.batch.size
+	}
+	return len(m.frame)
 }
 
 type messageKind uint8
@@ -122,7 +135,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 		return false, false
 	}
 	switch {
-	case q.makeRoom(len(msg.frame), q.total.bound(q.bound, len(msg.frame))):
+	case q.makeRoom(msg.size(), q.total.bound(q.bound, msg.size())):
 		q.append(entry{msg, m})
 	case q.policy == SlowDropOldest:
 		q.drop(msg, m)
@@ -267,7 +280,7 @@ func (q *queue) pushControl(msg *message) {
 }
 
 func (q *queue) append(e entry) {
-	size := len(e.msg.frame)
+	size := e.msg.size()
 	if size > q.bound {
 		q.oversized = size // it was let in because nothing else waits
 	}
@@ -285,7 +298,7 @@ func (q *queue) makeRoom(size, limit int) bool {
 		}
 		e := q.ring.pop()
 		if e.msg.kind == kindRecord {
-			q.release(len(e.msg.frame))
+			q.release(e.msg.size())
 			q.drop(e.msg, e.member)
 			continue
 		}
@@ -404,12 +417,12 @@ func (q *queue) wait(done int) bool {
 	return true
 }
 
-// take moves the next frames into b: as many as fit a batch, and one at least
+// take moves the next frames into b: as many as fit a burst, and one at least
 // if there is one.
-func (q *queue) take(b *batch) {
+func (q *queue) take(b *burst) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	limit := min(maxBatchBytes, q.bound/minBatchesInQueue)
+	limit := min(maxBurstBytes, q.bound/minBurstsInQueue)
 	taken := 0
 	for _, e := range q.front {
 		if !q.takeOne(b, e, limit) {
@@ -428,12 +441,9 @@ func (q *queue) take(b *batch) {
 	q.ring.release()
 }
 
-// takeOne adds the entry to the batch if it fits.
-func (q *queue) takeOne(b *batch, e entry, limit int) bool {
-	size := len(e.msg.frame)
-	if e.msg.kind == kindDrops {
-		size = e.msg.drops.sizeBytes
-	}
+// takeOne adds the entry to the burst if it fits.
+func (q *queue) takeOne(b *burst, e entry, limit int) bool {
+	size := e.msg.size()
 	if len(b.frames) > 0 && b.bytes+size > limit {
 		return false
 	}
@@ -441,6 +451,9 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 	switch e.msg.kind {
 	case kindRecord:
 		b.note(e.msg)
+		if e.msg.batch != nil {
+			b.unbuilt = append(b.unbuilt, unbuiltFrame{len(b.frames), e.msg})
+		}
 	case kindPing:
 		q.pinging = false
 	case kindPong:
@@ -482,16 +495,12 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 // abandon forgets what waits. What the writer has taken stays counted.
 func (q *queue) abandon() {
 	for _, e := range q.front {
-		if e.msg.kind == kindDrops {
-			q.bytes -= e.msg.drops.sizeBytes
-		} else {
-			q.bytes -= len(e.msg.frame)
-		}
+		q.bytes -= e.msg.size()
 	}
 	var records int64
 	for q.ring.n > 0 {
 		e := q.ring.pop()
-		q.bytes -= len(e.msg.frame)
+		q.bytes -= e.msg.size()
 		if e.msg.kind == kindRecord {
 			records += int64(e.msg.count())
 		}
