@@ -21,16 +21,17 @@ type client struct {
 	leave  func() // gives the connection's place in the admission back
 
 	deflateMax int     // longest payload that may be sent compressed; 0 where compression was not negotiated
-	subscribes *bucket // for subscribe and unsubscribe, a channel a token
+	subscribes *bucket // for subscribe, unsubscribe and presence, a channel a token
 
 	// messages, where it is set, is given the text and binary messages in place of the protocol.
 	messages func(c *client, op opcode, payload []byte)
 
 	// Guarded by the hub's mutex.
-	members map[string]*member // by name of channel, or of pattern behind patternMark
-	lastSeq uint64             // number of the last record queued
-	topics  []clientTopic      // of the members
-	told    positionsTold
+	members  map[string]*member // by name of channel, or of pattern behind patternMark
+	patterns int                // of the members
+	lastSeq  uint64             // number of the last record queued
+	topics   []clientTopic      // of the members
+	told     positionsTold
 
 	resumptions int // that have not come to their end
 

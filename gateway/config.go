@@ -71,6 +71,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.SlowPolicy, SlowDisconnect)
 	setDefault(&c.Limits.ChannelsPerClient, 1000)
+	setDefault(&c.Limits.PatternsPerClient, 100)
 	setDefault(&c.Limits.MessageBytes, 64<<10)
 	setDefault(&c.Publish.MaxInFlight, 256)
 	setDefault(&c.Publish.BufferBytes, 64<<20)
@@ -138,6 +139,7 @@ func (c Config) Validate() error {
 	}{
 		{"QueueBytes", c.QueueBytes, 1 << 10},
 		{"Limits.ChannelsPerClient", c.Limits.ChannelsPerClient, 1},
+		{"Limits.PatternsPerClient", c.Limits.PatternsPerClient, 1},
 		{"Limits.MessageBytes", c.Limits.MessageBytes, 128},
 		{"Publish.MaxInFlight", c.Publish.MaxInFlight, 1},
 		{"Publish.BufferBytes", c.Publish.BufferBytes, 1 << 20},

@@ -10,6 +10,7 @@ import (
 // whole topics are fixed; those of keys exist while they have subscribers.
 type hub struct {
 	maxChannels int
+	maxPatterns int // of these
 	counters    *counters
 
 	clientsDone sync.WaitGroup // the clients' goroutines
@@ -103,6 +104,7 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 	startedAt := time.Now()
 	h := &hub{
 		maxChannels: maxChannels,
+		maxPatterns: maxChannels,
 		timed:       len(conflate) > 0,
 		clock:       func() time.Duration { return time.Since(startedAt) },
 		counters:    c,

@@ -150,6 +150,7 @@ func decodeLimits(o *object) (settings.Limits, field[int64]) {
 		Connections:          int(limitOf(s, "connections", "a whole number", countLimit).value),
 		ConnectionsPerSource: int(limitOf(s, "connections_per_source", "a whole number", countLimit).value),
 		ChannelsPerClient:    s.integer("channels_per_client").value,
+		PatternsPerClient:    s.integer("patterns_per_client").value,
 		MessageBytes:         int(s.size("message").value),
 		FramesPerSecond:      int(limitOf(s, "frames", "a rate such as 100/s", rateLimit).value),
 		SubscribesPerSecond:  int(limitOf(s, "subscribes", "a rate such as 100/s", rateLimit).value),
