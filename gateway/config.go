@@ -115,6 +115,16 @@ func (c Config) Validate() error {
 	}
 	errs = append(errs, checkTopics("Topics", c.Topics)...)
 	errs = append(errs, checkTopics("PublishTopics", c.PublishTopics)...)
+	errs = append(errs, c.checkConflate()...)
+	errs = append(errs, checkResume(c.Resume)...)
+	errs = append(errs, c.checkBounds()...)
+	errs = append(errs, c.checkSecurity()...)
+	errs = append(errs, c.checkKafka())
+	return errors.Join(errs...)
+}
+
+func (c *Config) checkConflate() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for i, cn := range c.Conflate {
 		same := func(o Conflation) bool { return o.Topic == cn.Topic }
 		switch {
@@ -126,7 +136,12 @@ func (c Config) Validate() error {
 			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
 	}
-	errs = append(errs, checkResume(c.Resume)...)
+	return errs
+}
+
+// checkBounds reports what is out of its range.
+func (c *Config) checkBounds() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Publish.Linger < 0 || c.Publish.Linger > time.Second {
 		bad("Publish.Linger: %s is not from 0 to 1s", c.Publish.Linger)
 	}
@@ -163,9 +178,7 @@ func (c Config) Validate() error {
 			bad("%s: %s is not a positive duration", f.name, f.value)
 		}
 	}
-	errs = append(errs, c.checkSecurity()...)
-	errs = append(errs, c.checkKafka())
-	return errors.Join(errs...)
+	return errs
 }
 
 func checkTopics(field string, topics []string) (errs []error) {

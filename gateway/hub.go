@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -363,11 +364,11 @@ func (h *hub) add(c *client, channels []string) bool {
 	h.counters.connectionsTotal.Add(1)
 	c.queue.join(h.queues)
 	if len(channels) > 0 {
-		h.subscribeLocked(c, channels)
+		h.joinLive(c, slices.Values(channels))
 		c.queue.pushReply(h.subscribed(nil, channels, nil))
 	}
 	h.clientsDone.Go(func() {
-		c.run()
+		c.run(c.handle)
 		h.remove(c)
 	})
 	return true

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -254,7 +255,7 @@ func parkedMembers(h *testHub, n int, channel string) []*member {
 	for i := range members {
 		c := newClient(newSink(nil), &h.cfg, h.hub)
 		h.mu.Lock()
-		h.subscribeLocked(c, []string{channel})
+		h.joinLive(c, slices.Values([]string{channel}))
 		members[i] = c.members[channel]
 		h.mu.Unlock()
 		b := new(burst)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -95,11 +96,7 @@ func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError)
 		c.resumptions++
 		return &resumption{client: c, request: req, startedAt: time.Now(), answered: make(chan struct{})}, nil
 	}
-	for name := range req.names {
-		if _, ok := c.members[name]; !ok {
-			h.join(h.hold(c, name))
-		}
-	}
+	h.joinLive(c, req.names)
 	b := h.subscribed(req.ID, req.Channels, req.Patterns)
 	if req.Resume != nil {
 		b = append(b[:len(b)-1], `,"resumed":true}`...)
@@ -219,8 +216,9 @@ func (h *hub) checkNames(channels, patterns []string) *requestError {
 	return nil
 }
 
-func (h *hub) subscribeLocked(c *client, channels []string) {
-	for _, name := range channels {
+// joinLive gives the client the channels that it has not yet, which are live at once.
+func (h *hub) joinLive(c *client, names iter.Seq[string]) {
+	for name := range names {
 		if _, ok := c.members[name]; !ok {
 			h.join(h.hold(c, name))
 		}

@@ -73,7 +73,8 @@ var batchTopicShape = &shape{
 	name: "gateway_batch_topic", about: "How a topic's records are gathered.", keys: []key{
 		{name: "interval", about: "How long a record waits for others.", kind: kindDuration, low: int64(time.Millisecond), high: 10 * second, required: true,
 			example: "20ms"},
-		{name: "size", about: "A frame of so much is not waited with.", kind: kindSize, low: 1 << 10, high: 16 << 20, fallback: "64KiB", example: "16KiB"},
+		{name: "size", about: "A frame of so much is not waited with; a quarter of what is kept for a slow client at most, and by default too where that is less.",
+			kind: kindSize, low: 1 << 10, high: 16 << 20, depends: "16KiB", example: "64KiB"},
 	},
 }
 

@@ -11,8 +11,6 @@ import (
 
 // The settings of weir's own gateway.
 
-const defaultBatchBytes = 64 << 10
-
 // settingsItem is settings with where they name topics.
 type settingsItem struct {
 	settings.Gateway
@@ -106,7 +104,7 @@ func decodeBatch(o *object) (batches []settings.Batch, topics []field[string]) {
 		interval, size := b.duration("interval"), b.size("size")
 		b.need()
 		b.finish()
-		batches = append(batches, settings.Batch{Topic: topic, Interval: interval.value, Bytes: int(size.or(defaultBatchBytes))})
+		batches = append(batches, settings.Batch{Topic: topic, Interval: interval.value, Bytes: int(size.value)})
 		topics = append(topics, field[string]{value: topic, at: e.keyAt, state: given})
 	}
 	s.finish()
