@@ -10,7 +10,7 @@ import (
 
 const (
 	// defaultBatchBytes is what a writer writes at once.
-	defaultBatchBytes = maxBatchBytes
+	defaultBatchBytes = maxBurstBytes
 	// batchesInQueue is how many batches a queue is to hold at least.
 	batchesInQueue = 4
 

@@ -127,7 +127,7 @@ func (h *hub) flush(g *gathering) {
 	if p == nil || g.channel != nil && len(g.channel.members) == 0 {
 		return
 	}
-	msg := h.batchEncoder.message(p, time.Now().UnixNano())
+	msg := p.message(time.Now().UnixNano())
 	var clients int64
 	if g.client != nil {
 		clients = h.push(msg, p.member(0, nil))
@@ -203,8 +203,8 @@ func (c *client) regroup(t *topic) {
 	}
 }
 
-// batch settles a topic whenever what waits is due, until ctx ends.
-func (h *hub) batch(ctx context.Context, t *topic) {
+// runBatcher settles a topic whenever what waits is due, until ctx ends.
+func (h *hub) runBatcher(ctx context.Context, t *topic) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

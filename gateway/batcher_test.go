@@ -30,7 +30,7 @@ func TestBatchMessage(t *testing.T) {
 	header := recordHeader("prices")
 	at := func(offset int64, key, value string) *message {
 		r := record{partition: 1, offset: offset, key: []byte(key), value: []byte(value), receivedAt: 5, queuedAt: 6}
-		return &message{frame: records.encode(header, &r), partition: 1, offset: offset, kafkaAt: offset + 1}
+		return &message{frame: records.encode(header, &r), partition: 1, offset: offset, queuedAt: r.queuedAt, kafkaAt: offset + 1}
 	}
 	line := func(offset int, key string) string {
 		return fmt.Sprintf(`{"type":"message","topic":"prices","partition":1,"offset":%d,"key":%q,"received_at_ns":5,"queued_at_ns":77}`+"\n", offset, key)
@@ -47,16 +47,13 @@ func TestBatchMessage(t *testing.T) {
 		{"binary", []*message{at(9, "", ""), at(9, "", "\xff")}, opBinary, fmt.Sprintf(`{"type":"batch","count":2,"sizes":[%d,%d]}`, len(second), len(second)+1) + "\n" + second + second + "\xff"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var e batchEncoder
-			for range 2 { // the second time by what is left of the first
-				msg := e.message(&parts{records: tt.records}, 77)
-				ops, payloads := serverFrames(msg.frame)
-				if len(ops) != 1 || ops[0] != tt.op || string(payloads[0]) != tt.want {
-					t.Errorf("got opcode %d %q; want %d %q", ops[0], payloads[0], tt.op, tt.want)
-				}
-				if msg.count() != len(tt.records) || msg.kafkaAt != tt.records[0].kafkaAt || msg.queuedAt != 77 {
-					t.Errorf("got %+v", msg)
-				}
+			msg := (&parts{records: tt.records}).message(77)
+			ops, payloads := serverFrames(msg.batch.plain())
+			if len(ops) != 1 || ops[0] != tt.op || string(payloads[0]) != tt.want {
+				t.Errorf("got opcode %d %q; want %d %q", ops[0], payloads[0], tt.op, tt.want)
+			}
+			if msg.count() != len(tt.records) || msg.kafkaAt != tt.records[0].kafkaAt || msg.queuedAt != 77 {
+				t.Errorf("got %+v", msg)
 			}
 		})
 	}
@@ -152,12 +149,13 @@ func TestBatchedIsWhatUnbatchedIs(t *testing.T) {
 
 // takenBy takes all that waits for a client, and says what it is.
 func takenBy(t *rapid.T, c *client) (all []string) {
-	b := new(batch)
+	b := new(burst)
 	for records := 0; ; {
 		c.queue.take(b)
 		if len(b.frames) == 0 {
 			return all
 		}
+		b.build(c.hub.deflaters)
 		ops, payloads := serverFrames(b.join())
 		for i := range ops {
 			messages, err := parseAll(int(ops[i]), payloads[i])
@@ -185,7 +183,7 @@ func TestBatchedFanOutWithJoinsAndLeaves(t *testing.T) {
 	h := newBatchedHub(t, SlowDisconnect, settings.Batch{Interval: time.Millisecond, Bytes: 4 << 10})
 	h.cfg.QueueBytes = 1 << 30
 	ctx, stop := context.WithCancel(t.Context())
-	ended := goErr(func() error { h.batch(ctx, h.topics["prices"]); return nil })
+	ended := goErr(func() error { h.runBatcher(ctx, h.topics["prices"]); return nil })
 	fanOutWithJoinsAndLeaves(t, h)
 	stop()
 	<-ended
@@ -200,7 +198,7 @@ func TestBatchGoesInTime(t *testing.T) {
 		h := newBubbleHub()
 		h.batchTopics([]settings.Batch{{Topic: "prices", Interval: time.Second, Bytes: 1000}})
 		ctx, stop := context.WithCancel(t.Context())
-		ended := goErr(func() error { h.batch(ctx, h.topics["prices"]); return nil })
+		ended := goErr(func() error { h.runBatcher(ctx, h.topics["prices"]); return nil })
 		c := newMuteClient(nil, &h.cfg, h.hub)
 		if err := h.subscribe(c, &request{Channels: []string{"prices"}}); err != nil {
 			t.Fatal(err)
@@ -250,8 +248,9 @@ func TestBatchIsShared(t *testing.T) {
 	h.flushGathered()
 	var frames [3][]byte
 	for i, m := range members {
-		b := new(batch)
+		b := new(burst)
 		m.client.queue.take(b)
+		b.build(h.deflaters)
 		if b.records != 4 || len(b.frames) != 1 || b.kafkaAt != 9 || len(b.traces) != 1 || b.traces[0].queuedAt == 1 {
 			t.Fatalf("client %d: got %+v", i, b)
 		}
@@ -277,8 +276,9 @@ func TestBatchesAreDropped(t *testing.T) {
 		}
 		h.flushGathered()
 	}
-	b := new(batch)
+	b := new(burst)
 	m.client.queue.take(b)
+	b.build(h.deflaters)
 	_, payloads := serverFrames(b.join())
 	var got []string
 	for _, p := range payloads {

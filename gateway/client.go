@@ -21,16 +21,14 @@ type client struct {
 	leave  func() // gives the connection's place in the admission back
 
 	deflateMax int     // longest payload that may be sent compressed; 0 where compression was not negotiated
-	subscribes *bucket // for subscribe and unsubscribe, a channel a token
-
-	// messages, where it is set, is given the text and binary messages in place of the protocol.
-	messages func(c *client, op opcode, payload []byte)
+	subscribes *bucket // for subscribe, unsubscribe and presence, a channel a token
 
 	// Guarded by the hub's mutex.
-	members map[string]*member // by name of channel, or of pattern behind patternMark
-	lastSeq uint64             // number of the last record queued
-	topics  []clientTopic      // of the members
-	told    positionsTold
+	members  map[string]*member // by name of channel, or of pattern behind patternMark
+	patterns int                // of the members
+	lastSeq  uint64             // number of the last record queued
+	topics   []clientTopic      // of the members
+	told     positionsTold
 
 	resumptions int // that have not come to their end
 
@@ -60,8 +58,9 @@ func newMuteClient(conn net.Conn, cfg *Config, h *hub) *client {
 	return c
 }
 
-// run serves the client until the connection has ended.
-func (c *client) run() {
+// run serves the client until the connection has ended. What it sends is given to handle, which says whether to go on
+// reading.
+func (c *client) run(handle func(opcode, []byte) bool) {
 	defer c.leave()
 	if !c.who.expiresAt.IsZero() {
 		expiry := time.AfterFunc(time.Until(c.who.expiresAt), func() { c.close(CloseTokenExpired) })
@@ -69,7 +68,7 @@ func (c *client) run() {
 	}
 	var writer sync.WaitGroup
 	writer.Go(c.write)
-	if c.read() {
+	if c.read(handle) {
 		// The writer still has a close frame to send, and bounds the time it
 		// takes by itself.
 		writer.Wait()
@@ -90,7 +89,7 @@ func (c *client) sever() { _ = rawConn(c.conn).Close() }
 // quarter. A timer that fires says only that time has passed. The extra look at
 // the socket matters when the gateway itself was stopped: the pongs came
 // meanwhile and wait in the kernel.
-func (c *client) read() (standing bool) {
+func (c *client) read(handle func(opcode, []byte) bool) (standing bool) {
 	silent := 0 // intervals without a sign of life
 	c.setReadDeadline(c.cfg.Timeouts.Ping)
 	for {
@@ -98,7 +97,7 @@ func (c *client) read() (standing bool) {
 		switch breach, isBreach := errors.AsType[*frameError](err); {
 		case err == nil:
 			silent = 0
-			if !c.handle(op, payload) {
+			if !handle(op, payload) {
 				return true
 			}
 		case isBreach:
@@ -152,8 +151,6 @@ func (c *client) handle(op opcode, payload []byte) bool {
 	case op == opPing:
 		c.queue.pushPong(payload)
 	case op == opPong:
-	case c.messages != nil:
-		c.messages(c, op, payload)
 	case op == opBinary:
 		c.close(CloseUnsupportedData)
 	case op == opText:
@@ -261,7 +258,7 @@ func (c *client) setReadDeadline(d time.Duration) {
 func (c *client) write() {
 	done := 0
 	for c.queue.wait(done) {
-		n, err := c.writeBatch()
+		n, err := c.writeBurst()
 		if err != nil {
 			c.writeFailed(err)
 			return
@@ -284,14 +281,15 @@ func (c *client) write() {
 	}
 }
 
-// writeBatch writes what waits and returns how many bytes of the queue it was.
-func (c *client) writeBatch() (int, error) {
-	b := c.hub.batches.Get().(*batch)
+// writeBurst writes what waits and returns how many bytes of the queue it was.
+func (c *client) writeBurst() (int, error) {
+	b := c.hub.bursts.Get().(*burst)
 	defer func() {
 		b.reset()
-		c.hub.batches.Put(b)
+		c.hub.bursts.Put(b)
 	}()
 	c.queue.take(b)
+	b.build(c.hub.deflaters)
 	if err := c.writeFrames(b.join()); err != nil {
 		c.hub.counters.abandoned.Add(int64(b.records))
 		return 0, err

@@ -71,6 +71,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.QueueBytes, 1<<20)
 	setDefault(&c.SlowPolicy, SlowDisconnect)
 	setDefault(&c.Limits.ChannelsPerClient, 1000)
+	setDefault(&c.Limits.PatternsPerClient, 100)
 	setDefault(&c.Limits.MessageBytes, 64<<10)
 	setDefault(&c.Publish.MaxInFlight, 256)
 	setDefault(&c.Publish.BufferBytes, 64<<20)
@@ -114,6 +115,16 @@ func (c Config) Validate() error {
 	}
 	errs = append(errs, checkTopics("Topics", c.Topics)...)
 	errs = append(errs, checkTopics("PublishTopics", c.PublishTopics)...)
+	errs = append(errs, c.checkConflate()...)
+	errs = append(errs, checkResume(c.Resume)...)
+	errs = append(errs, c.checkBounds()...)
+	errs = append(errs, c.checkSecurity()...)
+	errs = append(errs, c.checkKafka())
+	return errors.Join(errs...)
+}
+
+func (c *Config) checkConflate() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for i, cn := range c.Conflate {
 		same := func(o Conflation) bool { return o.Topic == cn.Topic }
 		switch {
@@ -125,7 +136,12 @@ func (c Config) Validate() error {
 			bad("Conflate[%d]: topic %q is named twice", i, cn.Topic)
 		}
 	}
-	errs = append(errs, checkResume(c.Resume)...)
+	return errs
+}
+
+// checkBounds reports what is out of its range.
+func (c *Config) checkBounds() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Publish.Linger < 0 || c.Publish.Linger > time.Second {
 		bad("Publish.Linger: %s is not from 0 to 1s", c.Publish.Linger)
 	}
@@ -138,6 +154,7 @@ func (c Config) Validate() error {
 	}{
 		{"QueueBytes", c.QueueBytes, 1 << 10},
 		{"Limits.ChannelsPerClient", c.Limits.ChannelsPerClient, 1},
+		{"Limits.PatternsPerClient", c.Limits.PatternsPerClient, 1},
 		{"Limits.MessageBytes", c.Limits.MessageBytes, 128},
 		{"Publish.MaxInFlight", c.Publish.MaxInFlight, 1},
 		{"Publish.BufferBytes", c.Publish.BufferBytes, 1 << 20},
@@ -161,9 +178,7 @@ func (c Config) Validate() error {
 			bad("%s: %s is not a positive duration", f.name, f.value)
 		}
 	}
-	errs = append(errs, c.checkSecurity()...)
-	errs = append(errs, c.checkKafka())
-	return errors.Join(errs...)
+	return errs
 }
 
 func checkTopics(field string, topics []string) (errs []error) {

@@ -213,7 +213,7 @@ func TestHubConflates(t *testing.T) {
 	h.advance(conflator)
 	want := []string{"[0 10 11 12 13 14 4]", "[0 10 11 12 13 14 4]", "[0 1 2 3 4]"}
 	for i, m := range members {
-		b := new(batch)
+		b := new(burst)
 		m.client.queue.take(b)
 		var got []int64
 		_, payloads := serverFrames(b.join())

@@ -136,7 +136,7 @@ func (c *consumer) read(ctx context.Context, ready func()) {
 			others.Go(func() { c.hub.conflate(ctx, t.conflator) })
 		}
 		if t.batcher != nil {
-			others.Go(func() { c.hub.batch(ctx, t) })
+			others.Go(func() { c.hub.runBatcher(ctx, t) })
 		}
 	}
 	ready()

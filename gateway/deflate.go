@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -109,17 +110,23 @@ func (c *client) useDeflate(terms *deflateTerms) {
 }
 
 // forClient returns the record's message as the client takes it. The compressed one is made when the first client needs
-// it; the hub's mutex guards that, and once queued it changes no more.
+// it; the hub's mutex guards that, and once queued it changes no more. A batch is compressed by the first
+// writer that takes it.
 func (h *hub) forClient(msg *message, c *client) *message {
 	if c.deflateMax == 0 {
 		return msg
 	}
-	header := sentHeaderLen(msg.frame)
-	if n := len(msg.frame) - header; n < minDeflated || n > c.deflateMax {
+	if n := msg.payloadLen(); n < minDeflated || n > c.deflateMax {
 		return msg
+	}
+	if msg.deflated == nil && msg.batch != nil {
+		deflated := *msg
+		deflated.deflates = true
+		msg.deflated = &deflated
 	}
 	if msg.deflated == nil {
 		msg.deflated = msg
+		header := sentHeaderLen(msg.frame)
 		if frame := h.deflater.frame(opcode(msg.frame[0]&0x0F), msg.frame[header:]); len(frame) < len(msg.frame) {
 			deflated := *msg
 			deflated.frame = frame
@@ -140,11 +147,32 @@ func sentHeaderLen(frame []byte) int {
 	return 2
 }
 
+// payloadLen is the length of the payload that goes to who takes nothing compressed.
+func (m *message) payloadLen() int {
+	if m.batch != nil {
+		return m.batch.payload
+	}
+	return len(m.frame) - sentHeaderLen(m.frame)
+}
+
+// deflaters are those of the writers, each of which takes one for as long as it compresses. They are as many as can be
+// busy at a time, so that thousands of clients do not take a megabyte each.
+type deflaters chan *deflater
+
+func newDeflaters() deflaters {
+	d := make(deflaters, runtime.GOMAXPROCS(0))
+	for range cap(d) {
+		d <- new(deflater)
+	}
+	return d
+}
+
 // deflater compresses messages. It is not for concurrent use. The zero value is ready, and takes its memory, about a
 // megabyte, when it is first used.
 type deflater struct {
 	writer *flate.Writer
 	out    bytes.Buffer
+	batch  []byte // one that is to be compressed
 }
 
 // frame returns a compressed message as one frame.

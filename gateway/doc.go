@@ -36,6 +36,26 @@
 // clients' goroutines, two for each (client.run reads, and waits for the writer
 // that it starts), and Run waits for the hub. The Kafka clients' own goroutines,
 // of which one answers what was published, end with their Close, which Run calls.
-// Locks are taken in the order publishing, hub, queue; the latter two are not
-// held during I/O, nor is the publisher's, under which no other is taken.
+//
+// Locks are taken in this order, whatever is left out between; those of one line are never held together:
+//
+//	groupMember.committing  what was committed to the group; held while Kafka answers
+//	groupMember.mu          whether the member is settled, leaving or lacks partitions
+//	consumer.taking         held while what a poll brought is published, so that who gives a partition up knows how far it got
+//	consumer.mu, hub.publishing
+//	hub.mu                  who is subscribed to what, the topics' logs, the batchers, and the rest of hub from mu on
+//	queue.mu                what waits for one client
+//
+// consumer.mu guards the partitions and how far each was read. hub.publishing is taken where topics are conflated or
+// batched, whose intervals end in goroutines of their own: it guards the conflators and the pacer. It, and with it taking,
+// may be held for as long as the pacer holds. hub.mu and queue.mu are held during no I/O, and while no batch is built.
+//
+// Under the others no lock is taken, and they are taken wherever they are needed: admission.mu (connections by address),
+// publisher.mu (what clients have published and Kafka has not acknowledged), messageIDs.mu (ids of published messages),
+// history.mu (stretches of topics that were read again), stretch.mu (messages of one), errorLog.mu (when an error was
+// logged last), and batchFrame's two (which frame was built: whoever comes second waits for it). reloaded.mu (a value out
+// of files) is held while the files are read; urlSource.fetching is held while a key set is fetched, and before
+// urlSource.mu, which guards the set. topicHistory.turn and partitionHistory.turn are locks that can be given up on, held
+// while Kafka answers, before history.mu. A batch is compressed by one of hub.deflaters, which is waited for under
+// batchFrame's lock alone.
 package gateway

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -10,10 +11,12 @@ import (
 // whole topics are fixed; those of keys exist while they have subscribers.
 type hub struct {
 	maxChannels int
+	maxPatterns int // of these
 	counters    *counters
 
 	clientsDone sync.WaitGroup // the clients' goroutines
-	batches     sync.Pool      // of *batch: only a writer that is writing has one
+	bursts      sync.Pool      // of *burst: only a writer that is writing has one
+	deflaters   deflaters      // of the writers; the hub's own is below
 	publisher   *publisher     // of clients' records; nil in tests that need none
 	queues      *queueTotal    // what waits for all clients; nil where it is not bounded
 	replayer    *replayer      // of what clients missed; nil where they can't resume
@@ -37,10 +40,9 @@ type hub struct {
 	pressed   []*queue // became half full, and whoever publishes has yet to hear of it
 	memory    memory
 
-	batchEncoder batchEncoder
-	tellers      tellers
+	tellers tellers
 
-	deflater  deflater
+	deflater  deflater  // of single records
 	inflaters sync.Pool // of *inflater: only a reader with a compressed message has one
 }
 
@@ -103,13 +105,15 @@ func newHub(topics []string, conflate []Conflation, maxChannels int, c *counters
 	startedAt := time.Now()
 	h := &hub{
 		maxChannels: maxChannels,
+		maxPatterns: maxChannels,
 		timed:       len(conflate) > 0,
 		clock:       func() time.Duration { return time.Since(startedAt) },
 		counters:    c,
 		clients:     make(map[*client]struct{}),
 		topics:      make(map[string]*topic, len(topics)),
 		pacer:       newPacer(),
-		batches:     sync.Pool{New: func() any { return new(batch) }},
+		bursts:      sync.Pool{New: func() any { return new(burst) }},
+		deflaters:   newDeflaters(),
 		inflaters:   sync.Pool{New: newInflater},
 	}
 	for _, name := range topics {
@@ -360,11 +364,11 @@ func (h *hub) add(c *client, channels []string) bool {
 	h.counters.connectionsTotal.Add(1)
 	c.queue.join(h.queues)
 	if len(channels) > 0 {
-		h.subscribeLocked(c, channels)
+		h.joinLive(c, slices.Values(channels))
 		c.queue.pushReply(h.subscribed(nil, channels, nil))
 	}
 	h.clientsDone.Go(func() {
-		c.run()
+		c.run(c.handle)
 		h.remove(c)
 	})
 	return true

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -228,7 +229,7 @@ func TestPublishAllocations(t *testing.T) {
 	members := parkedMembers(h, 1000, "prices/k7")
 	topic := h.topics["prices"]
 	r := &record{key: []byte("k7"), value: make([]byte, 300)}
-	b := new(batch)
+	b := new(burst)
 	publish := func() {
 		h.publish(topic, r)
 		for _, m := range members {
@@ -254,10 +255,10 @@ func parkedMembers(h *testHub, n int, channel string) []*member {
 	for i := range members {
 		c := newClient(newSink(nil), &h.cfg, h.hub)
 		h.mu.Lock()
-		h.subscribeLocked(c, []string{channel})
+		h.joinLive(c, slices.Values([]string{channel}))
 		members[i] = c.members[channel]
 		h.mu.Unlock()
-		b := new(batch)
+		b := new(burst)
 		c.queue.take(b)
 		c.queue.bytes -= b.bytes
 	}

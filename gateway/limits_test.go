@@ -208,7 +208,7 @@ func TestTotalQueueLimit(t *testing.T) {
 				if open, _ := brisk.pushRecord(msg, member); !open {
 					t.Fatalf("record %d: the client that reads was closed", offset)
 				}
-				b := new(batch)
+				b := new(burst)
 				if brisk.take(b); b.records != 1 || b.bytes < frame {
 					t.Fatalf("record %d: the client that reads got %d records", offset, b.records)
 				}

@@ -74,7 +74,7 @@ func heldFor(t *testing.T, n int, behind func(i int) bool, write func(q *queue))
 func TestPacerHolds(t *testing.T) {
 	// slowly takes 16 KiB a millisecond.
 	slowly := func(q *queue) {
-		b := new(batch)
+		b := new(burst)
 		q.take(b)
 		q.mu.Lock()
 		defer q.mu.Unlock()

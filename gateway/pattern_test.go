@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,20 +59,6 @@ func TestPatternSet(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What is remembered of keys is bounded.
-func TestMatchedKeysAreBounded(t *testing.T) {
-	var set patternSet
-	set.add(&channel{key: "*", glob: newGlob("*")})
-	for i := range 3 * maxMatchedKeys {
-		if n := len(set.matching(fmt.Append(nil, i))); n != 1 {
-			t.Fatalf("key %d: got %d channels; want 1", i, n)
-		}
-	}
-	if len(set.matched) > maxMatchedKeys {
-		t.Errorf("%d keys are remembered; want at most %d", len(set.matched), maxMatchedKeys)
-	}
 }
 
 // A client with a topic, keys and patterns gets each record once, and after it

@@ -514,7 +514,7 @@ func freeAddr(t *testing.T) string {
 func TestPublishCost(t *testing.T) {
 	h := newTestHub(t, SlowDisconnect)
 	c := newClient(newSink(nil), &h.cfg, h.hub)
-	b := new(batch)
+	b := new(burst)
 	settle := func() {
 		a := &publication{id: new(uint64(7)), topic: &openTopic{name: "prices"}, client: c, publisher: h.publisher, acceptedAt: time.Now()}
 		if admitted, _ := c.queue.beginPublish(10); !admitted {

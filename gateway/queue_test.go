@@ -188,7 +188,7 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 		bound := rapid.IntRange(1024, 4096).Draw(t, "bound")
 		q := newTestQueue(bound, SlowDropOldest)
 		r := &replay{q: q, seen: make(map[stream]int)}
-		write := func(b *batch) {
+		write := func(b *burst) {
 			ops, payloads := serverFrames(b.join())
 			for i := range ops {
 				if err := r.message(ops[i], payloads[i]); err != nil {
@@ -196,7 +196,7 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 				}
 			}
 		}
-		inFlight := new(batch)
+		inFlight := new(burst)
 		// finish ends the write that is under way.
 		finish := func() {
 			write(inFlight)
@@ -256,7 +256,7 @@ func TestQueueAccountsForEveryRecord(t *testing.T) {
 func TestDroppingForEverStaysWithinBound(t *testing.T) {
 	q := newTestQueue(4096, SlowDropOldest)
 	q.record(q.members[0], 0, 500)
-	q.take(new(batch)) // and is never written
+	q.take(new(burst)) // and is never written
 	for range 10_000 {
 		for _, m := range q.members {
 			for p := range int32(3) {
@@ -297,7 +297,7 @@ func TestOversizedFrame(t *testing.T) {
 			q.pushReply([]byte("{}"))
 			frames := 0
 			for q.ring.n > 0 {
-				b := new(batch)
+				b := new(burst)
 				q.take(b)
 				q.release(b.bytes)
 				frames += len(b.frames)
@@ -314,7 +314,7 @@ func TestPongsCoalesce(t *testing.T) {
 	for i := range 1000 {
 		q.pushPong([]byte(strconv.Itoa(i)))
 	}
-	b := new(batch)
+	b := new(burst)
 	q.take(b)
 	var want []byte
 	for i := range maxPongs - 1 {
@@ -381,7 +381,7 @@ func TestSlowNotice(t *testing.T) {
 			}
 			catchUp := func() {
 				for q.bytes > 0 {
-					b := new(batch)
+					b := new(burst)
 					q.take(b)
 					q.release(b.bytes)
 				}
@@ -406,7 +406,7 @@ func TestSlowNotice(t *testing.T) {
 					t.Fatalf("%s: got %d notices; want %d", step.what, q.counters.slowNotices.Load(), step.want)
 				}
 			}
-			b := new(batch)
+			b := new(burst)
 			q.take(b)
 			var n received
 			if _, payloads := serverFrames(b.frames[0]); json.Unmarshal(payloads[0], &n) != nil || n.Kind != "slow" || n.LimitBytes != 8192 {

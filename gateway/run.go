@@ -51,6 +51,7 @@ type instance struct {
 func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instance, err error) {
 	i := &instance{cfg: cfg, log: log}
 	i.hub = newHub(cfg.Topics, cfg.Conflate, cfg.Limits.ChannelsPerClient, &i.counters)
+	i.hub.maxPatterns = cfg.Limits.PatternsPerClient
 	i.hub.batchTopics(cfg.Batch)
 	i.hub.queues = newQueueTotal(cfg.Limits.QueueBytesTotal)
 	if i.server, err = newServer(cfg, i.hub, &i.counters, log); err != nil {

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"fmt"
+	"iter"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -51,7 +53,7 @@ const (
 	// maxResumptions bounds a client's requests to resume that are not done with,
 	// each of which has a goroutine.
 	maxResumptions = 64
-	// maxKeyBytes bounds the key or pattern in a channel's name. The names are kept.
+	// maxKeyBytes bounds the key in a channel's name. The names are kept.
 	maxKeyBytes = 1024
 )
 
@@ -73,7 +75,7 @@ func (h *hub) subscribe(c *client, req *request) *requestError {
 func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.checkLocked(c.members, req); err != nil {
+	if err := h.checkLocked(c, req); err != nil {
 		return nil, err
 	}
 	if err := h.checkResumable(c, req); err != nil {
@@ -95,11 +97,7 @@ func (h *hub) subscribeNow(c *client, req *request) (*resumption, *requestError)
 		c.resumptions++
 		return &resumption{client: c, request: req, startedAt: time.Now(), answered: make(chan struct{})}, nil
 	}
-	for name := range req.names {
-		if _, ok := c.members[name]; !ok {
-			h.join(h.hold(c, name))
-		}
-	}
+	h.joinLive(c, req.names)
 	b := h.subscribed(req.ID, req.Channels, req.Patterns)
 	if req.Resume != nil {
 		b = append(b[:len(b)-1], `,"resumed":true}`...)
@@ -162,27 +160,30 @@ func unknownChannel(what, name string) *requestError {
 	return &requestError{ErrorUnknownChannel, fmt.Sprintf("%s %.80q: the gateway consumes no such topic", what, name)}
 }
 
-func keyTooLong(what, name string) *requestError {
-	return &requestError{ErrorBadRequest, fmt.Sprintf("%s %.80q…: what follows the topic has more than %d bytes", what, name, maxKeyBytes)}
+func tooLong(what, name string, most int) *requestError {
+	return &requestError{ErrorBadRequest, fmt.Sprintf("%s %.80q…: what follows the topic has more than %d bytes", what, name, most)}
 }
 
 // check says what would be wrong with a new client's subscribing to the channels.
 func (h *hub) check(channels []string) *requestError {
-	return h.checkLocked(nil, &request{Channels: channels})
+	return h.checkLocked(&client{}, &request{Channels: channels})
 }
 
-// checkLocked needs the lock for held alone, which maps names of channels.
-func (h *hub) checkLocked(held map[string]*member, req *request) *requestError {
+// checkLocked needs the lock where the client runs or there are patterns.
+func (h *hub) checkLocked(c *client, req *request) *requestError {
 	if err := h.checkNames(req.Channels, req.Patterns); err != nil {
+		return err
+	}
+	if err := h.checkPatterns(c, req); err != nil {
 		return err
 	}
 	added := make(map[string]struct{})
 	for name := range req.names {
-		if _, ok := held[name]; !ok {
+		if _, ok := c.members[name]; !ok {
 			added[name] = struct{}{}
 		}
 	}
-	if n := len(held) + len(added); n > h.maxChannels {
+	if n := len(c.members) + len(added); n > h.maxChannels {
 		return &requestError{ErrorTooManyChannels, fmt.Sprintf("%d channels are more than a client may have (%d)", n, h.maxChannels)}
 	}
 	return nil
@@ -198,7 +199,7 @@ func (h *hub) checkNames(channels, patterns []string) *requestError {
 			return unknownChannel("channel", name)
 		}
 		if len(key) > maxKeyBytes {
-			return keyTooLong("channel", name)
+			return tooLong("channel", name, maxKeyBytes)
 		}
 	}
 	for _, name := range patterns {
@@ -206,8 +207,11 @@ func (h *hub) checkNames(channels, patterns []string) *requestError {
 		if t == nil {
 			return unknownChannel("pattern", name)
 		}
-		if len(key) > maxKeyBytes {
-			return keyTooLong("pattern", name)
+		if len(key) > maxPatternBytes {
+			return tooLong("pattern", name, maxPatternBytes)
+		}
+		if strings.Count(key, "*") > maxWildcards {
+			return &requestError{ErrorBadRequest, fmt.Sprintf("pattern %.80q has more than %d *", name, maxWildcards)}
 		}
 		if !ofKey {
 			return &requestError{ErrorBadRequest, fmt.Sprintf("pattern %.80q is not TOPIC/PATTERN", name)}
@@ -216,8 +220,9 @@ func (h *hub) checkNames(channels, patterns []string) *requestError {
 	return nil
 }
 
-func (h *hub) subscribeLocked(c *client, channels []string) {
-	for _, name := range channels {
+// joinLive gives the client the channels that it has not yet, which are live at once.
+func (h *hub) joinLive(c *client, names iter.Seq[string]) {
+	for name := range names {
 		if _, ok := c.members[name]; !ok {
 			h.join(h.hold(c, name))
 		}
@@ -233,6 +238,9 @@ func (h *hub) hold(c *client, name string) *member {
 	has := c.topic(m.channel.topic)
 	has.members++
 	c.regroup(m.channel.topic)
+	if m.channel.glob != nil {
+		c.patterns++
+	}
 	h.counters.subscriptions.Add(1)
 	return m
 }
@@ -270,6 +278,9 @@ func (h *hub) leave(m *member) {
 	has.members--
 	m.client.regroup(ch.topic)
 	m.client.told.version = 0
+	if ch.glob != nil {
+		m.client.patterns--
+	}
 	if m.replay != nil {
 		m.replay.leave(m)
 		m.replay = nil

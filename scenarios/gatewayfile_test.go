@@ -144,7 +144,7 @@ func full() GatewayFile {
 			Batch:       []settings.Batch{{Topic: "true", Interval: time.Second, Bytes: 1 << 10}, {Topic: "1", Interval: 2 * time.Second, Bytes: 5000}},
 			Publish: settings.Publish{MaxInFlight: 7, BufferBytes: 1 << 20, Linger: time.Millisecond, Dedup: time.Hour,
 				Keys: map[string]string{"null": "", "c": "{subject}$"}},
-			Limits: settings.Limits{Connections: -1, ConnectionsPerSource: 5, ChannelsPerClient: 6, MessageBytes: 129, FramesPerSecond: 8, SubscribesPerSecond: -1,
+			Limits: settings.Limits{Connections: -1, ConnectionsPerSource: 5, ChannelsPerClient: 6, PatternsPerClient: 4, MessageBytes: 129, FramesPerSecond: 8, SubscribesPerSecond: -1,
 				QueueBytesTotal: 1 << 40},
 			Timeouts: settings.Timeouts{Handshake: time.Second, Write: 2 * time.Second, Ping: 3 * time.Second, Close: 4 * time.Second, Drain: 5 * time.Second,
 				DrainSpread: 6 * time.Second},

@@ -119,6 +119,7 @@ func writeBounds(m *mapping, s settings.Gateway) {
 		m.limit("connections", l.Connections, m.count)
 		m.limit("connections_per_source", l.ConnectionsPerSource, m.count)
 		m.count("channels_per_client", l.ChannelsPerClient)
+		m.count("patterns_per_client", l.PatternsPerClient)
 		m.size("message", int64(l.MessageBytes))
 		m.limit("frames", l.FramesPerSecond, m.perSecond)
 		m.limit("subscribes", l.SubscribesPerSecond, m.perSecond)

@@ -73,7 +73,8 @@ var batchTopicShape = &shape{
 	name: "gateway_batch_topic", about: "How a topic's records are gathered.", keys: []key{
 		{name: "interval", about: "How long a record waits for others.", kind: kindDuration, low: int64(time.Millisecond), high: 10 * second, required: true,
 			example: "20ms"},
-		{name: "size", about: "A frame of so much is not waited with; at most a quarter of queue.", kind: kindSize, low: 1 << 10, high: 16 << 20, fallback: "64KiB", example: "16KiB"},
+		{name: "size", about: "A frame of so much is not waited with; a quarter of what is kept for a slow client at most, and by default too where that is less.",
+			kind: kindSize, low: 1 << 10, high: 16 << 20, depends: "16KiB", example: "64KiB"},
 	},
 }
 
@@ -108,10 +109,11 @@ var limitsShape = &shape{
 		limitKey(key{name: "connections_per_source", about: "Connections of one IP address.", kind: kindInt, low: 1, high: 10_000_000, depends: unlimited,
 			example: "100"}),
 		{name: "channels_per_client", about: "Subscriptions of one client.", kind: kindInt, low: 1, high: 1_000_000, depends: "1000", example: "50"},
+		{name: "patterns_per_client", about: "Of these, patterns of keys. Each has 256 bytes behind the topic and 8 * at most.", kind: kindInt, low: 1, high: 1_000_000, depends: "100", example: "10"},
 		{name: "message", about: "A message from a client, after inflation.", kind: kindSize, low: 128, high: 64 << 20, depends: "64KiB", example: "4KiB"},
 		limitKey(key{name: "frames", about: "Frames from one client, control frames included; whole ones a second.", kind: kindRate, low: 1, high: maxRate,
 			depends: "10000/s", example: "100/s"}),
-		limitKey(key{name: "subscribes", about: "Channels that one client subscribes to or leaves; whole ones a second.", kind: kindRate, low: 1, high: maxRate,
+		limitKey(key{name: "subscribes", about: "Channels that one client subscribes to, leaves or asks the presence of; whole ones a second.", kind: kindRate, low: 1, high: maxRate,
 			depends: "10000/s", example: "50/s"}),
 		limitKey(key{name: "queue_total", about: "What waits for all clients together; at least what may wait for one.", kind: kindSize, low: 1 << 10, high: 1 << 40,
 			depends: unlimited, example: "1GiB"}),

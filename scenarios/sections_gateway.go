@@ -11,8 +11,6 @@ import (
 
 // The settings of weir's own gateway.
 
-const defaultBatchBytes = 64 << 10
-
 // settingsItem is settings with where they name topics.
 type settingsItem struct {
 	settings.Gateway
@@ -106,7 +104,7 @@ func decodeBatch(o *object) (batches []settings.Batch, topics []field[string]) {
 		interval, size := b.duration("interval"), b.size("size")
 		b.need()
 		b.finish()
-		batches = append(batches, settings.Batch{Topic: topic, Interval: interval.value, Bytes: int(size.or(defaultBatchBytes))})
+		batches = append(batches, settings.Batch{Topic: topic, Interval: interval.value, Bytes: int(size.value)})
 		topics = append(topics, field[string]{value: topic, at: e.keyAt, state: given})
 	}
 	s.finish()
@@ -150,6 +148,7 @@ func decodeLimits(o *object) (settings.Limits, field[int64]) {
 		Connections:          int(limitOf(s, "connections", "a whole number", countLimit).value),
 		ConnectionsPerSource: int(limitOf(s, "connections_per_source", "a whole number", countLimit).value),
 		ChannelsPerClient:    s.integer("channels_per_client").value,
+		PatternsPerClient:    s.integer("patterns_per_client").value,
 		MessageBytes:         int(s.size("message").value),
 		FramesPerSecond:      int(limitOf(s, "frames", "a rate such as 100/s", rateLimit).value),
 		SubscribesPerSecond:  int(limitOf(s, "subscribes", "a rate such as 100/s", rateLimit).value),

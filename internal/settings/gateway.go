@@ -90,9 +90,10 @@ type Limits struct {
 	Connections          int   `json:"connections,omitempty"`            // none by default but the process's descriptors
 	ConnectionsPerSource int   `json:"connections_per_source,omitempty"` // of one IP address; none by default
 	ChannelsPerClient    int   `json:"channels_per_client,omitempty"`    // subscriptions of one client, 1,000 by default
+	PatternsPerClient    int   `json:"patterns_per_client,omitempty"`    // of these, patterns of keys, 100 by default
 	MessageBytes         int   `json:"message_bytes,omitempty"`          // of one message from a client, after inflation; 64 KiB by default
 	FramesPerSecond      int   `json:"frames_per_s,omitempty"`           // of one client, control frames included; 10,000 by default
-	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`       // channels that one client may subscribe to or leave; 10,000 by default
+	SubscribesPerSecond  int   `json:"subscribes_per_s,omitempty"`       // channels that one client may subscribe to, leave or ask the presence of; 10,000 by default
 	QueueBytesTotal      int64 `json:"queue_bytes_total,omitempty"`      // of all clients together; none by default
 }
 

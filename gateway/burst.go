@@ -2,19 +2,37 @@ package gateway
 
 import "time"
 
-// batch is what a writer has taken from a queue.
-type batch struct {
+// burst is what a writer has taken from a queue.
+type burst struct {
 	frames  [][]byte
-	bytes   int // as the queue counts them
+	unbuilt []unbuiltFrame // places in frames that are empty yet
+	bytes   int            // as the queue counts them
 	records int
 	kafkaAt int64 // of the first record that tells, ns since the epoch; 0 for none
 	traces  []*recordTrace
 	buf     []byte // for joining frames
 }
 
-// join returns the batch's bytes: a frame that is alone as it is, several
+// unbuiltFrame is the place of a batch's frame.
+type unbuiltFrame struct {
+	at  int // in frames
+	msg *message
+}
+
+// build builds the frames that are yet to be. No lock may be held.
+func (b *burst) build(deflaters deflaters) {
+	for _, u := range b.unbuilt {
+		if u.msg.deflates {
+			b.frames[u.at] = u.msg.batch.compressed(deflaters)
+		} else {
+			b.frames[u.at] = u.msg.batch.plain()
+		}
+	}
+}
+
+// join returns the burst's bytes: a frame that is alone as it is, several
 // copied together. Copying is cheaper than a vector of hundreds of small pieces.
-func (b *batch) join() []byte {
+func (b *burst) join() []byte {
 	if len(b.frames) == 1 {
 		return b.frames[0]
 	}
@@ -26,7 +44,7 @@ func (b *batch) join() []byte {
 }
 
 // note keeps what is wanted of a message's records once they are written.
-func (b *batch) note(msg *message) {
+func (b *burst) note(msg *message) {
 	b.records += msg.count()
 	if msg.parts != nil {
 		for _, r := range msg.parts.records {
@@ -37,7 +55,7 @@ func (b *batch) note(msg *message) {
 	b.noteOne(msg)
 }
 
-func (b *batch) noteOne(msg *message) {
+func (b *burst) noteOne(msg *message) {
 	if b.kafkaAt == 0 {
 		b.kafkaAt = msg.kafkaAt
 	}
@@ -47,7 +65,7 @@ func (b *batch) noteOne(msg *message) {
 }
 
 // written tells of the records' write, which has just ended.
-func (b *batch) written(latency *latencies) {
+func (b *burst) written(latency *latencies) {
 	if b.kafkaAt == 0 && len(b.traces) == 0 {
 		return
 	}
@@ -60,8 +78,10 @@ func (b *batch) written(latency *latencies) {
 	}
 }
 
-func (b *batch) reset() {
+func (b *burst) reset() {
 	clear(b.frames)
+	clear(b.unbuilt)
+	b.unbuilt = b.unbuilt[:0]
 	clear(b.traces)
 	b.traces, b.kafkaAt = b.traces[:0], 0
 	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
