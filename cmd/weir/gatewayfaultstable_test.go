@@ -12,16 +12,18 @@ import (
 	"github.com/weirbench/weir/results"
 )
 
-// tally is what was delivered in a span of a run.
+// tally is what happened in a span of a run.
 type tally struct {
 	from, to  time.Time
 	delivered int64
+	observed  int64 // records that the observer, a consumer of Kafka beside the clients, read
 }
 
-// outage is what a fault did to deliveries over time. Either is never where it lasted until the load was over.
+// outage is what a fault did to deliveries over time. A time is never where it lasted until the load was over.
 type outage struct {
 	silent time.Duration // the longest time without a delivery to anybody
-	served time.Duration // from the fault until that was over, and deliveries kept the rate for the rest of the load
+	kafka  time.Duration // the longest time in which the observer read nothing
+	served time.Duration // from the fault until all that Kafka had was delivered as it came, for the rest of the load
 }
 
 const never = -time.Second
@@ -29,36 +31,35 @@ const never = -time.Second
 const (
 	// leastSilence is what counts as silence: less of it is between any two deliveries on a busy machine.
 	leastSilence = 2 * faultInterval
-	// Deliveries keep the rate where each window, of which one begins with each interval, has so much of what is due.
-	servedWindow = 2 * time.Second
-	servedShare  = 0.85
+	// Clients are behind where so many messages that the observer has read are not delivered, for so long at a stretch. The
+	// observer and the clients are apart by less for a moment on a busy machine.
+	behindBy  = 40
+	behindFor = 2 * time.Second
 )
 
-// outageOf reads what the fault at an instant did from the tallies of a load that ended at end. rate is how many deliveries
-// a second are due.
-func outageOf(tallies []tally, at, end time.Time, rate float64) outage {
+// outageOf reads what the fault at an instant did from the tallies of a load that ended at end.
+func outageOf(tallies []tally, at, end time.Time) outage {
 	var during []tally
 	for _, t := range tallies {
 		if t.from.After(at) && !t.to.After(end) {
 			during = append(during, t)
 		}
 	}
-	silent, over := longestSilence(during, at)
-	keeps := rateKept(during, at, rate)
-	switch {
-	case silent == never:
-		return outage{never, never}
-	case keeps == never:
-		return outage{silent, never}
+	silent, over := longestSilence(during, at, func(t tally) int64 { return t.delivered })
+	kafka, _ := longestSilence(during, at, func(t tally) int64 { return t.observed })
+	caughtUp := behindUntil(during, at)
+	if silent == never || caughtUp == never {
+		return outage{silent, kafka, never}
 	}
-	return outage{silent, max(over, keeps)}
+	return outage{silent, kafka, max(over, caughtUp)}
 }
 
-// longestSilence returns how long nobody was served, and when that was over, from at on: 0 where it did not happen.
-func longestSilence(during []tally, at time.Time) (silent, over time.Duration) {
+// longestSilence returns for how long nothing of a kind came, and when that was over, counted from at: 0 where it did not
+// happen.
+func longestSilence(during []tally, at time.Time, count func(tally) int64) (silent, over time.Duration) {
 	from := at
 	for _, t := range during {
-		if t.delivered == 0 {
+		if count(t) == 0 {
 			continue
 		}
 		if gap := t.from.Sub(from); gap >= leastSilence && gap > silent {
@@ -66,30 +67,36 @@ func longestSilence(during []tally, at time.Time) (silent, over time.Duration) {
 		}
 		from = t.to
 	}
-	if n := len(during); n == 0 || during[n-1].to.Sub(from) >= servedWindow {
+	if n := len(during); n == 0 || during[n-1].to.Sub(from) >= behindFor {
 		return never, never
 	}
 	return silent, over
 }
 
-// rateKept returns from when on, counted from at, deliveries kept the rate: 0 where they always did.
-func rateKept(during []tally, at time.Time, rate float64) (from time.Duration) {
-	window := int(servedWindow / faultInterval)
-	for i := range len(during) - window + 1 {
-		n := int64(0)
-		for _, t := range during[i : i+window] {
-			n += t.delivered
-		}
-		if float64(n) >= servedShare*rate*during[i+window-1].to.Sub(during[i].from).Seconds() {
-			continue
-		}
-		if i == len(during)-window {
-			return never
-		}
-		// Where nothing came before, and all after, this window would be the first to have enough.
-		from = during[i+1].from.Add(time.Duration((1 - servedShare) * float64(servedWindow))).Sub(at)
+// behindUntil returns until when, counted from at, deliveries were behind what they came to in the end: what is lost by
+// then is lost, and the others came as the observer read them.
+func behindUntil(during []tally, at time.Time) (until time.Duration) {
+	behind := int64(0)
+	for _, t := range during {
+		behind += t.observed - t.delivered
 	}
-	return from
+	lost, from := behind, time.Time{}
+	behind = 0
+	for _, t := range during {
+		behind += t.observed - t.delivered
+		switch off := behind - lost; {
+		case off > -behindBy && off < behindBy:
+			from = time.Time{}
+		case from.IsZero():
+			from = t.from
+		case t.to.Sub(from) >= behindFor:
+			until = t.to.Sub(at)
+		}
+	}
+	if n := len(during); n > 0 && until > during[n-1].to.Sub(at)-behindFor {
+		return never
+	}
+	return until
 }
 
 // measured is when the run's measure phase began and ended.
@@ -121,14 +128,17 @@ func (f *faultRun) outage(s *report.Summary) outage {
 		}
 		t := tally{from: time.Unix(0, iv.StartAt), to: time.Unix(0, iv.EndAt)}
 		for _, c := range iv.Counters {
-			if c.Name == results.CountDelivered {
+			switch c.Name {
+			case results.CountDelivered:
 				t.delivered += c.Value
+			case results.CountObserved:
+				t.observed += c.Value
 			}
 		}
 		tallies = append(tallies, t)
 	}
 	_, end := f.measured(s)
-	return outageOf(tallies, f.at, end, faultRate)
+	return outageOf(tallies, f.at, end)
 }
 
 // faultTable gathers the runs of each row, in the order in which rows come first.
@@ -139,8 +149,9 @@ type faultTable struct {
 
 // faultRow is one gateway's runs under one fault.
 type faultRow struct {
-	fault, gateway string
-	runs           []faultFigures
+	fault   gatewayFault
+	gateway faultGateway
+	runs    []faultFigures
 }
 
 // faultFigures are the figures of one run.
@@ -154,11 +165,10 @@ type faultFigures struct {
 
 // put adds a run to its row.
 func (tab *faultTable) put(s *report.Summary, f *faultRun) {
-	fault, gateway := f.fault.name, f.gateway.name
-	i := slices.IndexFunc(tab.rows, func(r *faultRow) bool { return r.fault == fault && r.gateway == gateway })
+	i := slices.IndexFunc(tab.rows, func(r *faultRow) bool { return r.fault.name == f.fault.name && r.gateway.name == f.gateway.name })
 	if i < 0 {
 		i = len(tab.rows)
-		tab.rows = append(tab.rows, &faultRow{fault: fault, gateway: gateway})
+		tab.rows = append(tab.rows, &faultRow{fault: f.fault, gateway: f.gateway})
 	}
 	run := faultFigures{Classes: s.Audit.Classes, thrown: s.CountersAll[results.CountThrownOut], timed: f.fault.do != nil, remark: faultRemark(s)}
 	if run.timed {
@@ -184,28 +194,34 @@ func faultRemark(s *report.Summary) string {
 func (tab *faultTable) write() error {
 	lines := []string{
 		"| fault | gateway | runs | expected | delivered | lost | unseen | undetermined | duplicate | reordered | connections ended | " +
-			"nobody served for | all served again after |",
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+			"nobody served for | Kafka itself silent for | all served again after |",
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 	}
-	var remarks []string
+	var faults, gateways, remarks []string
 	for _, r := range tab.rows {
 		lines = append(lines, r.line())
+		faults = append(faults, fmt.Sprintf("- %s: %s.", r.fault.name, r.fault.what))
+		gateways = append(gateways, fmt.Sprintf("- %s: %s.", r.gateway.name, r.gateway.why))
 		for i, run := range r.runs {
 			if run.remark != "" {
-				remarks = append(remarks, fmt.Sprintf("- %s, %s, run %d: %s", r.fault, r.gateway, i+1, run.remark))
+				remarks = append(remarks, fmt.Sprintf("- %s, %s, run %d: %s", r.fault.name, r.gateway.name, i+1, run.remark))
 			}
 		}
 	}
-	if len(remarks) > 0 {
+	for _, list := range [][]string{faults, gateways, remarks} {
 		lines = append(lines, "")
-		lines = append(lines, remarks...)
+		for i, line := range list {
+			if !slices.Contains(list[:i], line) {
+				lines = append(lines, line)
+			}
+		}
 	}
 	return os.WriteFile(tab.file, []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
 // line is the row in Markdown: of each figure the least and the most of the runs.
 func (r *faultRow) line() string {
-	cells := []string{r.fault, r.gateway, fmt.Sprint(len(r.runs))}
+	cells := []string{r.fault.name, r.gateway.name, fmt.Sprint(len(r.runs))}
 	for _, figure := range []func(faultFigures) int64{
 		func(f faultFigures) int64 { return f.Expected }, func(f faultFigures) int64 { return f.Delivered },
 		func(f faultFigures) int64 { return f.Lost }, func(f faultFigures) int64 { return f.Unseen },
@@ -219,10 +235,10 @@ func (r *faultRow) line() string {
 		cells = append(cells, spanText(fmt.Sprint(least), fmt.Sprint(most)))
 	}
 	if !r.runs[0].timed {
-		return "| " + strings.Join(append(cells, "", ""), " | ") + " |"
+		return "| " + strings.Join(append(cells, "", "", ""), " | ") + " |"
 	}
 	cells = append(cells, r.times(func(f faultFigures) time.Duration { return f.silent }),
-		r.times(func(f faultFigures) time.Duration { return f.served }))
+		r.times(func(f faultFigures) time.Duration { return f.kafka }), r.times(func(f faultFigures) time.Duration { return f.served }))
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
@@ -256,15 +272,16 @@ func spanText(least, most string) string {
 
 func secondsText(d time.Duration) string { return fmt.Sprintf("%.1f", d.Seconds()) }
 
-// TestOutage: what is told of time comes from the deliveries alone.
+// TestOutage: what is told of time comes from what was delivered and what Kafka had.
 func TestOutage(t *testing.T) {
-	const interval = 100 * time.Millisecond
+	const ms = time.Millisecond
 	start := time.Unix(1000, 0)
-	load := func(spans ...int64) (tallies []tally) { // pairs: so many intervals of so many deliveries each
-		for i := 0; i < len(spans); i += 2 {
-			for range spans[i] {
-				from := start.Add(time.Duration(len(tallies)) * interval)
-				tallies = append(tallies, tally{from, from.Add(interval), spans[i+1]})
+	type part struct{ intervals, delivered, observed int64 }
+	load := func(parts ...part) (tallies []tally) {
+		for _, p := range parts {
+			for range p.intervals {
+				from := start.Add(time.Duration(len(tallies)) * faultInterval)
+				tallies = append(tallies, tally{from, from.Add(faultInterval), p.delivered, p.observed})
 			}
 		}
 		return tallies
@@ -274,19 +291,27 @@ func TestOutage(t *testing.T) {
 		tallies []tally
 		want    outage
 	}{
-		{"nothing happens", load(100, 20), outage{0, 0}},
-		{"silence, what was sent is lost", load(10, 20, 30, 0, 60, 20), outage{3 * time.Second, 3 * time.Second}},
-		{"silence, what was sent comes later", load(10, 20, 30, 0, 1, 620, 59, 20), outage{3 * time.Second, 3 * time.Second}},
-		{"a short silence", load(12, 20, 3, 0, 1, 80, 84, 20), outage{300 * time.Millisecond, 500 * time.Millisecond}},
-		{"too short to count", load(12, 20, 1, 0, 1, 40, 86, 20), outage{0, 0}},
-		{"silence to the end", load(10, 20, 90, 0), outage{never, never}},
-		{"a burst, and some are served late", load(10, 20, 10, 0, 1, 220, 39, 14, 40, 20), outage{time.Second, 4300 * time.Millisecond}},
-		{"a burst, and some are never served again", load(10, 20, 10, 0, 1, 220, 79, 14), outage{time.Second, never}},
-		{"no load after the fault", load(10, 20), outage{never, never}},
+		{"nothing happens", load(part{100, 20, 20}), outage{0, 0, 0}},
+		{"silence, what was sent is lost", load(part{10, 20, 20}, part{30, 0, 20}, part{60, 20, 20}), outage{3000 * ms, 0, 3000 * ms}},
+		{"silence, what was sent comes later", load(part{10, 20, 20}, part{30, 0, 20}, part{1, 620, 20}, part{59, 20, 20}),
+			outage{3000 * ms, 0, 3000 * ms}},
+		{"silence of Kafka", load(part{10, 20, 20}, part{30, 0, 0}, part{1, 620, 620}, part{59, 20, 20}), outage{3000 * ms, 3000 * ms, 3000 * ms}},
+		{"a silence longer than Kafka's", load(part{10, 20, 20}, part{20, 0, 0}, part{1, 0, 420}, part{9, 0, 20}, part{60, 20, 20}),
+			outage{3000 * ms, 2000 * ms, 3000 * ms}},
+		{"a short silence", load(part{12, 20, 20}, part{3, 0, 20}, part{85, 20, 20}), outage{300 * ms, 0, 500 * ms}},
+		{"too short to count", load(part{12, 20, 20}, part{1, 0, 20}, part{87, 20, 20}), outage{0, 0, 0}},
+		{"the observer stalls", load(part{40, 20, 20}, part{15, 20, 0}, part{1, 20, 320}, part{44, 20, 20}), outage{0, 1500 * ms, 0}},
+		{"silence to the end", load(part{10, 20, 20}, part{90, 0, 20}), outage{never, 0, never}},
+		{"some are served late", load(part{10, 20, 20}, part{10, 0, 20}, part{40, 14, 20}, part{40, 20, 20}), outage{1000 * ms, 0, 4300 * ms}},
+		{"some are never served again", load(part{10, 20, 20}, part{10, 0, 20}, part{80, 14, 20}), outage{1000 * ms, 0, never}},
+		{"no load after the fault", load(part{10, 20, 20}), outage{never, never, never}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := outageOf(c.tallies, start.Add(10*interval-1), start.Add(time.Duration(len(c.tallies))*interval), 200)
-			got.silent, got.served = got.silent.Truncate(time.Millisecond), got.served.Truncate(time.Millisecond)
+			at, end := start.Add(10*faultInterval-1), start.Add(time.Duration(len(c.tallies))*faultInterval)
+			got := outageOf(c.tallies, at, end)
+			for _, d := range []*time.Duration{&got.silent, &got.kafka, &got.served} {
+				*d = d.Truncate(ms)
+			}
 			if got != c.want {
 				t.Errorf("got %+v; want %+v", got, c.want)
 			}
