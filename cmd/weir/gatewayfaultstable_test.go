@@ -37,17 +37,13 @@ const (
 	behindFor = 2 * time.Second
 )
 
-// outageOf reads what the fault at an instant did from the tallies of a load that ended at end.
+// outageOf reads what the fault at an instant did from the tallies of a run whose load ended at end.
 func outageOf(tallies []tally, at, end time.Time) outage {
-	var during []tally
-	for _, t := range tallies {
-		if t.from.After(at) && !t.to.After(end) {
-			during = append(during, t)
-		}
-	}
+	after := slices.DeleteFunc(slices.Clone(tallies), func(t tally) bool { return !t.from.After(at) })
+	during := slices.DeleteFunc(slices.Clone(after), func(t tally) bool { return t.to.After(end) })
 	silent, over := longestSilence(during, at, func(t tally) int64 { return t.delivered })
 	kafka, _ := longestSilence(during, at, func(t tally) int64 { return t.observed })
-	caughtUp := behindUntil(during, at)
+	caughtUp := behindUntil(after, at, end)
 	if silent == never || caughtUp == never {
 		return outage{silent, kafka, never}
 	}
@@ -73,28 +69,30 @@ func longestSilence(during []tally, at time.Time, count func(tally) int64) (sile
 	return silent, over
 }
 
-// behindUntil returns until when, counted from at, deliveries were behind what they came to in the end: what is lost by
-// then is lost, and the others came as the observer read them.
-func behindUntil(during []tally, at time.Time) (until time.Duration) {
+// behindUntil returns until when, counted from at, deliveries were behind: never where they still were at end. What is not
+// delivered by the end of the run is lost or unseen, which the account tells: clients are behind by the rest.
+func behindUntil(after []tally, at, end time.Time) (until time.Duration) {
 	behind := int64(0)
-	for _, t := range during {
-		behind += t.observed - t.delivered
+	for _, t := range after {
+		behind -= t.observed - t.delivered
 	}
-	lost, from := behind, time.Time{}
-	behind = 0
-	for _, t := range during {
+	var from time.Time
+	for _, t := range after {
 		behind += t.observed - t.delivered
-		switch off := behind - lost; {
-		case off > -behindBy && off < behindBy:
+		switch {
+		case behind > -behindBy && behind < behindBy:
 			from = time.Time{}
+			continue
 		case from.IsZero():
 			from = t.from
-		case t.to.Sub(from) >= behindFor:
-			until = t.to.Sub(at)
 		}
-	}
-	if n := len(during); n > 0 && until > during[n-1].to.Sub(at)-behindFor {
-		return never
+		if t.to.Sub(from) < behindFor {
+			continue
+		}
+		if t.to.After(end.Add(-behindFor)) {
+			return never
+		}
+		until = t.to.Sub(at)
 	}
 	return until
 }
@@ -114,7 +112,7 @@ func (f *faultRun) measured(s *report.Summary) (begin, end time.Time) {
 	return begin, begin.Add(f.fault.measure)
 }
 
-// outage is what the fault of the run did.
+// outage is what the fault of the run did, or in a run without one what happened while it measured.
 func (f *faultRun) outage(s *report.Summary) outage {
 	f.t.Helper()
 	run, err := results.Open(s.Dir)
@@ -137,8 +135,11 @@ func (f *faultRun) outage(s *report.Summary) outage {
 		}
 		tallies = append(tallies, t)
 	}
-	_, end := f.measured(s)
-	return outageOf(tallies, f.at, end)
+	begin, end := f.measured(s)
+	if f.at.After(begin) {
+		begin = f.at
+	}
+	return outageOf(tallies, begin, end)
 }
 
 // faultTable gathers the runs of each row, in the order in which rows come first.
@@ -151,43 +152,44 @@ type faultTable struct {
 type faultRow struct {
 	fault   gatewayFault
 	gateway faultGateway
-	runs    []faultFigures
+	runs    []faultFigures // those that count
+	remarks []string       // of each run that has any
+	made    int            // of all runs
 }
 
 // faultFigures are the figures of one run.
 type faultFigures struct {
 	results.Classes
 	thrown int64
-	timed  bool // the run had a fault to be timed from
 	outage
-	remark string
 }
 
-// put adds a run to its row.
-func (tab *faultTable) put(s *report.Summary, f *faultRun) {
+// put adds a run to its row. One with trouble is told of and gives no figures.
+func (tab *faultTable) put(s *report.Summary, f *faultRun, trouble string) {
 	i := slices.IndexFunc(tab.rows, func(r *faultRow) bool { return r.fault.name == f.fault.name && r.gateway.name == f.gateway.name })
 	if i < 0 {
 		i = len(tab.rows)
 		tab.rows = append(tab.rows, &faultRow{fault: f.fault, gateway: f.gateway})
 	}
-	run := faultFigures{Classes: s.Audit.Classes, thrown: s.CountersAll[results.CountThrownOut], timed: f.fault.do != nil, remark: faultRemark(s)}
-	if run.timed {
-		run.outage = f.outage(s)
+	row := tab.rows[i]
+	row.made++
+	remark := faultRemark(s)
+	if trouble != "" {
+		remark = "not in the table: " + trouble
+	} else {
+		row.runs = append(row.runs, faultFigures{s.Audit.Classes, s.CountersAll[results.CountThrownOut], f.outage(s)})
 	}
-	tab.rows[i].runs = append(tab.rows[i].runs, run)
+	if remark != "" {
+		row.remarks = append(row.remarks, fmt.Sprintf("- %s, %s, run %d: %s.", f.fault.name, f.gateway.name, row.made, remark))
+	}
 }
 
 // faultRemark says what takes from a run's figures; empty for nothing.
 func faultRemark(s *report.Summary) string {
-	if s.Run.Error != "" {
-		return "the run failed: " + s.Run.Error
+	if len(s.Health.Reasons) == 0 {
+		return ""
 	}
-	for _, r := range s.Health.Reasons {
-		if r.State == report.HealthInvalid {
-			return "invalid: " + r.Text
-		}
-	}
-	return ""
+	return fmt.Sprintf("%s: %s", s.Health.State, s.Health.Reasons[0].Text)
 }
 
 // write writes the table into its file.
@@ -202,11 +204,7 @@ func (tab *faultTable) write() error {
 		lines = append(lines, r.line())
 		faults = append(faults, fmt.Sprintf("- %s: %s.", r.fault.name, r.fault.what))
 		gateways = append(gateways, fmt.Sprintf("- %s: %s.", r.gateway.name, r.gateway.why))
-		for i, run := range r.runs {
-			if run.remark != "" {
-				remarks = append(remarks, fmt.Sprintf("- %s, %s, run %d: %s", r.fault.name, r.gateway.name, i+1, run.remark))
-			}
-		}
+		remarks = append(remarks, r.remarks...)
 	}
 	for _, list := range [][]string{faults, gateways, remarks} {
 		lines = append(lines, "")
@@ -228,17 +226,22 @@ func (r *faultRow) line() string {
 		func(f faultFigures) int64 { return f.Undetermined }, func(f faultFigures) int64 { return f.Duplicate },
 		func(f faultFigures) int64 { return f.Reordered }, func(f faultFigures) int64 { return f.thrown },
 	} {
+		if len(r.runs) == 0 {
+			cells = append(cells, "–")
+			continue
+		}
 		least, most := figure(r.runs[0]), figure(r.runs[0])
 		for _, run := range r.runs[1:] {
 			least, most = min(least, figure(run)), max(most, figure(run))
 		}
 		cells = append(cells, spanText(fmt.Sprint(least), fmt.Sprint(most)))
 	}
-	if !r.runs[0].timed {
-		return "| " + strings.Join(append(cells, "", "", ""), " | ") + " |"
+	served := ""
+	if r.fault.do != nil && len(r.runs) > 0 { // nobody is back for good where clients come and go
+		served = r.times(func(f faultFigures) time.Duration { return f.served })
 	}
 	cells = append(cells, r.times(func(f faultFigures) time.Duration { return f.silent }),
-		r.times(func(f faultFigures) time.Duration { return f.kafka }), r.times(func(f faultFigures) time.Duration { return f.served }))
+		r.times(func(f faultFigures) time.Duration { return f.kafka }), served)
 	return "| " + strings.Join(cells, " | ") + " |"
 }
 
@@ -252,6 +255,9 @@ func (r *faultRow) times(of func(faultFigures) time.Duration) string {
 		} else {
 			all = append(all, d)
 		}
+	}
+	if len(r.runs) == 0 {
+		return "–"
 	}
 	if len(all) == 0 {
 		return "not within the run"
@@ -303,11 +309,13 @@ func TestOutage(t *testing.T) {
 		{"the observer stalls", load(part{40, 20, 20}, part{15, 20, 0}, part{1, 20, 320}, part{44, 20, 20}), outage{0, 1500 * ms, 0}},
 		{"silence to the end", load(part{10, 20, 20}, part{90, 0, 20}), outage{never, 0, never}},
 		{"some are served late", load(part{10, 20, 20}, part{10, 0, 20}, part{40, 14, 20}, part{40, 20, 20}), outage{1000 * ms, 0, 4300 * ms}},
+		{"some are served when the load is over", load(part{10, 20, 20}, part{10, 0, 20}, part{80, 14, 20}, part{1, 480, 0}),
+			outage{1000 * ms, 0, never}},
 		{"some are never served again", load(part{10, 20, 20}, part{10, 0, 20}, part{80, 14, 20}), outage{1000 * ms, 0, never}},
 		{"no load after the fault", load(part{10, 20, 20}), outage{never, never, never}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			at, end := start.Add(10*faultInterval-1), start.Add(time.Duration(len(c.tallies))*faultInterval)
+			at, end := start.Add(10*faultInterval-1), start.Add(min(time.Duration(len(c.tallies)), 100)*faultInterval)
 			got := outageOf(c.tallies, at, end)
 			for _, d := range []*time.Duration{&got.silent, &got.kafka, &got.served} {
 				*d = d.Truncate(ms)
@@ -316,5 +324,33 @@ func TestOutage(t *testing.T) {
 				t.Errorf("got %+v; want %+v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestFaultRow: a row tells the least and the most of its runs, and nothing where none counts.
+func TestFaultRow(t *testing.T) {
+	fault, gateway := gatewayFault{name: "killed", do: (*faultRun).crash}, faultGateway{name: "one"}
+	run := func(lost int64, silent, served time.Duration) faultFigures {
+		return faultFigures{
+			Classes: results.Classes{Expected: 100, Delivered: 100 - lost, Lost: lost}, thrown: 20, outage: outage{silent, 0, served},
+		}
+	}
+	first, other := run(0, time.Second, 1200*time.Millisecond), run(30, 2500*time.Millisecond, never)
+	for _, c := range []struct {
+		name string
+		row  faultRow
+		want string
+	}{
+		{"ranges", faultRow{fault: fault, gateway: gateway, runs: []faultFigures{first, other}},
+			"| killed | one | 2 | 100 | 70–100 | 0–30 | 0 | 0 | 0 | 0 | 20 | 1.0–2.5 s | 0.0 s | 1.2 s; 1 of 2 not within the run |"},
+		{"one run", faultRow{fault: fault, gateway: gateway, runs: []faultFigures{other}},
+			"| killed | one | 1 | 100 | 70 | 30 | 0 | 0 | 0 | 0 | 20 | 2.5 s | 0.0 s | not within the run |"},
+		{"clients come and go", faultRow{fault: gatewayFault{name: "churn"}, gateway: gateway, runs: []faultFigures{first}},
+			"| churn | one | 1 | 100 | 100 | 0 | 0 | 0 | 0 | 0 | 20 | 1.0 s | 0.0 s |  |"},
+		{"no run counts", faultRow{fault: fault, gateway: gateway}, "| killed | one | 0 | – | – | – | – | – | – | – | – | – | – |  |"},
+	} {
+		if got := c.row.line(); got != c.want {
+			t.Errorf("%s: got %s; want %s", c.name, got, c.want)
+		}
 	}
 }
