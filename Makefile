@@ -48,10 +48,11 @@ gateways: build ## the same work through every gateway, RUNS times each (3) on K
 	sh internal/sidebyside/gateways.sh bin/weir $(RUNS)
 
 .PHONY: gateway-faults
-gateway-faults: build ## what each gateway loses or doubles when clients, the gateway or a broker fail, on three brokers in Docker
+gateway-faults: RUNS ?= 1
+gateway-faults: build ## what each gateway loses or doubles when clients, the gateway or a broker fail, RUNS times (1), on three brokers in Docker
 	@mkdir -p results/runs
-	WEIR_REQUIRE_DOCKER=1 WEIR_GATEWAY_FAULTS=$(CURDIR)/results/runs/gateway-faults.md \
-		$(GO) test -count=1 -timeout 60m -run GatewayFaults -v ./cmd/weir
+	WEIR_REQUIRE_DOCKER=1 WEIR_GATEWAY_FAULTS=$(CURDIR)/results/runs/gateway-faults.md WEIR_GATEWAY_FAULTS_RUNS=$(RUNS) \
+		$(GO) test -count=1 -timeout 4h -run GatewayFaults -v ./cmd/weir
 	@cat results/runs/gateway-faults.md
 
 .PHONY: autobahn

@@ -1,48 +1,17 @@
 package main
 
 import (
-	"context"
-	"crypto/rand"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"strconv"
 	"testing"
 	"time"
 
-	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/scenarios"
-	"github.com/weirbench/weir/targets"
-	"github.com/weirbench/weir/testbed"
 )
-
-// faultWork is small enough for node-ws in its naive variant; the fault comes when it has been measured for a second.
-const faultWork = `
-version: 1
-name: gateway-faults
-kafka: {provider: external, seeds: [%[1]s], topics: [{name: %[2]s, partitions: 6, existing: true}]}
-gateway: {target: external, url: %[3]q, profile: %[4]q%[6]s}
-producers:
-  - name: feed
-    topic: %[2]s
-    rate: 200/s
-    size: 256B
-    keys: {kind: round-robin, count: 20}
-    compression: none
-clients:
-  - {name: viewers, count: 20, subscribe: {topic: %[2]s, keys: 1}%[5]s}
-phases:
-  join: {deadline: 1m}
-  warm-up: 1s
-  measure: [{name: steady, duration: 25s}]
-  drain: {deadline: 20s}
-thresholds: []
-`
 
 // faultGateway is one that the faults are tried on.
 type faultGateway struct {
@@ -50,6 +19,8 @@ type faultGateway struct {
 	plan    scenarios.GatewayPlan
 	profile string
 	resume  bool
+	group   string // begins the name of the one consumer group that it reads with; "" for none, or one for each connection
+	why     string // it behaves as the table shows
 }
 
 func faultGateways(t *testing.T) []faultGateway {
@@ -66,57 +37,108 @@ func faultGateways(t *testing.T) []faultGateway {
 	node := scenarios.GatewayPlan{Target: scenarios.TargetNodeWS, ReadyIn: readyIn}
 	shared, naive := node, node
 	shared.Variant, naive.Variant = "shared", "naive"
+	spring := scenarios.GatewayPlan{Target: scenarios.TargetSpringBoot, ReadyIn: readyIn}
 	return []faultGateway{
-		{name: "reference, clients resume", plan: reference, profile: "reference", resume: true},
-		{name: "reference", plan: reference, profile: "reference"},
-		{name: "node-ws (shared)", plan: shared, profile: profile("node-ws")},
-		{name: "node-ws (naive)", plan: naive, profile: profile("node-ws")},
-		{name: "spring-boot", plan: scenarios.GatewayPlan{Target: scenarios.TargetSpringBoot, ReadyIn: readyIn}, profile: profile("spring-boot")},
+		{
+			name: "reference, clients resume", plan: reference, profile: "reference", resume: true,
+			why: "at least once: a client comes back with its positions and gets from Kafka what it missed, then what is live. What " +
+				"is sent while it is away is expected, in the first row too",
+		},
+		{
+			name: "reference", plan: reference, profile: "reference",
+			why: "at most once: it reads every partition from its end on, in no group, and a client gets what comes after its " +
+				"subscription. What flows between a connection's end and the next subscription is lost",
+		},
+		{
+			name: "node-ws (shared)", plan: shared, profile: profile("node-ws"), group: "node-ws-",
+			why: "at most once, one consumer in a group. Its successor goes on at the group's last commit; what it reads before clients " +
+				"are back is lost, and what after, they get late, so that the figures depend on who is first. After a kill it " +
+				"is given partitions when the dead member's session has ended, after 30 s",
+		},
+		{
+			name: "node-ws (naive)", plan: naive, profile: profile("node-ws"),
+			why: "at most once, a consumer and a new group for each connection, from the partitions' ends on. Nobody waits for a dead " +
+				"member; what flows until a connection's consumer has joined its group is lost. A broker is the coordinator of a " +
+				"third of the groups",
+		},
+		{
+			name: "spring-boot", plan: spring, profile: profile("spring-boot"), group: "spring-boot-",
+			why: "at most once, one consumer in a group, as node-ws (shared), with a JVM to start and a session of 45 s",
+		},
+	}
+}
+
+// gatewayFault is what is done to a pipeline while it is measured.
+type gatewayFault struct {
+	name string
+	// do applies it; nil has the clients come and go.
+	do func(*faultRun)
+	// measure lasts long enough for the slowest gateway to be back within it.
+	measure     time.Duration
+	breaksKafka bool // each run has brokers of its own
+	cutsClients bool // every client loses its connection
+	ofGroups    bool // only gateways with a consumer group of their own can meet it
+	what        string
+}
+
+// gatewayFaults are the faults of the table. A consumer group whose member was killed waits for its session to end before
+// it gives its partitions to the one that follows: 30 s at node-ws, 45 s at spring-boot.
+func gatewayFaults() []gatewayFault {
+	return []gatewayFault{
+		{
+			name: "clients stay 5 s, are away 1 s", measure: 25 * time.Second,
+			what: "they close with 1000 and come back to the gateway that has never stopped. What is undetermined was on its way " +
+				"when a client left",
+		},
+		{
+			name: "gateway restarted", do: (*faultRun).restart, measure: 40 * time.Second, cutsClients: true,
+			what: "it is ended in order (SIGTERM; the reference gateway by the end of its standard input) and started again. Clients " +
+				"are led to it when it says that it is ready",
+		},
+		{
+			name: "gateway killed", do: (*faultRun).crash, measure: 80 * time.Second, cutsClients: true,
+			what: "SIGKILL, then as above",
+		},
+		{
+			name: "broker killed", do: (*faultRun).killLeader, measure: 70 * time.Second, breaksKafka: true,
+			what: "SIGKILL, for good, to one of three that leads two of the topic's six partitions (replication 3) and does not " +
+				"coordinate the gateway's consumer group",
+		},
+		{
+			name: "the group's broker killed", do: (*faultRun).killCoordinator, measure: 70 * time.Second, breaksKafka: true, ofGroups: true,
+			what: "the same, to the one that coordinates it",
+		},
 	}
 }
 
 // TestGatewayFaults writes a Markdown table of what each gateway loses, doubles or reorders when its clients come and go,
-// when it is restarted or killed, and when one of three brokers is killed. It judges nothing but that each run came to its
-// end with an account that adds up. WEIR_GATEWAY_FAULTS names the file; `make gateway-faults` sets it.
+// when it is restarted or killed, and when one of three brokers is killed. It judges nothing but that each fault happened
+// while the run measured, that the gateway came back, and that the run came to its end with an account that adds up.
+// WEIR_GATEWAY_FAULTS names the file, beside which the runs are kept, and WEIR_GATEWAY_FAULTS_RUNS how often everything is
+// done, in turn; `make gateway-faults` sets them.
 func TestGatewayFaults(t *testing.T) {
 	file := os.Getenv("WEIR_GATEWAY_FAULTS")
 	if file == "" {
 		t.Skip("WEIR_GATEWAY_FAULTS is not set: what faults cost at each gateway is not measured (make gateway-faults)")
 	}
-	rows := []string{
-		"| fault | gateway | expected | delivered | lost | unseen | undetermined | duplicate | reordered | thrown out | remarks |",
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-	}
-	defer func() {
-		if err := os.WriteFile(file, []byte(strings.Join(rows, "\n")+"\n"), 0o644); err != nil {
-			t.Error(err)
+	rounds := 1
+	if text := os.Getenv("WEIR_GATEWAY_FAULTS_RUNS"); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil || rounds < 1 {
+			t.Fatalf("WEIR_GATEWAY_FAULTS_RUNS: got %q; want how often each run is to be made", text)
 		}
-	}()
-	for _, fault := range []struct {
-		name        string
-		do          func(*faultRun)
-		breaksKafka bool // each run has brokers of its own
-	}{
-		{"clients stay 5 s, are away 1 s", nil, false},
-		{"gateway restarted (SIGTERM)", (*faultRun).restart, false},
-		{"gateway killed (SIGKILL)", (*faultRun).crash, false},
-		{"broker killed (SIGKILL)", (*faultRun).killBroker, true},
-	} {
-		t.Run(fault.name, func(t *testing.T) {
-			seeds := ""
-			if !fault.breaksKafka {
-				seeds, _ = dockerKafka(t, 3)
-			}
-			for _, g := range faultGateways(t) {
-				t.Run(g.name, func(t *testing.T) {
-					f := &faultRun{t: t, gateway: g, seeds: seeds}
-					if fault.breaksKafka {
-						f.seeds, f.container = dockerKafka(t, 3)
-					}
-					s := f.measure(fault.do)
-					rows = append(rows, faultRow(fault.name, g.name, s))
-					if s.Run.Error != "" || s.Status != results.StatusComplete || len(s.Audit.Defects) > 0 {
-						t.Errorf("got status %s, error %q, defects %q; want a complete run", s.Status, s.Run.Error, s.Audit.Defects)
+	}
+	table := faultTable{file: file}
+	lasting := sharedKafka(t)
+	for round := range rounds {
+		t.Run(fmt.Sprintf("round %d", round+1), func(t *testing.T) {
+			for _, fault := range gatewayFaults() {
+				t.Run(fault.name, func(t *testing.T) {
+					for _, g := range faultGateways(t) {
+						if fault.ofGroups && g.group == "" {
+							continue
+						}
+						t.Run(g.name, func(t *testing.T) { table.add(t, fault, g, lasting) })
 					}
 				})
 			}
@@ -124,126 +146,77 @@ func TestGatewayFaults(t *testing.T) {
 	}
 }
 
-// faultRow is a run's line of the table.
-func faultRow(fault, gateway string, s *report.Summary) string {
-	remarks := ""
+// sharedKafka starts the brokers of the runs that leave them alone when the first of these asks for their addresses; they
+// last as long as the test.
+func sharedKafka(t *testing.T) func() string {
+	seeds := ""
+	return func() string {
+		if seeds == "" {
+			seeds, _ = dockerKafka(t, 3)
+		}
+		return seeds
+	}
+}
+
+// add makes one run, and puts it into the table at once: what is there already is kept where the test ends early.
+func (tab *faultTable) add(t *testing.T, fault gatewayFault, g faultGateway, lasting func() string) {
+	f := &faultRun{t: t, gateway: g, fault: fault, dir: keptDir(t, tab.file)}
+	if fault.breaksKafka {
+		f.seeds, f.container = dockerKafka(t, 3)
+	} else {
+		f.seeds = lasting()
+	}
+	s := f.measure()
+	trouble := f.trouble(s)
+	tab.put(s, f, trouble)
+	if err := tab.write(); err != nil {
+		t.Error(err)
+	}
+	if trouble != "" {
+		t.Error(trouble)
+	}
+	if a := s.Audit.Classes; g.resume && (a.Lost+a.Unseen+a.Duplicate+a.Reordered > 0) {
+		t.Errorf("clients that resume: got %+v; want nothing lost, unseen, doubled or out of order", a)
+	}
+}
+
+// trouble says why a run's figures are not what its row is to tell: it did not come to its end with an account that adds up,
+// the fault did not happen while it measured, the gateway was not back before the load was over, so that the figures tell
+// how long the load was, or clients did not lose their connections and come back. It is empty for a run that counts.
+func (f *faultRun) trouble(s *report.Summary) string {
+	left, thrown, connected := s.CountersAll[results.CountLeft], s.CountersAll[results.CountThrownOut], s.CountersAll[results.CountConnected]
+	begin, end := f.measured(s)
 	switch {
-	case s.Run.Error != "":
-		remarks = "the run failed: " + s.Run.Error
-	case s.Health.State == report.HealthInvalid:
-		remarks = "invalid"
-		for _, r := range s.Health.Reasons {
-			remarks += ": " + r.Text
-			break
-		}
+	case s.Run.Error != "" || s.Status != results.StatusComplete:
+		return fmt.Sprintf("the run is %s: %s", s.Status, s.Run.Error)
+	case len(s.Audit.Defects) > 0:
+		return fmt.Sprintf("the account does not add up: %q", s.Audit.Defects)
+	case f.fault.do == nil && left < 3*faultClients:
+		return fmt.Sprintf("clients left as the scenario says %d times; want at least %d", left, 3*faultClients)
+	case f.fault.do == nil:
+		return ""
+	case f.at.Before(begin) || !f.at.Before(end):
+		return fmt.Sprintf("the fault came %v after the measure phase had begun; want it within its %v", f.since(s), f.fault.measure)
+	case f.fault.cutsClients && f.backAt.After(end):
+		return fmt.Sprintf("the gateway was back %v after the fault, when the load was over", f.backAt.Sub(f.at).Round(time.Second))
+	case f.fault.cutsClients && (thrown < faultClients || connected < 2*faultClients):
+		return fmt.Sprintf("%d connections were ended by the gateway and %d made; want at least %d and %d", thrown, connected, faultClients, 2*faultClients)
 	}
-	a := s.Audit.Classes
-	return fmt.Sprintf("| %s | %s | %d | %d | %d | %d | %d | %d | %d | %d | %s |", fault, gateway, a.Expected, a.Delivered, a.Lost, a.Unseen,
-		a.Undetermined, a.Duplicate, a.Reordered, s.CountersAll[results.CountThrownOut], strings.ReplaceAll(remarks, "|", `\|`))
+	return ""
 }
 
-// faultRun is one run, its gateway started beside it, behind a balancer that stands for the address that stays.
-type faultRun struct {
-	t         *testing.T
-	gateway   faultGateway
-	seeds     string
-	container func(node int32) string // of the brokers that the run may kill
-
-	topic    string
-	leader   int32 // of the topic's partition 0
-	options  testbed.Options
-	balancer *testkit.Balancer
-	target   *testbed.Target
-}
-
-// measure makes the run, and the fault in it; without one the clients come and go.
-func (f *faultRun) measure(fault func(*faultRun)) *report.Summary {
-	f.t.Helper()
-	executable, err := exec.LookPath("weir")
+// keptDir is a directory for a row's run beside the table, named like the row; what was there is replaced.
+func keptDir(t *testing.T, file string) string {
+	t.Helper()
+	dir, err := filepath.Abs(filepath.Join(file+".runs", filepath.FromSlash(t.Name())))
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
-	id := "fault" + strings.ToLower(rand.Text()[:8])
-	f.topic = "orders-" + id
-	f.leader = makeTopic(f.t, f.seeds, f.topic, 6, 3)
-	f.options = testbed.Options{Executable: executable, RunID: id, Dir: f.t.TempDir(), Targets: targets.Files}
-	f.balancer = testkit.StartBalancer(f.t)
-	f.start()
-	defer func() {
-		if err := f.target.Stop(context.Background()); err != nil {
-			f.t.Logf("stop the gateway: %v", err)
-		}
-	}()
-	clients, guarantees := "", ""
-	if f.gateway.resume {
-		clients, guarantees = ", resume: true", ", guarantees: {delivery: at-least-once, resumes: true}"
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
 	}
-	if fault == nil {
-		clients += ", churn: {session: 5s, away: 1s}"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
 	}
-	u, err := url.Parse(f.target.URL)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	u.Host = f.balancer.Addr
-	w := startRun(f.t, fmt.Sprintf(faultWork, f.seeds, f.topic, u, f.gateway.profile, clients, guarantees))
-	w.limit = buildLimit
-	if fault != nil {
-		w.measuring()
-		fault(f)
-	}
-	code := w.wait()
-	s := w.summary()
-	f.t.Logf("exit code %d; %s; target %s; %d lost, %d unseen of %d", code, s.Verdict, f.target.Description, s.Audit.Lost, s.Audit.Unseen, s.Audit.Expected)
-	return s
-}
-
-// start starts the gateway and leads clients to it. A gateway that is started again is the same instance: it goes on with
-// its consumer group.
-func (f *faultRun) start() {
-	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), buildLimit)
-	defer cancel()
-	target, err := testbed.StartTarget(ctx, f.gateway.plan, strings.Split(f.seeds, ","), []string{f.topic}, f.options)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	u, err := url.Parse(target.URL)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.target = target
-	f.balancer.Use(u.Host)
-}
-
-// restart ends the gateway in order and starts it again.
-func (f *faultRun) restart() {
-	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), max(f.target.StopIn(), 15*time.Second))
-	defer cancel()
-	if err := f.target.Stop(ctx); err != nil {
-		f.t.Logf("stop the gateway: %v", err)
-	}
-	f.start()
-}
-
-// crash kills the gateway and starts it again.
-func (f *faultRun) crash() {
-	f.t.Helper()
-	for _, pid := range f.target.Processes() {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			f.t.Fatal(err)
-		}
-	}
-	<-f.target.Done()
-	_ = f.target.Stop(f.t.Context()) // says that it was killed
-	f.start()
-}
-
-// killBroker kills the leader of partition 0, for good.
-func (f *faultRun) killBroker() {
-	f.t.Helper()
-	if out, err := exec.Command("docker", "kill", f.container(f.leader)).CombinedOutput(); err != nil {
-		f.t.Fatalf("kill broker %d: %v\n%s", f.leader, err, out)
-	}
+	return dir
 }
