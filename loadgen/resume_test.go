@@ -168,7 +168,7 @@ func TestResumingClientsMissNothing(t *testing.T) {
 // TestSeamFaultsAreCounted: what is wrong with a replay is found to the message.
 func TestSeamFaultsAreCounted(t *testing.T) {
 	t.Parallel()
-	// onceEach does the deed with each client's n-th replayed message.
+	// onceEach does the deed with each client's n-th replayed message, where it has so many, and the gateway counts it.
 	onceEach := func(n int, deed testkit.Deed) testkit.Fault {
 		replayed := map[int]int{}
 		return func(d testkit.Delivery) (a testkit.Action) {
@@ -187,9 +187,9 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 		want   func(n testkit.Counts) results.Classes // what is wrong
 		failed int64
 	}{
-		{"one lost", testkit.Resume{}, onceEach(3, testkit.Drop), func(testkit.Counts) results.Classes { return results.Classes{Lost: 5} }, 0},
-		{"one duplicated", testkit.Resume{}, onceEach(3, testkit.Duplicate), func(testkit.Counts) results.Classes { return results.Classes{Duplicate: 5} }, 0},
-		{"one reordered", testkit.Resume{}, onceEach(3, testkit.Delay), func(testkit.Counts) results.Classes { return results.Classes{Reordered: 5} }, 0},
+		{"one lost", testkit.Resume{}, onceEach(3, testkit.Drop), func(n testkit.Counts) results.Classes { return results.Classes{Lost: n.Dropped} }, 0},
+		{"one duplicated", testkit.Resume{}, onceEach(3, testkit.Duplicate), func(n testkit.Counts) results.Classes { return results.Classes{Duplicate: n.Duplicate} }, 0},
+		{"one reordered", testkit.Resume{}, onceEach(3, testkit.Delay), func(n testkit.Counts) results.Classes { return results.Classes{Reordered: n.Reordered} }, 0},
 		{"begins one too late", testkit.Resume{Shift: 1}, nil, func(testkit.Counts) results.Classes { return results.Classes{Lost: 5} }, 0},
 		{"begins one too early", testkit.Resume{Shift: -1}, nil, func(testkit.Counts) results.Classes { return results.Classes{Duplicate: 5} }, 0},
 		{"says that it resumed and skips", testkit.Resume{Skip: true}, nil, func(n testkit.Counts) results.Classes { return results.Classes{Lost: n.Missed} }, 0},
@@ -200,7 +200,7 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 			kafka := testkit.Kafka(t, 3, "t")
 			plan := resumePlan(kafka.ListenAddrs())
 			plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 200 * time.Millisecond}}
-			plan.Phases.DrainDeadline = time.Second // a stream with a loss never settles
+			plan.Phases.DrainDeadline = missingDrain // a stream with a loss never settles
 			gateway := startResuming(t, kafka.ListenAddrs(), c.resume, c.fault)
 			r := runResuming(t, plan, gateway)
 			r.check(t, gateway)
