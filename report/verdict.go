@@ -209,7 +209,7 @@ func brokenReasons(in verdictInput) []string {
 		because(a.breaks(), "%s", a.sentence())
 	}
 	if in.audit != nil {
-		because(in.audit.NeverJoinedCount > 0, "%s never received anything they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
+		because(in.audit.NeverJoinedCount > 0, "%s never received a marker, or the answer that the profile calls joined, for all that they subscribed to", plural(int64(in.audit.NeverJoinedCount), "client"))
 		reasons = append(reasons, referenceReasons(in)...)
 	}
 	return reasons

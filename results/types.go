@@ -214,7 +214,8 @@ type Audit struct {
 	Worst         []ClientAudit `json:"worst_clients,omitempty"`
 	// Defects are breaches of the audit's own invariants, such as the identity. Any makes the run invalid.
 	Defects []string `json:"defects,omitempty"`
-	// NeverJoined lists clients (at most 20) that saw no marker before the join deadline; NeverJoinedCount is their number.
+	// NeverJoined lists clients (at most 20) of which a subscription did not come into force before the join deadline: no
+	// marker came on it, or no answer where the profile names the one that joins. NeverJoinedCount is their number.
 	NeverJoined      []string `json:"never_joined,omitempty"`
 	NeverJoinedCount int      `json:"never_joined_count,omitempty"`
 	// CorruptionChecked is false where the wire form hides the values' bytes; corrupt then means "not checked".

@@ -252,13 +252,13 @@ var phasesShape = &shape{
 	keys: []key{
 		{name: "connect", about: "Connecting all clients.", kind: kindMapping, shape: deadlineShape,
 			depends: "30s, or 10 s more than connecting takes at the groups' rates", example: "{deadline: 1m}"},
-		{name: "join", about: "Waiting until each client has seen a marker on each stream that it follows.", kind: kindMapping, shape: deadlineShape,
+		{name: "join", about: "Waiting until each client has seen a marker on each stream that it follows, or the answers to its subscriptions that the profile calls joined.", kind: kindMapping, shape: deadlineShape,
 			depends: "15s", example: "{deadline: 30s}"},
 		{name: "warm-up", about: "Load that is sent and checked, and no part of the figures.", kind: kindDuration, low: 0, high: day,
 			depends: "2s; 10s for the docker provider, whose brokers have just started", example: "5s"},
 		{name: "measure", about: "What is measured, one after the other.", kind: kindList, item: &key{kind: kindMapping, shape: measureShape},
 			required: true, example: "[{name: steady, duration: 20s}]"},
-		{name: "drain", about: "Waiting for what is still under way.", kind: kindMapping, shape: deadlineShape, depends: "10s", example: "{deadline: 30s}"},
+		{name: "drain", about: "Waiting for what is still under way. Clients that resume and are away when the load ends come back in it: it is refused where that takes them longer at their connect_rate.", kind: kindMapping, shape: deadlineShape, depends: "10s", example: "{deadline: 30s}"},
 	},
 }
 

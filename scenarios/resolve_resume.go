@@ -30,6 +30,8 @@ func (c checker) resumable(resume field[bool]) {
 	case g.target.state == bad || g.profile.state == bad:
 	case p.Config.Resume.Off:
 		c.addf(resume.at, "needs a gateway that gives what was missed, and this one is told not to (remove it, or gateway.config.resume.enabled: false)")
+	case p.Target == TargetReference && p.Config.Consume.Group != "":
+		c.addf(resume.at, "needs a gateway that reads all partitions, and one in a consumer group refuses positions as not_resumable (remove it, or gateway.config.consume.group)")
 	case p.Profile.Resume == nil:
 		c.addf(resume.at, "needs a gateway that takes positions, and the profile %s has no resume (write profile: reference, or one with resume)",
 			quote(p.Profile.Name))
