@@ -199,7 +199,9 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 			t.Parallel() // each waits out the drain deadline
 			kafka := testkit.Kafka(t, 3, "t")
 			plan := resumePlan(kafka.ListenAddrs())
-			plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 200 * time.Millisecond}}
+			// Long enough for something to be missed, however late the machine is.
+			plan.Phases.Measure[0].Duration = 3 * time.Second
+			plan.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: 2 * time.Second}}
 			plan.Phases.DrainDeadline = missingDrain // a stream with a loss never settles
 			gateway := startResuming(t, kafka.ListenAddrs(), c.resume, c.fault)
 			r := runResuming(t, plan, gateway)
