@@ -129,11 +129,14 @@ func TestGatewayFaults(t *testing.T) {
 		}
 	}
 	table := faultTable{file: file}
-	lasting := sharedKafka(t)
 	for round := range rounds {
 		t.Run(fmt.Sprintf("round %d", round+1), func(t *testing.T) {
 			for _, fault := range gatewayFaults() {
 				t.Run(fault.name, func(t *testing.T) {
+					lasting := ""
+					if !fault.breaksKafka {
+						lasting, _ = dockerKafka(t, 3)
+					}
 					for _, g := range faultGateways(t) {
 						if fault.ofGroups && g.group == "" {
 							continue
@@ -146,25 +149,12 @@ func TestGatewayFaults(t *testing.T) {
 	}
 }
 
-// sharedKafka starts the brokers of the runs that leave them alone when the first of these asks for their addresses; they
-// last as long as the test.
-func sharedKafka(t *testing.T) func() string {
-	seeds := ""
-	return func() string {
-		if seeds == "" {
-			seeds, _ = dockerKafka(t, 3)
-		}
-		return seeds
-	}
-}
-
-// add makes one run, and puts it into the table at once: what is there already is kept where the test ends early.
-func (tab *faultTable) add(t *testing.T, fault gatewayFault, g faultGateway, lasting func() string) {
-	f := &faultRun{t: t, gateway: g, fault: fault, dir: keptDir(t, tab.file)}
+// add makes one run, on brokers that last or, where the fault breaks them, on its own, and puts it into the table at once:
+// what is there already is kept where the test ends early.
+func (tab *faultTable) add(t *testing.T, fault gatewayFault, g faultGateway, lasting string) {
+	f := &faultRun{t: t, gateway: g, fault: fault, seeds: lasting, dir: keptDir(t, tab.file)}
 	if fault.breaksKafka {
 		f.seeds, f.container = dockerKafka(t, 3)
-	} else {
-		f.seeds = lasting()
 	}
 	s := f.measure()
 	trouble := f.trouble(s)
