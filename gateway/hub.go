@@ -298,8 +298,9 @@ func (h *hub) notifyChannel(ch *channel, n notice) {
 	n.channel = ch
 	payload := n.append(nil)
 	for _, m := range ch.members {
-		if n.kind == noticeTruncated {
-			delete(m.skip, n.partition)
+		if n.kind == noticeTruncated && (m.skip != nil || m.client.topic(ch.topic).ahead != nil) {
+			m.client.queue.pushReply(m.aheadLost(n))
+			continue
 		}
 		m.client.queue.pushReply(payload)
 	}
@@ -334,7 +335,9 @@ func (h *hub) readAnew(topic string, id [16]byte) {
 	defer h.mu.Unlock()
 	t := h.topics[topic]
 	h.settle(t)
-	t.log.restart(epochOf(id))
+	if t.log.restart(epochOf(id)) {
+		h.forgetAhead(t)
+	}
 	if t.conflator == nil {
 		h.tellMembers(t)
 	}

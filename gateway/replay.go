@@ -305,44 +305,6 @@ func (h *hub) live(r *resumption, tr *topicReplay) {
 	}
 }
 
-// ahead are the positions at which the gateway itself is not yet: another one
-// was when the client was there.
-func (tr *topicReplay) ahead() (skip map[int32]int64) {
-	parts := tr.topic.log.parts
-	note := func(p int32, offset int64) {
-		if skip == nil {
-			skip = make(map[int32]int64)
-		}
-		skip[p] = offset
-	}
-	for p, offset := range tr.positions {
-		if parts[p].next != unknownOffset && offset > parts[p].next {
-			note(int32(p), offset)
-		}
-	}
-	for p, offset := range tr.given {
-		if int(p) >= len(parts) || parts[p].next == unknownOffset {
-			note(p, offset)
-		}
-	}
-	return skip
-}
-
-// skips reports whether the client has had the record from another gateway.
-func (m *member) skips(msg *message) bool {
-	until, ok := m.skip[msg.partition]
-	if !ok {
-		return false
-	}
-	if msg.offset < until {
-		return true
-	}
-	if delete(m.skip, msg.partition); len(m.skip) == 0 {
-		m.skip = nil
-	}
-	return false
-}
-
 // take queues what was found in a stretch for the replay, which is at the
 // position at, and reports how many of them are done with. When all are, the
 // replay is at the stretch's end, or as far as the gateway has read itself.

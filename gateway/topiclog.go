@@ -83,10 +83,10 @@ func (l *topicLog) begin(p int32, offset int64) {
 	l.version++
 }
 
-// restart begins a topic that was created anew.
-func (l *topicLog) restart(epoch string) {
+// restart begins a topic, and reports whether it was created anew.
+func (l *topicLog) restart(epoch string) bool {
 	if l.epoch == epoch {
-		return
+		return false
 	}
 	l.forget()
 	l.epoch, l.parts = epoch, nil
@@ -94,6 +94,7 @@ func (l *topicLog) restart(epoch string) {
 		tr.restarted()
 	}
 	l.version++
+	return true
 }
 
 // advance notes that the record is published.
