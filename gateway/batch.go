@@ -7,9 +7,11 @@ type batch struct {
 	frames  [][]byte
 	bytes   int // as the queue counts them
 	records int
-	kafkaAt int64 // of the first record that tells, ns since the epoch; 0 for none
-	traces  []*recordTrace
-	buf     []byte // for joining frames
+	// replayed are the records that the client had missed. How old they are says nothing of the gateway.
+	replayed int
+	kafkaAt  int64 // of the first record that tells, ns since the epoch; 0 for none
+	traces   []*recordTrace
+	buf      []byte // for joining frames
 }
 
 // join returns the batch's bytes: a frame that is alone as it is, several
@@ -35,6 +37,11 @@ func (b *batch) note(msg *message) {
 		return
 	}
 	b.noteOne(msg)
+}
+
+func (b *batch) noteReplayed(msg *message) {
+	b.records += msg.count()
+	b.replayed += msg.count()
 }
 
 func (b *batch) noteOne(msg *message) {
@@ -64,5 +71,5 @@ func (b *batch) reset() {
 	clear(b.frames)
 	clear(b.traces)
 	b.traces, b.kafkaAt = b.traces[:0], 0
-	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
+	b.frames, b.bytes, b.records, b.replayed = b.frames[:0], 0, 0, 0
 }

@@ -54,13 +54,15 @@ type dropRun struct {
 type entry struct {
 	msg    *message
 	member *member // the subscription by which a record came; nil for others
+	// replayed: a record that the client had missed. It has a bound of its own, and its age is no latency.
+	replayed bool
 }
 
 // queue is what waits for one client, and the bound of it. Everything that is
 // sent passes through it, so that the order is one and the writer is alone.
 //
 // The bound counts frames, those that the writer has taken and not yet written
-// included. Records may be dropped, by the policy; replies and notices may not,
+// included, and those of a replay not: they have a bound of their own. Records may be dropped, by the policy; replies and notices may not,
 // and a client for which they alone exceed the bound is closed as slow. A frame
 // is always admitted to an empty queue, however large.
 type queue struct {
@@ -75,7 +77,7 @@ type queue struct {
 	// them apart makes the oldest record the ring's first, however many drops
 	// there are.
 	front     []entry
-	ring      ring
+	ring      deque[entry]
 	bytes     int // in front, in ring and with the writer
 	oversized int // of these, what a frame larger than the bound may take
 	epoch     uint64
@@ -95,9 +97,11 @@ type queue struct {
 
 	total   *queueTotal // of all clients; nil where it is not bounded
 	counted int         // of bytes, what the total knows
-	// What a replay goes by that waits for room.
-	wantsRoom bool
-	room      chan struct{} // capacity 1; nil for a client that has not resumed
+	// What a replay goes by.
+	replayed      int           // of bytes, those of replayed records
+	replayedTaken int           // of these, with the writer
+	wantsRoom     bool          // it waits
+	room          chan struct{} // capacity 1; nil for a client that has not resumed
 
 	inFlight int  // publications without an answer
 	draining bool // closes when there is none
@@ -123,7 +127,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 	}
 	switch {
 	case q.makeRoom(len(msg.frame), q.total.bound(q.bound, len(msg.frame))):
-		q.append(entry{msg, m})
+		q.append(entry{msg: msg, member: m})
 	case q.policy == SlowDropOldest:
 		q.drop(msg, m)
 		q.closeIfOver()
@@ -131,7 +135,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 		q.counters.abandoned.Add(int64(msg.count()))
 		q.closeSlow()
 	}
-	if q.bytes <= q.bound/2 || q.closing {
+	if q.live() <= q.bound/2 || q.closing {
 		return true, false
 	}
 	if !q.slowTold {
@@ -162,8 +166,8 @@ func (q *queue) tellSlow(now int64) {
 		return
 	}
 	var buf [128]byte
-	frame := appendFrame(nil, opText, appendSlowNotice(buf[:0], q.bytes, q.bound))
-	if q.bytes+len(frame) > q.bound {
+	frame := appendFrame(nil, opText, appendSlowNotice(buf[:0], q.live(), q.bound))
+	if q.live()+len(frame) > q.bound {
 		return
 	}
 	q.slowTold, q.slowToldAt = true, now
@@ -268,7 +272,7 @@ func (q *queue) pushControl(msg *message) {
 
 func (q *queue) append(e entry) {
 	size := len(e.msg.frame)
-	if size > q.bound {
+	if size > q.bound && !e.replayed {
 		q.oversized = size // it was let in because nothing else waits
 	}
 	q.ring.push(e)
@@ -279,12 +283,15 @@ func (q *queue) append(e entry) {
 // makeRoom reports whether size more bytes fit the limit, having dropped the
 // oldest records until they do where the policy is to.
 func (q *queue) makeRoom(size, limit int) bool {
-	for q.bytes > 0 && q.bytes+size > limit {
+	for q.live() > 0 && q.live()+size > limit {
 		if q.policy != SlowDropOldest || q.ring.n == 0 {
 			return false
 		}
 		e := q.ring.pop()
 		if e.msg.kind == kindRecord {
+			if e.replayed {
+				q.replayed -= len(e.msg.frame)
+			}
 			q.release(len(e.msg.frame))
 			q.drop(e.msg, e.member)
 			continue
@@ -302,14 +309,14 @@ func (q *queue) makeRoom(size, limit int) bool {
 // release takes n bytes out of the account.
 func (q *queue) release(n int) {
 	q.bytes -= n
-	if q.bytes <= q.bound {
+	if q.live() <= q.bound {
 		q.oversized = 0
 	}
-	if q.bytes <= q.bound/2 {
+	if q.live() <= q.bound/2 {
 		q.stuck = false
 		q.relieve()
 	}
-	if q.bytes < q.bound/4 {
+	if q.live() < q.bound/4 {
 		q.slowTold = false
 	}
 	q.makeReplayRoom()
@@ -378,7 +385,7 @@ func (q *queue) noteDrop(msg *message, m *member) {
 // closeIfOver closes a client as slow for which too much waits that may not be
 // dropped.
 func (q *queue) closeIfOver() {
-	if q.bytes > q.bound+q.oversized {
+	if q.live() > q.bound+q.oversized {
 		q.closeSlow()
 	}
 }
@@ -393,6 +400,8 @@ func (q *queue) wait(done int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.writes++
+	q.replayed -= q.replayedTaken
+	q.replayedTaken = 0
 	q.release(done)
 	q.count()
 	for len(q.front) == 0 && q.ring.n == 0 {
@@ -422,7 +431,7 @@ func (q *queue) take(b *batch) {
 		return
 	}
 	q.front = nil
-	for q.ring.n > 0 && q.takeOne(b, q.ring.first(), limit) {
+	for q.ring.n > 0 && q.takeOne(b, *q.ring.at(0), limit) {
 		q.ring.pop()
 	}
 	q.ring.release()
@@ -440,7 +449,12 @@ func (q *queue) takeOne(b *batch, e entry, limit int) bool {
 	frame := e.msg.frame
 	switch e.msg.kind {
 	case kindRecord:
-		b.note(e.msg)
+		if e.replayed {
+			q.replayedTaken += size
+			b.noteReplayed(e.msg)
+		} else {
+			b.note(e.msg)
+		}
 	case kindPing:
 		q.pinging = false
 	case kindPong:
@@ -496,7 +510,8 @@ func (q *queue) abandon() {
 			records += int64(e.msg.count())
 		}
 	}
-	q.front, q.ring, q.pong, q.pongs = nil, ring{}, nil, 0
+	q.front, q.ring, q.pong, q.pongs = nil, deque[entry]{}, nil, 0
+	q.replayed = q.replayedTaken
 	q.counters.abandoned.Add(records)
 }
 

@@ -7,10 +7,6 @@ import (
 )
 
 const (
-	// replayBytes is how much of what a client missed waits for it at a time, or a
-	// quarter of its queue if that is less, so that live records of its other
-	// channels still fit.
-	replayBytes = 64 << 10
 	// replayRecords bounds how many records are queued, and replayScan how many
 	// looked at, while the hub is held.
 	replayRecords = 256
