@@ -75,9 +75,9 @@ type channel struct {
 type member struct {
 	client  *client
 	channel *channel
-	index   int // in channel.members
+	index   int // in channel.members, or among the patterns of its replay
 
-	replay *resumption     // by which it will join the channel; nil once it has
+	replay *topicReplay    // by which it will join the channel; nil once it has
 	skip   map[int32]int64 // by partition, records below are not for it; usually nil
 
 	// runs holds, by partition, the last notice of drops. It belongs to the

@@ -145,10 +145,11 @@ type memoryTurn struct {
 }
 
 const (
-	// keptOverhead is about what a record costs beside its frame, and
-	// keptKeyOverhead what a key does.
-	keptOverhead    = 176
-	keptKeyOverhead = 256
+	// keptOverhead is about what a record costs beside its frame, deflatedOverhead
+	// what its compressed copy does, and keptKeyOverhead what a key does.
+	keptOverhead     = 176
+	deflatedOverhead = 128
+	keptKeyOverhead  = 256
 )
 
 // add keeps a record, which has been advanced over, and lets go of the oldest
@@ -156,6 +157,9 @@ const (
 func (m *memory) add(l *topicLog, key []byte, msg *message) {
 	number := l.end()
 	size := int64(len(msg.frame) + keptOverhead)
+	if msg.deflated != nil && msg.deflated != msg { // whoever got it live has made it: no other does
+		size += int64(len(msg.deflated.frame) + deflatedOverhead)
+	}
 	r := keptRecord{msg: msg}
 	if key != nil {
 		k, ok := l.keys[string(key)]
