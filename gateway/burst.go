@@ -8,9 +8,11 @@ type burst struct {
 	unbuilt []unbuiltFrame // places in frames that are empty yet
 	bytes   int            // as the queue counts them
 	records int
-	kafkaAt int64 // of the first record that tells, ns since the epoch; 0 for none
-	traces  []*recordTrace
-	buf     []byte // for joining frames
+	// replayed are the records that the client had missed. How old they are says nothing of the gateway.
+	replayed int
+	kafkaAt  int64 // of the first record that tells, ns since the epoch; 0 for none
+	traces   []*recordTrace
+	buf      []byte // for joining frames
 }
 
 // unbuiltFrame is the place of a batch's frame.
@@ -55,6 +57,11 @@ func (b *burst) note(msg *message) {
 	b.noteOne(msg)
 }
 
+func (b *burst) noteReplayed(msg *message) {
+	b.records += msg.count()
+	b.replayed += msg.count()
+}
+
 func (b *burst) noteOne(msg *message) {
 	if b.kafkaAt == 0 {
 		b.kafkaAt = msg.kafkaAt
@@ -84,5 +91,5 @@ func (b *burst) reset() {
 	b.unbuilt = b.unbuilt[:0]
 	clear(b.traces)
 	b.traces, b.kafkaAt = b.traces[:0], 0
-	b.frames, b.bytes, b.records = b.frames[:0], 0, 0
+	b.frames, b.bytes, b.records, b.replayed = b.frames[:0], 0, 0, 0
 }

@@ -295,6 +295,7 @@ func (c *client) writeBurst() (int, error) {
 		return 0, err
 	}
 	c.hub.counters.deliveries.Add(int64(b.records))
+	c.hub.counters.replayedDeliveries.Add(int64(b.replayed))
 	b.written(&c.hub.counters.writeLatency)
 	return b.bytes, nil
 }

@@ -2,6 +2,12 @@ package gateway
 
 import "sort"
 
+const (
+	minDeque = 8
+	// keepDeque is the largest that an idle client keeps.
+	keepDeque = 256
+)
+
 // deque is a growing circular buffer: in at the back, out at the front.
 type deque[T any] struct {
 	items   []T // the length is zero or a power of two
@@ -10,7 +16,7 @@ type deque[T any] struct {
 
 func (d *deque[T]) push(item T) {
 	if d.n == len(d.items) {
-		grown := make([]T, max(minRing, 2*d.n))
+		grown := make([]T, max(minDeque, 2*d.n))
 		copied := copy(grown, d.items[d.head:])
 		copy(grown[copied:], d.items[:d.head])
 		d.items, d.head = grown, 0
@@ -34,4 +40,11 @@ func (d *deque[T]) at(i int) *T { return &d.items[(d.head+i)&(len(d.items)-1)] }
 // search is the place of the first item for which f is true, as sort.Search.
 func (d *deque[T]) search(f func(*T) bool) int {
 	return sort.Search(d.n, func(i int) bool { return f(d.at(i)) })
+}
+
+// release gives the memory of a past backlog back.
+func (d *deque[T]) release() {
+	if d.n == 0 && len(d.items) > keepDeque {
+		*d = deque[T]{}
+	}
 }

@@ -21,13 +21,15 @@ import (
 type history struct {
 	client *kgo.Client
 	admin  *kadm.Client
-	bound  int64 // of the stretches that are remembered, in bytes
+	bound  int64 // of the stretches that are remembered or looked at, in bytes
+	pace   *pace
 
 	mu      sync.Mutex
 	topics  map[string]*topicHistory
 	parts   map[partitionKey]*partitionHistory
-	bytes   int64
-	fetched deque[*stretch] // the oldest first
+	bytes   int64           // of those that are remembered or looked at
+	fetched deque[*stretch] // those that are remembered, the oldest first
+	changed chan struct{}   // closed when bytes has become less, or more of it can be forgotten
 }
 
 // partitionKey is a partition as it was between two truncations.
@@ -66,6 +68,9 @@ type stretch struct {
 	records    []*kgo.Record
 	byKey      map[string][]int // indexes into records; those without a key are in none
 
+	readers   int  // those that look at it; guarded by history.mu
+	forgotten bool // goes when nobody looks at it; guarded by history.mu
+
 	mu       sync.Mutex
 	messages []*message // by record, built when first asked for
 }
@@ -73,16 +78,16 @@ type stretch struct {
 // errOutOfRange: Kafka does not have the offset.
 var errOutOfRange = errors.New("the offset is out of range")
 
-func newHistory(client *kgo.Client, bound int64) *history {
+func newHistory(client *kgo.Client, bound int64, p *pace) *history {
 	return &history{
-		client: client, admin: kadm.NewClient(client), bound: bound,
+		client: client, admin: kadm.NewClient(client), bound: bound, pace: p, changed: make(chan struct{}),
 		topics: make(map[string]*topicHistory),
 		parts:  make(map[partitionKey]*partitionHistory),
 	}
 }
 
-// read returns a stretch that holds the offset at. It is for who knows that the
-// partition goes on behind it.
+// read returns a stretch that holds the offset at, which is to be released. It is
+// for who knows that the partition goes on behind it.
 func (h *history) read(ctx context.Context, key partitionKey, at int64) (*stretch, error) {
 	part := h.partition(key)
 	if s := h.find(part, at); s != nil {
@@ -97,14 +102,90 @@ func (h *history) read(ctx context.Context, key partitionKey, at int64) (*stretc
 	if s := h.find(part, at); s != nil {
 		return s, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
-	defer cancel()
-	s, err := h.fetch(ctx, key, at)
+	answer, err := h.fetch(ctx, key, at)
 	if err != nil {
 		return nil, err
 	}
-	h.remember(part, s)
+	// Only now, so that a broker that does not answer takes no room from others. Of
+	// a partition there is one answer at a time.
+	estimate := int64(2 * len(answer.RecordBatches))
+	if err := h.reserve(ctx, estimate); err != nil {
+		return nil, err
+	}
+	var s *stretch
+	h.pace.work(ctx, func() int {
+		s, err = unpack(key, at, answer)
+		return 0
+	})
+	if s == nil {
+		h.addBytes(-estimate)
+		return nil, errors.Join(err, ctx.Err())
+	}
+	h.remember(part, s, estimate)
 	return s, nil
+}
+
+// reserve waits until so many bytes fit beside the stretches that are looked at,
+// or there are none, and forgets the oldest of the others.
+func (h *history) reserve(ctx context.Context, n int64) error {
+	for {
+		h.mu.Lock()
+		for h.bytes+n > h.bound && h.fetched.n > 0 {
+			h.forget(h.fetched.pop())
+		}
+		if h.bytes+n <= h.bound || h.bytes == 0 {
+			h.bytes += n
+			h.mu.Unlock()
+			return nil
+		}
+		changed := h.changed
+		h.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// release is for who no longer looks at the stretch.
+func (h *history) release(s *stretch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.readers--; s.readers == 0 && s.forgotten {
+		h.free(s.bytes)
+	}
+}
+
+func (h *history) addBytes(n int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.free(-n)
+}
+
+func (h *history) free(n int64) {
+	h.bytes -= n
+	h.look()
+}
+
+// look has those who wait for room look again.
+func (h *history) look() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// forget takes a stretch out of what can be found.
+func (h *history) forget(s *stretch) {
+	of := h.parts[s.partition]
+	for i, o := range of.stretches {
+		if o == s {
+			of.stretches = append(of.stretches[:i:i], of.stretches[i+1:]...)
+			break
+		}
+	}
+	if s.forgotten = true; s.readers == 0 {
+		h.free(s.bytes)
+	}
 }
 
 func (h *history) partition(key partitionKey) *partitionHistory {
@@ -118,38 +199,38 @@ func (h *history) partition(key partitionKey) *partitionHistory {
 	return p
 }
 
+// find returns a stretch that holds the offset, which is to be released, or nil.
 func (h *history) find(part *partitionHistory, at int64) *stretch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range part.stretches {
 		if s.from <= at && at < s.to {
+			s.readers++
 			return s
 		}
 	}
 	return nil
 }
 
-func (h *history) remember(part *partitionHistory, s *stretch) {
+// remember keeps a stretch that its reader is to release, for which so many bytes
+// were reserved.
+func (h *history) remember(part *partitionHistory, s *stretch, reserved int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.readers++
 	part.stretches = append(part.stretches, s)
 	h.fetched.push(s)
-	h.bytes += s.bytes
+	h.bytes += s.bytes - reserved
 	for h.bytes > h.bound && h.fetched.n > 1 {
-		old := h.fetched.pop()
-		h.bytes -= old.bytes
-		of := h.parts[old.partition]
-		for i, o := range of.stretches {
-			if o == old {
-				of.stretches = append(of.stretches[:i:i], of.stretches[i+1:]...)
-				break
-			}
-		}
+		h.forget(h.fetched.pop())
 	}
+	h.look() // the stretch can be forgotten from now on
 }
 
 // fetch reads from the partition's leader.
-func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*stretch, error) {
+func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*kmsg.FetchResponseTopicPartition, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
 	details, err := h.details(ctx, key.topic)
 	if err != nil {
 		return nil, err
@@ -172,6 +253,10 @@ func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*stret
 		h.forgetDetails(ctx, key.topic) // another may lead it
 		return nil, err
 	}
+	return answer, nil
+}
+
+func unpack(key partitionKey, at int64, answer *kmsg.FetchResponseTopicPartition) (*stretch, error) {
 	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: at, IsolationLevel: kgo.ReadCommitted(), Topic: key.topic, Partition: key.partition,
 	}, answer, kgo.DefaultDecompressor(), nil)

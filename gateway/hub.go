@@ -77,9 +77,9 @@ type channel struct {
 type member struct {
 	client  *client
 	channel *channel
-	index   int // in channel.members
+	index   int // in channel.members, or among the patterns of its replay
 
-	replay *resumption     // by which it will join the channel; nil once it has
+	replay *topicReplay    // by which it will join the channel; nil once it has
 	skip   map[int32]int64 // by partition, records below are not for it; usually nil
 
 	// runs holds, by partition, the last notice of drops. It belongs to the
@@ -302,8 +302,9 @@ func (h *hub) notifyChannel(ch *channel, n notice) {
 	n.channel = ch
 	payload := n.append(nil)
 	for _, m := range ch.members {
-		if n.kind == noticeTruncated {
-			delete(m.skip, n.partition)
+		if n.kind == noticeTruncated && (m.skip != nil || m.client.topic(ch.topic).ahead != nil) {
+			m.client.queue.pushReply(m.aheadLost(n))
+			continue
 		}
 		m.client.queue.pushReply(payload)
 	}
@@ -338,7 +339,9 @@ func (h *hub) readAnew(topic string, id [16]byte) {
 	defer h.mu.Unlock()
 	t := h.topics[topic]
 	h.settle(t)
-	t.log.restart(epochOf(id))
+	if t.log.restart(epochOf(id)) {
+		h.forgetAhead(t)
+	}
 	if t.conflator == nil {
 		h.tellMembers(t)
 	}

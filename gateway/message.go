@@ -52,4 +52,6 @@ type dropRun struct {
 type entry struct {
 	msg    *message
 	member *member // the subscription by which a record came; nil for others
+	// replayed: a record that the client had missed. It has a bound of its own, and its age is no latency.
+	replayed bool
 }

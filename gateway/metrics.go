@@ -84,6 +84,7 @@ func plainMetrics() []metric {
 		newMetric(counter, "batched_deliveries_total", "Queued deliveries that were part of a batch.", func(s *Stats) int64 { return s.Batched }),
 		newMetric(counter, "queued_deliveries_total", "Records times the clients they were meant for.", func(s *Stats) int64 { return s.Queued }),
 		newMetric(counter, "deliveries_total", "Queued deliveries that were written to the socket.", func(s *Stats) int64 { return s.Deliveries }),
+		newMetric(counter, "replayed_deliveries_total", "Deliveries of records that the client had missed.", func(s *Stats) int64 { return s.ReplayedDeliveries }),
 		newMetric(counter, "dropped_deliveries_total", "Queued deliveries dropped by the drop-oldest policy.", func(s *Stats) int64 { return s.Dropped }),
 		newMetric(counter, "abandoned_deliveries_total", "Queued deliveries left behind when a client was closed.", func(s *Stats) int64 { return s.Abandoned }),
 		newMetric(counter, "slow_disconnects_total", "Clients closed for a full queue or a write timeout.", func(s *Stats) int64 { return s.SlowDisconnects }),

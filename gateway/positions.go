@@ -159,19 +159,6 @@ func (h *hub) tellPositions(c *client) {
 	}
 }
 
-// isAhead reports whether the client has had more from another gateway than this
-// one has read: its positions are better than those that it could be told.
-func (at *clientTopic) isAhead() bool {
-	parts := at.topic.log.parts
-	for p, offset := range at.ahead {
-		if int(p) >= len(parts) || parts[p].next < offset {
-			return true
-		}
-	}
-	at.ahead = nil
-	return false
-}
-
 // positionsOf are those of a request's topics, on the wire: where replays stand,
 // and elsewhere where the gateway does.
 func (h *hub) positionsOf(req *request, replays []*topicReplay) map[string][]byte {

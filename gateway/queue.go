@@ -9,9 +9,10 @@ import (
 // sent passes through it, so that the order is one and the writer is alone.
 //
 // The bound counts frames, those that the writer has taken and not yet written
-// included. Records may be dropped, by the policy; replies and notices may not,
-// and a client for which they alone exceed the bound is closed as slow. A frame
-// is always admitted to an empty queue, however large.
+// included, and those of a replay not: they have a bound of their own. Records
+// may be dropped, by the policy; replies and notices may not, and a client for
+// which they alone exceed the bound is closed as slow. A frame is always admitted
+// to an empty queue, however large.
 type queue struct {
 	bound    int
 	policy   SlowPolicy
@@ -24,7 +25,7 @@ type queue struct {
 	// them apart makes the oldest record the ring's first, however many drops
 	// there are.
 	front     []entry
-	ring      ring
+	ring      deque[entry]
 	bytes     int // in front, in ring and with the writer
 	oversized int // of these, what a frame larger than the bound may take
 	epoch     uint64
@@ -44,9 +45,11 @@ type queue struct {
 
 	total   *queueTotal // of all clients; nil where it is not bounded
 	counted int         // of bytes, what the total knows
-	// What a replay goes by that waits for room.
-	wantsRoom bool
-	room      chan struct{} // capacity 1; nil for a client that has not resumed
+	// What a replay goes by.
+	replayed      int           // of bytes, those of replayed records
+	replayedTaken int           // of these, with the writer
+	wantsRoom     bool          // it waits
+	room          chan struct{} // capacity 1; nil for a client that has not resumed
 
 	inFlight int  // publications without an answer
 	draining bool // closes when there is none
@@ -72,7 +75,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 	}
 	switch {
 	case q.makeRoom(msg.size(), q.total.bound(q.bound, msg.size())):
-		q.append(entry{msg, m})
+		q.append(entry{msg: msg, member: m})
 	case q.policy == SlowDropOldest:
 		q.drop(msg, m)
 		q.closeIfOver()
@@ -80,7 +83,7 @@ func (q *queue) pushRecord(msg *message, m *member) (open, pressed bool) {
 		q.counters.abandoned.Add(int64(msg.count()))
 		q.closeSlow()
 	}
-	if q.bytes <= q.bound/2 || q.closing {
+	if q.live() <= q.bound/2 || q.closing {
 		return true, false
 	}
 	if !q.slowTold {
@@ -153,7 +156,7 @@ func (q *queue) pushControl(msg *message) {
 
 func (q *queue) append(e entry) {
 	size := e.msg.size()
-	if size > q.bound {
+	if size > q.bound && !e.replayed {
 		q.oversized = size // it was let in because nothing else waits
 	}
 	q.ring.push(e)
@@ -164,12 +167,15 @@ func (q *queue) append(e entry) {
 // makeRoom reports whether size more bytes fit the limit, having dropped the
 // oldest records until they do where the policy is to.
 func (q *queue) makeRoom(size, limit int) bool {
-	for q.bytes > 0 && q.bytes+size > limit {
+	for q.live() > 0 && q.live()+size > limit {
 		if q.policy != SlowDropOldest || q.ring.n == 0 {
 			return false
 		}
 		e := q.ring.pop()
 		if e.msg.kind == kindRecord {
+			if e.replayed {
+				q.replayed -= e.msg.size()
+			}
 			q.release(e.msg.size())
 			q.drop(e.msg, e.member)
 			continue
@@ -187,14 +193,14 @@ func (q *queue) makeRoom(size, limit int) bool {
 // release takes n bytes out of the account.
 func (q *queue) release(n int) {
 	q.bytes -= n
-	if q.bytes <= q.bound {
+	if q.live() <= q.bound {
 		q.oversized = 0
 	}
-	if q.bytes <= q.bound/2 {
+	if q.live() <= q.bound/2 {
 		q.stuck = false
 		q.relieve()
 	}
-	if q.bytes < q.bound/4 {
+	if q.live() < q.bound/4 {
 		q.slowTold = false
 	}
 	q.makeReplayRoom()
@@ -237,8 +243,8 @@ func (q *queue) tellSlow(now int64) {
 		return
 	}
 	var buf [128]byte
-	frame := appendFrame(nil, opText, appendSlowNotice(buf[:0], q.bytes, q.bound))
-	if q.bytes+len(frame) > q.bound {
+	frame := appendFrame(nil, opText, appendSlowNotice(buf[:0], q.live(), q.bound))
+	if q.live()+len(frame) > q.bound {
 		return
 	}
 	q.slowTold, q.slowToldAt = true, now

@@ -329,9 +329,9 @@ func TestPongsCoalesce(t *testing.T) {
 	}
 }
 
-func TestRingKeepsOrderAndGivesMemoryBack(t *testing.T) {
+func TestDequeKeepsOrderAndGivesMemoryBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var r ring
+		var r deque[entry]
 		var model []*message
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(*rapid.T) {
@@ -343,7 +343,7 @@ func TestRingKeepsOrderAndGivesMemoryBack(t *testing.T) {
 				if len(model) == 0 {
 					t.SkipNow()
 				}
-				if r.first().msg != model[0] || r.pop().msg != model[0] {
+				if r.at(0).msg != model[0] || r.pop().msg != model[0] {
 					t.Fatal("not the first that was pushed")
 				}
 				model = model[1:]
@@ -355,15 +355,15 @@ func TestRingKeepsOrderAndGivesMemoryBack(t *testing.T) {
 			},
 		})
 	})
-	var r ring
-	for range 2 * keepRing {
+	var r deque[entry]
+	for range 2 * keepDeque {
 		r.push(entry{})
 	}
 	for r.n > 0 {
 		r.pop()
 	}
-	if r.release(); r.entries != nil {
-		t.Errorf("an empty ring keeps %d entries", len(r.entries))
+	if r.release(); r.items != nil {
+		t.Errorf("an empty deque keeps %d entries", len(r.items))
 	}
 }
 

@@ -49,7 +49,7 @@ func (q *queue) closeIfDrained() {
 // closeIfOver closes a client as slow for which too much waits that may not be
 // dropped.
 func (q *queue) closeIfOver() {
-	if q.bytes > q.bound+q.oversized {
+	if q.live() > q.bound+q.oversized {
 		q.closeSlow()
 	}
 }
@@ -93,7 +93,8 @@ func (q *queue) abandon() {
 			records += int64(e.msg.count())
 		}
 	}
-	q.front, q.ring, q.pong, q.pongs = nil, ring{}, nil, 0
+	q.front, q.ring, q.pong, q.pongs = nil, deque[entry]{}, nil, 0
+	q.replayed = q.replayedTaken
 	q.counters.abandoned.Add(records)
 }
 

@@ -15,6 +15,8 @@ func (q *queue) wait(done int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.writes++
+	q.replayed -= q.replayedTaken
+	q.replayedTaken = 0
 	q.release(done)
 	q.count()
 	for len(q.front) == 0 && q.ring.n == 0 {
@@ -44,7 +46,7 @@ func (q *queue) take(b *burst) {
 		return
 	}
 	q.front = nil
-	for q.ring.n > 0 && q.takeOne(b, q.ring.first(), limit) {
+	for q.ring.n > 0 && q.takeOne(b, *q.ring.at(0), limit) {
 		q.ring.pop()
 	}
 	q.ring.release()
@@ -59,7 +61,12 @@ func (q *queue) takeOne(b *burst, e entry, limit int) bool {
 	frame := e.msg.frame
 	switch e.msg.kind {
 	case kindRecord:
-		b.note(e.msg)
+		if e.replayed {
+			q.replayedTaken += size
+			b.noteReplayed(e.msg)
+		} else {
+			b.note(e.msg)
+		}
 		if e.msg.batch != nil {
 			b.unbuilt = append(b.unbuilt, unbuiltFrame{len(b.frames), e.msg})
 		}

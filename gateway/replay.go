@@ -7,10 +7,6 @@ import (
 )
 
 const (
-	// replayBytes is how much of what a client missed waits for it at a time, or a
-	// quarter of its queue if that is less, so that live records of its other
-	// channels still fit.
-	replayBytes = 64 << 10
 	// replayRecords bounds how many records are queued, and replayScan how many
 	// looked at, while the hub is held.
 	replayRecords = 256
@@ -41,10 +37,19 @@ type topicReplay struct {
 	given     map[int32]int64 // the client's own positions
 	positions []int64         // by partition: what is below was queued or is lost
 	want      *wanted
+	lent      bool // want is looked at without the lock, and must be cloned to be changed
+	queued    int  // bytes, since told was called
 }
 
-// wanted is the channels of a replay. It does not change: what the client has
-// unsubscribed is left out of the next.
+// told is how many bytes were queued since it was called last. It is for the
+// goroutine that replays.
+func (tr *topicReplay) told() int {
+	n := tr.queued
+	tr.queued = 0
+	return n
+}
+
+// wanted is the channels of a replay.
 type wanted struct {
 	whole    *member
 	keys     map[string]*member
@@ -79,6 +84,7 @@ func (w *wanted) all(yield func(*member) bool) {
 func (w *wanted) add(m *member) {
 	switch ch := m.channel; {
 	case ch.glob != nil:
+		m.index = len(w.patterns)
 		w.patterns = append(w.patterns, m)
 	case ch.ofKey:
 		w.keys[ch.key] = m
@@ -87,18 +93,23 @@ func (w *wanted) add(m *member) {
 	}
 }
 
-func (w *wanted) without(m *member) *wanted {
-	next := &wanted{whole: w.whole, keys: w.keys, patterns: w.patterns}
+func (w *wanted) clone() *wanted {
+	return &wanted{whole: w.whole, keys: maps.Clone(w.keys), patterns: slices.Clone(w.patterns)}
+}
+
+func (w *wanted) remove(m *member) {
 	switch ch := m.channel; {
 	case ch.glob != nil:
-		next.patterns = slices.DeleteFunc(slices.Clone(w.patterns), func(o *member) bool { return o == m })
+		last := len(w.patterns) - 1
+		w.patterns[m.index] = w.patterns[last]
+		w.patterns[m.index].index = m.index
+		w.patterns[last] = nil
+		w.patterns = w.patterns[:last]
 	case ch.ofKey:
-		next.keys = maps.Clone(w.keys)
-		delete(next.keys, ch.key)
+		delete(w.keys, ch.key)
 	default:
-		next.whole = nil
+		w.whole = nil
 	}
-	return next
 }
 
 // broad reports whether all records must be looked at.
@@ -171,33 +182,12 @@ func (tr *topicReplay) find() (found []replayed, until uint64) {
 	if tr.want.broad() {
 		return tr.scan(l, from)
 	}
-	until = l.end()
-	for key, m := range tr.want.keys {
-		k, ok := l.keys[key]
-		if !ok {
-			continue
-		}
-		found, until = tr.scanKey(l, k, m, from, until, found)
-	}
-	slices.SortFunc(found, func(a, b replayed) int {
-		if a.number < b.number {
-			return -1
-		}
-		return 1
-	})
-	for i := range found {
-		if found[i].number >= until {
-			return found[:i], until
-		}
-		if i == replayRecords {
-			return found[:i], found[i].number
-		}
-	}
-	return found, until
+	return tr.merge(l, from)
 }
 
+// scan looks at all records; at fewer the more patterns each is held against.
 func (tr *topicReplay) scan(l *topicLog, from uint64) (found []replayed, until uint64) {
-	until = min(l.end(), from+replayScan)
+	until = min(l.end(), from+max(1, replayScan/uint64(1+len(tr.want.patterns)/8)))
 	for number := from; number < until; number++ {
 		r := l.records.at(int(number - l.first))
 		if r.msg.offset < max(tr.positions[r.msg.partition], l.parts[r.msg.partition].kept) {
@@ -219,23 +209,48 @@ func (tr *topicReplay) scan(l *topicLog, from uint64) (found []replayed, until u
 	return found, until
 }
 
-// scanKey adds a key's records. Where it stops early, until says so.
-func (tr *topicReplay) scanKey(l *topicLog, k *keptKey, m *member, from, until uint64, found []replayed) ([]replayed, uint64) {
-	first := k.numbers.search(func(n *uint64) bool { return *n >= from })
-	for i := first; i < k.numbers.n; i++ {
-		number := *k.numbers.at(i)
-		if number >= until {
-			break
+// keyCursor is a place among a key's records.
+type keyCursor struct {
+	numbers *deque[uint64]
+	at      int
+	member  *member
+}
+
+func (c *keyCursor) number() uint64 { return *c.numbers.at(c.at) }
+
+// merge looks at the records of few keys.
+func (tr *topicReplay) merge(l *topicLog, from uint64) (found []replayed, until uint64) {
+	cursors := make([]keyCursor, 0, manyKeys)
+	for key, m := range tr.want.keys {
+		if k, ok := l.keys[key]; ok {
+			c := keyCursor{&k.numbers, k.numbers.search(func(n *uint64) bool { return *n >= from }), m}
+			if c.at < k.numbers.n {
+				cursors = append(cursors, c)
+			}
 		}
-		if i-first == replayScan {
+	}
+	for looked := 0; len(cursors) > 0; looked++ {
+		first := 0
+		for i := range cursors {
+			if cursors[i].number() < cursors[first].number() {
+				first = i
+			}
+		}
+		c := &cursors[first]
+		number := c.number()
+		if looked == replayScan || len(found) == replayRecords {
 			return found, number
 		}
 		r := l.records.at(int(number - l.first))
 		if r.msg.offset >= max(tr.positions[r.msg.partition], l.parts[r.msg.partition].kept) {
-			found = append(found, replayed{r.msg, m, number})
+			found = append(found, replayed{r.msg, c.member, number})
+		}
+		if c.at++; c.at == c.numbers.n {
+			cursors[first] = cursors[len(cursors)-1]
+			cursors = cursors[:len(cursors)-1]
 		}
 	}
-	return found, until
+	return found, l.end()
 }
 
 // progress is what a step of a replay has come to.
@@ -266,7 +281,9 @@ func (h *hub) step(r *resumption, tr *topicReplay) (at progress, p int32, from i
 		return progressKafka, p, from
 	}
 	found, until := tr.find()
+	h.asTaken(r.client, found)
 	n, open := r.client.queue.pushReplayed(found)
+	tr.count(found[:n])
 	h.counters.queued.Add(int64(n))
 	h.counters.replayedMemory.Add(int64(n))
 	switch {
@@ -282,6 +299,26 @@ func (h *hub) step(r *resumption, tr *topicReplay) (at progress, p int32, from i
 	tr.topic.log.move(tr.positions, until)
 	h.live(r, tr)
 	return progressLive, 0, 0
+}
+
+func (tr *topicReplay) count(queued []replayed) {
+	for _, f := range queued {
+		tr.queued += len(f.msg.frame)
+	}
+}
+
+// asTaken puts the compressed messages, where there are any, in place of those
+// found, for a client that takes them. None is compressed for a replay, since the
+// hub is held.
+func (*hub) asTaken(c *client, found []replayed) {
+	if c.deflateMax == 0 {
+		return
+	}
+	for i, f := range found {
+		if f.msg.deflated != nil && len(f.msg.frame)-sentHeaderLen(f.msg.frame) <= c.deflateMax {
+			found[i].msg = f.msg.deflated
+		}
+	}
 }
 
 // live joins the channels of a replay that is through with a topic, and says so
@@ -305,44 +342,6 @@ func (h *hub) live(r *resumption, tr *topicReplay) {
 	}
 }
 
-// ahead are the positions at which the gateway itself is not yet: another one
-// was when the client was there.
-func (tr *topicReplay) ahead() (skip map[int32]int64) {
-	parts := tr.topic.log.parts
-	note := func(p int32, offset int64) {
-		if skip == nil {
-			skip = make(map[int32]int64)
-		}
-		skip[p] = offset
-	}
-	for p, offset := range tr.positions {
-		if parts[p].next != unknownOffset && offset > parts[p].next {
-			note(int32(p), offset)
-		}
-	}
-	for p, offset := range tr.given {
-		if int(p) >= len(parts) || parts[p].next == unknownOffset {
-			note(p, offset)
-		}
-	}
-	return skip
-}
-
-// skips reports whether the client has had the record from another gateway.
-func (m *member) skips(msg *message) bool {
-	until, ok := m.skip[msg.partition]
-	if !ok {
-		return false
-	}
-	if msg.offset < until {
-		return true
-	}
-	if delete(m.skip, msg.partition); len(m.skip) == 0 {
-		m.skip = nil
-	}
-	return false
-}
-
 // take queues what was found in a stretch for the replay, which is at the
 // position at, and reports how many of them are done with. When all are, the
 // replay is at the stretch's end, or as far as the gateway has read itself.
@@ -361,11 +360,12 @@ func (h *hub) take(r *resumption, tr *topicReplay, s *stretch, at *int64, found 
 	part := found[:min(len(found), replayRecords)]
 	var wanted []replayed
 	for _, f := range part {
-		if f.msg.offset < next && f.member.replay == r {
+		if f.msg.offset < next && f.member.replay == tr {
 			wanted = append(wanted, f)
 		}
 	}
 	pushed, open := r.client.queue.pushReplayed(wanted)
+	tr.count(wanted[:pushed])
 	h.counters.queued.Add(int64(pushed))
 	h.counters.replayedKafka.Add(int64(pushed))
 	if !open {

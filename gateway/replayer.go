@@ -10,25 +10,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const (
-	// slotPatience is how long a replay that waits for its client keeps others
-	// from running.
-	slotPatience = 50 * time.Millisecond
-	// historyShare is the part of Resume.MemoryBytes, one in so many, that is for
-	// what was read again from Kafka.
-	historyShare = 8
-)
+// historyShare is the part of Resume.MemoryBytes, one in so many, that is for what
+// was read again from Kafka.
+const historyShare = 8
 
 // replayer gives clients that come back what they have missed. Each replay has a
 // goroutine; so many as Config.Resume.Replays work at a time, the others wait
-// their turn. One that waits for a slow client lets others work.
+// their turn. One that waits for a slow client or for Kafka lets others work, as
+// does one that goes on for long.
 type replayer struct {
 	cfg      *Config
 	hub      *hub
 	errors   *errorLog
 	history  *history
 	requests chan *resumption
-	slots    chan struct{} // held by those who work; who waits for one comes in order
+	slots    *slots
+	pace     *pace
 	stopped  chan struct{} // closed when no replay is begun any more
 }
 
@@ -38,7 +35,8 @@ func newReplayer(cfg *Config, h *hub, errs *errorLog) *replayer {
 	return &replayer{
 		cfg: cfg, hub: h, errors: errs,
 		requests: make(chan *resumption),
-		slots:    make(chan struct{}, cfg.Resume.Replays),
+		slots:    newSlots(cfg.Resume.Replays, h.counters),
+		pace:     newPace(),
 		stopped:  make(chan struct{}),
 	}
 }
@@ -62,7 +60,7 @@ func (p *replayer) run(ctx context.Context) error {
 		return fmt.Errorf("set up the Kafka client for replays: %w", err)
 	}
 	defer client.Close()
-	p.history = newHistory(client, p.cfg.Resume.MemoryBytes/historyShare)
+	p.history = newHistory(client, p.cfg.Resume.MemoryBytes/historyShare, p.pace)
 	var replays sync.WaitGroup
 	defer replays.Wait()
 	replays.Go(func() { p.hub.tell(ctx, p.cfg.Resume.PositionsEvery) })
@@ -96,28 +94,28 @@ func (p *replayer) serve(ctx context.Context, r *resumption) {
 	if r.refused != nil {
 		return
 	}
-	p.hub.counters.replaysWaiting.Add(1)
-	began := p.await(ctx, r.client.replaying) && p.await(ctx, p.slots)
-	p.hub.counters.replaysWaiting.Add(-1)
-	if !began {
+	if !p.first(ctx, r.client) {
 		return
 	}
 	defer func() { <-r.client.replaying }()
-	defer func() { <-p.slots }()
-	p.hub.counters.replaysRunning.Add(1)
-	defer p.hub.counters.replaysRunning.Add(-1)
-	for _, tr := range r.topics {
-		if !p.replay(ctx, r, tr) {
+	place, ok := p.slots.enter(ctx)
+	for i := 0; ok && i < len(r.topics); i++ {
+		if ok = p.replay(ctx, r, r.topics[i], place); !ok {
 			return
 		}
 	}
-	p.hub.counters.replayTime.observe(time.Since(r.startedAt))
+	if ok {
+		place.leave()
+		p.hub.counters.replayTime.observe(time.Since(r.startedAt))
+	}
 }
 
-// await takes a place, unless ctx ends first.
-func (*replayer) await(ctx context.Context, places chan<- struct{}) bool {
+// first waits for the client's other replays, unless ctx ends first.
+func (p *replayer) first(ctx context.Context, c *client) bool {
+	p.hub.counters.replaysWaiting.Add(1)
+	defer p.hub.counters.replaysWaiting.Add(-1)
 	select {
-	case places <- struct{}{}:
+	case c.replaying <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
@@ -125,89 +123,107 @@ func (*replayer) await(ctx context.Context, places chan<- struct{}) bool {
 }
 
 // prepare finds out where the client is and answers. Kafka is asked only for
-// positions that are not in memory.
+// topics of which positions are not in memory.
 func (p *replayer) prepare(ctx context.Context, r *resumption) *requestError {
-	if p.hub.answerResume(r, nil) {
-		return nil
-	}
 	bounds := make(map[string]topicBounds)
-	for topic := range r.request.Resume {
-		if p.hub.topics[topic] == nil {
-			continue
+	for {
+		unknown := p.hub.answerResume(r, bounds)
+		if len(unknown) == 0 {
+			return nil
 		}
-		b, err := p.history.boundsOf(ctx, topic, r.startedAt)
-		if err != nil {
-			if ctx.Err() == nil {
+		for _, topic := range unknown {
+			b, err := p.history.boundsOf(ctx, topic, r.startedAt)
+			switch {
+			case err == nil:
+				bounds[topic] = b
+			case ctx.Err() != nil:
+				return errShuttingDown
+			default:
 				p.errors.record("find what a client missed", err)
+				return &requestError{ErrorKafka, fmt.Sprintf("topic %s: Kafka does not say which offsets it has (ask again)", topic)}
 			}
-			return &requestError{ErrorKafka, fmt.Sprintf("topic %s: %v", topic, err)}
 		}
-		bounds[topic] = b
 	}
-	p.hub.answerResume(r, bounds)
-	return nil
 }
 
 // replay brings a topic's channels to where they are live, and reports whether
-// it came to that.
-func (p *replayer) replay(ctx context.Context, r *resumption, tr *topicReplay) bool {
-	for ctx.Err() == nil {
-		at, part, from := p.hub.step(r, tr)
+// it came to that. Else the place is left.
+func (p *replayer) replay(ctx context.Context, r *resumption, tr *topicReplay, place *slot) (live bool) {
+	for place.pass(ctx) {
+		at, part, from := progressGone, int32(0), int64(0)
+		p.pace.work(ctx, func() int {
+			at, part, from = p.hub.step(r, tr)
+			return tr.told()
+		})
+		if at == progressKafka {
+			var ok bool
+			if at, ok = p.readAgain(ctx, r, tr, part, from, place); !ok {
+				return false
+			}
+		}
 		switch at {
 		case progressLive:
 			return true
 		case progressGone:
+			place.leave()
 			return false
 		case progressFull:
-			p.awaitRoom(ctx, r.client)
-		case progressKafka:
-			p.readAgain(ctx, r, tr, part, from)
-		case progressMore:
+			// The client's write timeout bounds that it takes nothing.
+			left := place.away(func() { p.awaitRoom(ctx, r.client) })
+			if !place.back(ctx, left) {
+				return false
+			}
+		case progressMore, progressKafka:
 		}
 	}
 	return false
 }
 
-// awaitRoom waits for the client, whose write timeout bounds that it takes
-// nothing, and lets others work before long.
-func (p *replayer) awaitRoom(ctx context.Context, c *client) {
-	patience := time.NewTimer(slotPatience)
-	defer patience.Stop()
-	select {
-	case <-c.queue.room:
-		return
-	case <-ctx.Done():
-		return
-	case <-patience.C:
-	}
-	<-p.slots
-	p.hub.counters.replaysRunning.Add(-1)
-	p.hub.counters.replaysWaiting.Add(1)
+func (*replayer) awaitRoom(ctx context.Context, c *client) {
 	select {
 	case <-c.queue.room:
 	case <-ctx.Done():
 	}
-	p.slots <- struct{}{} // others give theirs back when ctx ends
-	p.hub.counters.replaysWaiting.Add(-1)
-	p.hub.counters.replaysRunning.Add(1)
 }
 
-// readAgain gives a client what a stretch of Kafka has for it.
-func (p *replayer) readAgain(ctx context.Context, r *resumption, tr *topicReplay, part int32, from int64) {
+// readAgain gives a client what a stretch of Kafka has for it. Where ok is false
+// the place is left.
+//
+// It does not keep the stretch while the client takes nothing, nor while it waits
+// for its place, so that the memory of stretches is soon for others again.
+func (p *replayer) readAgain(ctx context.Context, r *resumption, tr *topicReplay, part int32, from int64, place *slot) (at progress, ok bool) {
 	of, want := p.hub.wants(tr, part)
-	s, err := p.history.read(ctx, of, from)
-	if err != nil {
-		p.unreadable(ctx, tr, of.epoch, part, from, err)
-		return
-	}
-	found := s.choose(want, tr.topic.header, from)
-	for at := from; ctx.Err() == nil; {
-		n, to := p.hub.take(r, tr, s, &at, found)
-		if found = found[n:]; len(found) == 0 || to == progressGone {
-			return
+	at = progressMore
+	var s *stretch
+	left := place.away(func() {
+		var err error
+		if s, err = p.history.read(ctx, of, from); err != nil {
+			p.unreadable(ctx, tr, of.epoch, part, from, err)
 		}
-		if to == progressFull {
-			p.awaitRoom(ctx, r.client)
+	})
+	if s != nil {
+		at = p.give(ctx, r, tr, s, want, from)
+		p.history.release(s)
+	}
+	return at, place.back(ctx, left)
+}
+
+// give queues what the stretch has for the client, as much as there is room for.
+func (p *replayer) give(ctx context.Context, r *resumption, tr *topicReplay, s *stretch, want *wanted, from int64) (at progress) {
+	var found []replayed
+	p.pace.work(ctx, func() int {
+		found = s.choose(want, tr.topic.header, from)
+		return 0
+	})
+	for {
+		n := 0
+		at = progressGone
+		p.pace.work(ctx, func() int {
+			n, at = p.hub.take(r, tr, s, &from, found)
+			return tr.told()
+		})
+		if found = found[n:]; len(found) == 0 || at != progressMore {
+			return at
 		}
 	}
 }

@@ -1,9 +1,16 @@
 package gateway
 
+// replayBytes is how much of what a client missed waits for it at a time, or a
+// quarter of its queue if that is less.
+const replayBytes = 64 << 10
+
 // pushReplayed queues records that the client has missed, as many as fit the
-// part of the queue that is theirs, and reports how many. Where it was not all,
-// room tells when to go on. They never fill the queue, so that a client is not
-// slow for a replay's sake.
+// bound that is theirs, and one at least if none waits, however large. It reports
+// how many. Where it was not all, room tells when to go on.
+//
+// They do not count for the queue's own bound, so that a client is never slow for
+// a replay's sake; and they wait while half of that is full, so that a replay
+// does not add to what such a client has to take.
 func (q *queue) pushReplayed(found []replayed) (n int, open bool) {
 	q.mu.Lock()
 	defer q.unlock()
@@ -11,21 +18,37 @@ func (q *queue) pushReplayed(found []replayed) (n int, open bool) {
 		return 0, false
 	}
 	for _, f := range found {
-		if q.bytes > 0 && q.bytes+len(f.msg.frame) > q.replayBound() {
+		if !q.fitsReplayed(len(f.msg.frame)) {
 			q.wantsRoom = true
 			break
 		}
-		q.append(entry{f.msg, f.member})
+		q.replayed += len(f.msg.frame)
+		q.append(entry{msg: f.msg, member: f.member, replayed: true})
 		n++
 	}
 	return n, true
 }
 
+func (q *queue) fitsReplayed(size int) bool {
+	switch {
+	case q.bytes == 0:
+		return true
+	case q.live() > q.bound/2:
+		return false
+	case q.total.exceededBy(int64(q.bytes-q.counted) + int64(size)):
+		return false // as long as that is so, one comes after the other
+	}
+	return q.replayed == 0 || q.replayed+size <= q.replayBound()
+}
+
 func (q *queue) replayBound() int { return min(replayBytes, q.bound/4) }
+
+// live is what waits but for replayed records.
+func (q *queue) live() int { return q.bytes - q.replayed }
 
 // makeReplayRoom tells the replay that waits, if there is room or no more need.
 func (q *queue) makeReplayRoom() {
-	if !q.wantsRoom || q.bytes > q.replayBound()/2 && !q.closing {
+	if !q.wantsRoom || !q.closing && (q.replayed > q.replayBound()/2 || !q.fitsReplayed(0)) {
 		return
 	}
 	q.wantsRoom = false
@@ -35,12 +58,16 @@ func (q *queue) makeReplayRoom() {
 	}
 }
 
+// exceededBy reports whether size more bytes would be more than all queues may
+// hold. It may be called on nil, where there is no limit.
+func (t *queueTotal) exceededBy(size int64) bool { return t != nil && t.bytes.Load()+size > t.limit }
+
 // pushPositions queues the message if there is plenty of room: positions can
 // wait, and must not make a client slow.
 func (q *queue) pushPositions(payload []byte) bool {
 	q.mu.Lock()
 	defer q.unlock()
-	if q.closing || q.bytes+len(payload) > q.bound/2 {
+	if q.closing || q.live()+len(payload) > q.bound/2 {
 		return false
 	}
 	q.pushControl(&message{kind: kindReply, frame: appendFrame(nil, opText, payload)})

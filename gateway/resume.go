@@ -3,9 +3,9 @@ package gateway
 import "maps"
 
 // answerResume begins a replay: it finds where the client is, holds its channels
-// for it, and queues the acknowledgement. It does nothing, and says so, where
-// that takes Kafka's bounds and they are nil.
-func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) bool {
+// for it, and queues the acknowledgement. Where that takes Kafka's bounds of
+// topics that are not given, it does nothing and returns which.
+func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) (unknown []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	replays := make(map[*topic]*topicReplay)
@@ -21,13 +21,16 @@ func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) bool {
 		b, known := bounds[t.name]
 		lo, ok := tr.locate(given.Epoch, b, known)
 		if !ok {
-			return false
+			unknown = append(unknown, t.name)
 		}
 		if lo != nil {
 			lost[t.name] = lo.append(nil)
 		}
 		replays[t] = tr
 		r.topics = append(r.topics, tr)
+	}
+	if len(unknown) > 0 {
+		return unknown
 	}
 	h.holdMissed(r, replays)
 	b := h.subscribed(r.request.ID, r.request.Channels, r.request.Patterns)
@@ -41,7 +44,7 @@ func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) bool {
 	}
 	b = appendByTopic(append(b, `,"positions":`...), h.positionsOf(r.request, r.topics))
 	r.client.queue.pushReply(append(b, '}'))
-	return true
+	return nil
 }
 
 // holdMissed holds the channels that are to be replayed, and joins the others.
@@ -57,7 +60,7 @@ func (h *hub) holdMissed(r *resumption, replays map[*topic]*topicReplay) {
 			h.join(m)
 			continue
 		}
-		m.replay = r
+		m.replay = tr
 		m.channel.replaying++
 		c.topic(tr.topic).replaying++
 		tr.want.add(m)
@@ -139,15 +142,15 @@ func (tr *topicReplay) forgetUnlisted(bounds topicBounds, known bool) {
 }
 
 // leave takes a channel out of the replay.
-func (r *resumption) leave(m *member) {
-	for _, tr := range r.topics {
-		if tr.topic == m.channel.topic {
-			tr.want = tr.want.without(m)
-		}
+func (tr *topicReplay) leave(m *member) {
+	if tr.lent {
+		tr.want, tr.lent = tr.want.clone(), false
 	}
+	tr.want.remove(m)
 }
 
-// wants is what a replay asks for, of the partition as it is now.
+// wants is what a replay asks for, of the partition as it is now. It does not
+// change any more.
 func (h *hub) wants(tr *topicReplay, part int32) (of partitionKey, want *wanted) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,6 +159,7 @@ func (h *hub) wants(tr *topicReplay, part int32) (of partitionKey, want *wanted)
 	if int(part) < len(l.parts) {
 		of.truncations = l.parts[part].truncations
 	}
+	tr.lent = true
 	return of, tr.want
 }
 

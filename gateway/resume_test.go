@@ -180,6 +180,8 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 				c.Batch = test.batch
 			})
 			goAndCome(g, test.seed, test.size, test.memory)
+			// A replay ends behind what it tells the client last.
+			g.eventually("the replays are over", func(s Stats) bool { return s.ReplaysRunning == 0 && s.ReplaysWaiting == 0 })
 			s := g.stats()
 			if s.ReplayedMemory == 0 || (s.ReplayedKafka == 0) != (test.memory > minReplayMemory) {
 				t.Errorf("replayed from memory %d, from Kafka %d", s.ReplayedMemory, s.ReplayedKafka)
@@ -187,7 +189,7 @@ func TestResumeGivesWhatWasMissed(t *testing.T) {
 			if (s.Batches == 0) != (test.batch == nil) {
 				t.Errorf("batches: got %d", s.Batches)
 			}
-			if s.RecentBytes > test.memory || s.ReplaysRunning != 0 || s.ReplaysWaiting != 0 || s.ResumesLost != 0 {
+			if s.RecentBytes > test.memory || s.ResumesLost != 0 {
 				t.Errorf("stats at the end: %+v", s)
 			}
 		})

@@ -45,9 +45,11 @@ type Stats struct {
 	ResumesLost    int64 `json:"resumes_lost"`    // of these, with resumed false
 	ReplayedMemory int64 `json:"replayed_memory"` // records given to clients that had missed them, from memory
 	ReplayedKafka  int64 `json:"replayed_kafka"`  // those that had to be read again
-	ReplaysRunning int64 `json:"replays_running"` // now
-	ReplaysWaiting int64 `json:"replays_waiting"` // for others to end, now
-	RecentBytes    int64 `json:"recent_bytes"`    // of the records in memory, now
+	// ReplayedDeliveries are those of Deliveries that the clients had missed.
+	ReplayedDeliveries int64 `json:"replayed_deliveries"`
+	ReplaysRunning     int64 `json:"replays_running"` // now
+	ReplaysWaiting     int64 `json:"replays_waiting"` // for others to end, now
+	RecentBytes        int64 `json:"recent_bytes"`    // of the records in memory, now
 
 	Goroutines int64 `json:"goroutines"` // of the whole process, now
 
@@ -70,6 +72,7 @@ type counters struct {
 	ackLatency, writeLatency                     latencies
 	resumes, resumesLost                         atomic.Int64
 	replayedMemory, replayedKafka                atomic.Int64
+	replayedDeliveries                           atomic.Int64
 	replaysRunning, replaysWaiting, recentBytes  atomic.Int64
 	replayTime                                   latencies
 	closes                                       [len(closeCodes)]atomic.Int64
@@ -112,13 +115,14 @@ func (c *counters) stats(instanceID string) Stats {
 		PublishIDs:          c.ids.Load(),
 		IDsForgotten:        c.idsForgotten.Load(),
 
-		Resumes:        c.resumes.Load(),
-		ResumesLost:    c.resumesLost.Load(),
-		ReplayedMemory: c.replayedMemory.Load(),
-		ReplayedKafka:  c.replayedKafka.Load(),
-		ReplaysRunning: c.replaysRunning.Load(),
-		ReplaysWaiting: c.replaysWaiting.Load(),
-		RecentBytes:    c.recentBytes.Load(),
+		Resumes:            c.resumes.Load(),
+		ResumesLost:        c.resumesLost.Load(),
+		ReplayedMemory:     c.replayedMemory.Load(),
+		ReplayedKafka:      c.replayedKafka.Load(),
+		ReplayedDeliveries: c.replayedDeliveries.Load(),
+		ReplaysRunning:     c.replaysRunning.Load(),
+		ReplaysWaiting:     c.replaysWaiting.Load(),
+		RecentBytes:        c.recentBytes.Load(),
 
 		Goroutines: int64(runtime.NumGoroutine()),
 	}

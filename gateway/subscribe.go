@@ -275,7 +275,9 @@ func (h *hub) unsubscribe(c *client, req *request) *requestError {
 func (h *hub) leave(m *member) {
 	ch := m.channel
 	has := m.client.topic(ch.topic)
-	has.members--
+	if has.members--; has.members == 0 {
+		has.ahead = nil
+	}
 	m.client.regroup(ch.topic)
 	m.client.told.version = 0
 	if ch.glob != nil {

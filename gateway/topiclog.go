@@ -83,10 +83,10 @@ func (l *topicLog) begin(p int32, offset int64) {
 	l.version++
 }
 
-// restart begins a topic that was created anew.
-func (l *topicLog) restart(epoch string) {
+// restart begins a topic, and reports whether it was created anew.
+func (l *topicLog) restart(epoch string) bool {
 	if l.epoch == epoch {
-		return
+		return false
 	}
 	l.forget()
 	l.epoch, l.parts = epoch, nil
@@ -94,6 +94,7 @@ func (l *topicLog) restart(epoch string) {
 		tr.restarted()
 	}
 	l.version++
+	return true
 }
 
 // advance notes that the record is published.
@@ -144,10 +145,11 @@ type memoryTurn struct {
 }
 
 const (
-	// keptOverhead is about what a record costs beside its frame, and
-	// keptKeyOverhead what a key does.
-	keptOverhead    = 176
-	keptKeyOverhead = 256
+	// keptOverhead is about what a record costs beside its frame, deflatedOverhead
+	// what its compressed copy does, and keptKeyOverhead what a key does.
+	keptOverhead     = 176
+	deflatedOverhead = 128
+	keptKeyOverhead  = 256
 )
 
 // add keeps a record, which has been advanced over, and lets go of the oldest
@@ -155,6 +157,9 @@ const (
 func (m *memory) add(l *topicLog, key []byte, msg *message) {
 	number := l.end()
 	size := int64(len(msg.frame) + keptOverhead)
+	if msg.deflated != nil && msg.deflated != msg { // whoever got it live has made it: no other does
+		size += int64(len(msg.deflated.frame) + deflatedOverhead)
+	}
 	r := keptRecord{msg: msg}
 	if key != nil {
 		k, ok := l.keys[string(key)]

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -163,6 +164,61 @@ func TestFindsInPieces(t *testing.T) {
 	}
 }
 
+// However many records of its keys a client has had, few are looked at while the hub is held.
+func TestLooksAtFewAtATime(t *testing.T) {
+	h := newHub([]string{"prices"}, nil, 10, new(counters))
+	h.memory.bound = 64 << 20
+	topic := h.topics["prices"]
+	topic.log.keep()
+	topic.log.begin(0, 0)
+	topic.log.begin(1, 0)
+	want := &wanted{keys: make(map[string]*member)}
+	h.publish(topic, &record{partition: 1, key: []byte("k0")})
+	for i := range int64(8 * replayScan) {
+		key := fmt.Sprintf("k%d", i%manyKeys)
+		want.keys[key] = new(member)
+		h.publish(topic, &record{offset: i, key: []byte(key)})
+	}
+	tr := &topicReplay{topic: topic, want: want, positions: []int64{8 * replayScan, 0}}
+	if found, until := tr.find(); len(found) != 1 || until > replayScan+1 {
+		t.Errorf("found %d, and looked at all below %d; want 1 and about %d", len(found), until, replayScan)
+	}
+}
+
+// The compressed copies of records that are kept count for the memory's bound.
+func TestCompressedCopiesAreCounted(t *testing.T) {
+	h := newTestHub(t, SlowDisconnect)
+	h.memory.bound = 64 << 10
+	topic := h.topics["prices"]
+	topic.log.keep()
+	c := newClient(newSink(nil), &h.cfg, h.hub)
+	c.useDeflate(&deflateTerms{})
+	h.add(c, []string{"prices"})
+	random := rand.New(rand.NewPCG(1, 1))
+	value := make([]byte, 2000) // which is compressed to about half
+	for i := range value {
+		value[i] = byte('a' + random.IntN(16))
+	}
+	for i := range int64(200) {
+		h.publish(topic, &record{offset: i, value: value})
+	}
+	var size int
+	for i := range topic.log.records.n {
+		msg := topic.log.records.at(i).msg
+		if msg.deflated == nil || msg.deflated == msg {
+			t.Fatal("the record was not compressed")
+		}
+		size += len(msg.frame) + len(msg.deflated.frame)
+	}
+	if size > 64<<10 || size < 40<<10 {
+		t.Errorf("%d bytes are kept; want no more than %d, and not much less", size, 64<<10)
+	}
+	found := []replayed{{msg: topic.log.records.at(0).msg}}
+	if h.asTaken(c, found); found[0].msg.frame[0]&rsv1Bit == 0 {
+		t.Error("a replay does not use the compressed copy")
+	}
+}
+
 // Keeping records costs no allocation beside the frame and the message.
 func TestKeepAllocations(t *testing.T) {
 	h := newHub([]string{"prices"}, nil, 10, new(counters))
@@ -209,9 +265,9 @@ func TestTruncationForgetsWhatWasReadAgain(t *testing.T) {
 	tr := &topicReplay{topic: h.topics["prices"], want: &wanted{}, positions: []int64{850}}
 	h.readFrom("prices", 0, 1000)
 	old, _ := h.wants(tr, 0)
-	past := newHistory(nil, 1<<20)
+	past := newHistory(nil, 1<<20, newPace())
 	s := &stretch{partition: old, from: 800, to: 1000}
-	past.remember(past.partition(old), s)
+	past.remember(past.partition(old), s, 0)
 	h.readFrom("prices", 0, 900) // Kafka lost what followed
 	h.readFrom("prices", 0, 1100)
 	now, _ := h.wants(tr, 0)
@@ -220,7 +276,7 @@ func TestTruncationForgetsWhatWasReadAgain(t *testing.T) {
 	}
 	at := int64(850)
 	r := &resumption{client: h.join(t, func([]byte) {})}
-	found := []replayed{{msg: &message{offset: 950}, member: &member{replay: r}}}
+	found := []replayed{{msg: &message{offset: 950}, member: &member{replay: tr}}}
 	if n, to := h.take(r, tr, s, &at, found); n != 1 || to != progressMore || at != 850 {
 		t.Errorf("a stretch of before: got %d done with, %v, position %d; want it thrown away whole, and the position kept", n, to, at)
 	}
