@@ -299,7 +299,7 @@ func TestClockSteps(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var m clockMonitor
-			text := m.observe(clockReading{5e18, 7}, clockReading{5e18 + c.wall, 7 + c.mono})
+			text := m.observe(clockReading{wall: 5e18, mono: 7}, clockReading{wall: 5e18 + c.wall, mono: 7 + c.mono})
 			steps, _, drift := m.state()
 			if steps != c.steps || (text != "") != (c.steps > 0) {
 				t.Errorf("got %d steps, %q; want %d", steps, text, c.steps)

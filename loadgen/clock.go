@@ -33,15 +33,35 @@ type clockMonitor struct {
 
 const (
 	clockTick = 100 * time.Millisecond
-	// clockSlew is the largest slewing of the kernel (500 ppm), and stepSlack what reading two clocks may disagree by.
+	// clockSlew is the largest slewing of the kernel (500 ppm), and stepSlack what two clocks may disagree by besides.
 	clockSlew = 500e-6
 	stepSlack = time.Millisecond
+	// A reading that took longer than surely is made again, so often at most.
+	surely        = 50 * time.Microsecond
+	clockAttempts = 10
 )
 
-// clockReading is one look at both clocks: at, whose monotonic part is compared with its wall part.
+// clockReading is one look at both clocks: the realtime one was read at mono, give or take unsure. A thread that is taken
+// off its processor between the two must not look like a step.
 type clockReading struct {
-	wall int64
-	mono time.Duration
+	wall         int64
+	mono, unsure time.Duration
+}
+
+// readClocks looks at the clocks: wall between two looks at mono, and again while these lie far apart.
+func readClocks(mono func() time.Duration, wall func() int64) (best clockReading) {
+	for attempt := range clockAttempts {
+		before := mono()
+		at := wall()
+		half := (mono() - before) / 2
+		if attempt == 0 || half < best.unsure {
+			best = clockReading{at, before + half, half}
+		}
+		if best.unsure < surely {
+			break
+		}
+	}
+	return best
 }
 
 // observe takes one reading against the last and returns a description if the clock stepped in between.
@@ -51,7 +71,7 @@ func (m *clockMonitor) observe(last, now clockReading) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.drift += change
-	if change.Abs() > stepSlack+time.Duration(clockSlew*float64(elapsed)) {
+	if change.Abs() > stepSlack+last.unsure+now.unsure+time.Duration(clockSlew*float64(elapsed)) {
 		m.steps++
 		return fmt.Sprintf("the realtime clock stepped by %v against the monotonic clock within %v", change, elapsed)
 	}
@@ -62,8 +82,7 @@ func (m *clockMonitor) observe(last, now clockReading) string {
 func (m *clockMonitor) run(ctx context.Context, onStep func(string)) {
 	start := time.Now()
 	read := func() clockReading {
-		now := time.Now()
-		return clockReading{now.UnixNano(), now.Sub(start)}
+		return readClocks(func() time.Duration { return time.Since(start) }, func() int64 { return time.Now().UnixNano() })
 	}
 	ticker := time.NewTicker(clockTick)
 	defer ticker.Stop()
