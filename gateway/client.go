@@ -147,13 +147,12 @@ func (c *client) handle(op opcode, payload []byte) bool {
 	if c.closing() {
 		return true // only the client's close frame is of interest now
 	}
-	switch {
-	case op == opPing:
+	switch op {
+	case opPing:
 		c.queue.pushPong(payload)
-	case op == opPong:
-	case op == opBinary:
+	case opBinary:
 		c.close(CloseUnsupportedData)
-	case op == opText:
+	case opText:
 		c.request(payload)
 	}
 	return true
