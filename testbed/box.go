@@ -118,7 +118,7 @@ func (b *box) request() testcontainers.GenericContainerRequest {
 
 // runWithin is run, for as long as Docker may take.
 func (b *boxed) runWithin(ctx context.Context, box *box) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, createIn, fmt.Errorf("Docker has not started it within %v (is it overloaded?)", createIn))
+	ctx, cancel := context.WithTimeoutCause(ctx, createIn, fmt.Errorf("not started within %v (is Docker overloaded?)", createIn))
 	defer cancel()
 	if err := b.run(ctx, box); err != nil {
 		return causeOr(ctx, err)

@@ -11,9 +11,3 @@ type ResourceUse struct {
 	// At is when it was like this, where Target.Usage says it.
 	At time.Time `json:"-"`
 }
-
-func (u *ResourceUse) add(v ResourceUse) {
-	u.CPUSeconds += v.CPUSeconds
-	u.RSSBytes += v.RSSBytes
-	u.Descriptors += v.Descriptors
-}
