@@ -127,6 +127,7 @@ func TestResumeIsARight(t *testing.T) {
 		}
 	})
 	g.produce(0, &kgo.Record{Key: []byte("k"), Value: []byte("old")})
+	g.eventually("the record is read", func(s Stats) bool { return s.Records == 1 })
 	as := func(role string) *testClient {
 		return g.dialAs(signHMAC(t, map[string]any{"sub": "bob", "role": role, "exp": inAnHour()}))
 	}
