@@ -11,29 +11,44 @@ import (
 )
 
 // stay keeps a client connected, session after session, until ctx ends. It returns before where the target has thrown out
-// a client that does not come back.
-func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}) {
-	backoff := newDraw(s.topo.plan.Seed, c.group<<24|c.index, purposeBackoff)
-	failures := uint64(0)
-	for attempt := uint64(0); ; attempt++ {
+// a client that does not come back, and, if nothing follows the stay, where the worker's poller has taken the connection over.
+func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}, last bool) {
+	for failures := uint64(0); ; {
 		conn, early, err := s.dialOne(ctx, c, gate)
-		if err == nil {
-			failures = 0
-			err = s.session(ctx, c, conn, early)
-			if ctx.Err() != nil {
-				return
-			}
-			s.thrownOut(c, err)
-			if !s.topo.groups[c.group].plan.Reconnect {
-				return
-			}
-		} else {
+		switch {
+		case err != nil:
 			failures++
+		case last && s.parks(c.group):
+			failures = 0
+			if err = s.park(ctx, c, conn, early); err == nil || !s.comesBack(ctx, c, err) {
+				return
+			}
+		default:
+			failures = 0
+			if err = s.session(ctx, c, conn, early); !s.comesBack(ctx, c, err) {
+				return
+			}
 		}
-		if !pause(ctx, backoffFor(failures, backoff.unit(attempt))) {
+		if !s.backOff(ctx, c, failures) {
 			return
 		}
 	}
+}
+
+// comesBack books the end of a session and reports whether another is to follow.
+func (s *swarm) comesBack(ctx context.Context, c *client, why error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	s.thrownOut(c, why)
+	return s.topo.groups[c.group].plan.Reconnect
+}
+
+// backOff waits before a client's next dial and reports false if ctx ended.
+func (s *swarm) backOff(ctx context.Context, c *client, failures uint64) bool {
+	jitter := newDraw(s.topo.plan.Seed, c.group<<24|c.index, purposeBackoff)
+	c.dials++
+	return pause(ctx, backoffFor(failures, jitter.unit(uint64(c.dials))))
 }
 
 // backoffFor grows from 100 ms to 2 s, jittered by half so that clients thrown out together don't come back together.
@@ -122,12 +137,6 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	}()
-	askedAt := time.Now().UnixNano()
-	if greeting := s.greeting(c); len(greeting) > 0 {
-		if _, err := conn.Write(greeting); err != nil {
-			return fmt.Errorf("subscribe: %w", err)
-		}
-	}
 	w := c.worker
 	handle := func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
 		if ctx.Err() != nil {
@@ -141,8 +150,7 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
-	s.opened(c, out)
-	if err := s.takeEarly(c, askedAt, early, func(p []byte) error { return handle(p, 0, time.Now().UnixNano(), conn) }); err != nil {
+	if err := s.enter(c, conn, out, early, handle); err != nil {
 		return err
 	}
 	if slow != nil {
@@ -153,6 +161,18 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 		handle = func(p []byte, _, readAt int64, reply io.Writer) error { return asRead(p, 0, readAt, reply) }
 	}
 	return receive(conn, &w.mu, &w.space, handle)
+}
+
+// enter subscribes and takes what came with the answer to the handshake.
+func (s *swarm) enter(c *client, conn net.Conn, out *outlet, early []byte, handle receiver) error {
+	askedAt := time.Now().UnixNano()
+	if greeting := s.greeting(c); len(greeting) > 0 {
+		if _, err := conn.Write(greeting); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	s.opened(c, out)
+	return s.takeEarly(c, askedAt, early, func(p []byte) error { return handle(p, 0, time.Now().UnixNano(), conn) })
 }
 
 // takeEarly takes what came with the answer to the handshake, before the client asked for anything.
