@@ -36,23 +36,46 @@ func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
 	if !pollerKnown {
 		return nil
 	}
-	for _, w := range s.workers {
-		p, err := newPoller(w, func(c *client, why error) {
-			s.wg.Go(func() {
-				s.linked.Add(-1)
-				if s.comesBack(life, c, why) && s.backOff(life, c, 0) {
-					s.stay(life, c, gate, true)
-				}
-			})
+	s.numeric, _ = numericTarget(s.url)
+	ended := func(c *client, why error) {
+		s.wg.Go(func() {
+			s.linked.Add(-1)
+			if s.comesBack(life, c, why) && s.backOff(life, c, 0) {
+				s.stay(life, c, gate, true)
+			}
 		})
+	}
+	failed := func(c *client, d *dialling, why error) {
+		s.wg.Go(func() {
+			if life.Err() != nil {
+				return
+			}
+			s.dialFailed(c, d.began, d.told(why))
+			if s.backOff(life, c, d.failures+1) {
+				s.dialParked(life, c, gate, d.failures+1)
+			}
+		})
+	}
+	for _, w := range s.workers {
+		p, err := newPoller(w, ended, failed)
 		if err != nil {
 			return err
 		}
 		w.poller = p
 		s.wg.Go(p.run)
-		context.AfterFunc(life, p.end)
+		context.AfterFunc(life, p.stop)
 	}
 	return nil
+}
+
+// dialParked has the worker's poller connect a client once the dials under way allow it. So many in a row have failed
+// before.
+func (s *swarm) dialParked(ctx context.Context, c *client, gate chan struct{}, failures uint64) {
+	select {
+	case gate <- struct{}{}:
+		c.worker.poller.dial(c, failures, func() { <-gate })
+	case <-ctx.Done():
+	}
 }
 
 // park opens a session that the worker's poller reads from now on. An error means that the session has ended already.

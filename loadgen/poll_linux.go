@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -17,19 +19,24 @@ import (
 // level-triggered: one read a wake-up is enough, since what that leaves, or the connection's end behind it, is told again.
 type poller struct {
 	worker *worker
-	over   func(c *client, why error) // called without the worker's lock when a connection has ended by itself
+	target netip.AddrPort
+	// ended is called, without the worker's lock, when a connection has ended by itself, failed when a dial has.
+	ended  func(c *client, why error)
+	failed func(c *client, d *dialling, why error)
 	epoll  int
 	wake   int // an eventfd; readable once the poller is to end
 
 	// The worker's mutex guards the rest.
 	entries []polled
 	free    []int32 // of entries
-	ended   bool
+	overdue []overdue
+	stopped bool
 }
 
 // polled is one connection of a poller, or an entry that is free.
 type polled struct {
 	client *client
+	dial   *dialling // nil once the connection is open
 	fd     int32
 	turn   int32 // of the entry's connections this is the so manieth; what is told of an earlier one means nothing
 }
@@ -42,8 +49,8 @@ const (
 	pollWake   = -1  // in place of an entry's number: the poller's end
 )
 
-// newPoller returns a poller whose run is still to be called.
-func newPoller(w *worker, over func(*client, error)) (*poller, error) {
+// newPoller returns a worker's poller, whose run is still to be called.
+func newPoller(w *worker, ended func(*client, error), failed func(*client, *dialling, error)) (*poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
@@ -57,14 +64,17 @@ func newPoller(w *worker, over func(*client, error)) (*poller, error) {
 		_ = unix.Close(epoll)
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	return &poller{worker: w, over: over, epoll: epoll, wake: wake}, nil
+	return &poller{worker: w, target: w.swarm.numeric, ended: ended, failed: failed, epoll: epoll, wake: wake}, nil
 }
 
-// run reads until the poller has ended and closes what it held.
+// pollPause is how long a poller waits at most before it looks for dials that took too long.
+const pollPause = 500 * time.Millisecond
+
+// run reads until the poller is stopped, and closes what it held.
 func (p *poller) run() {
 	events := make([]unix.EpollEvent, pollEvents)
 	for {
-		n, err := unix.EpollWait(p.epoll, events, -1)
+		n, err := unix.EpollWait(p.epoll, events, int(pollPause/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			p.worker.swarm.fail(fmt.Errorf("wait for the clients' connections: %w", err))
 			n = 0
@@ -75,41 +85,59 @@ func (p *poller) run() {
 				_ = unix.Close(p.epoll)
 				return
 			}
-			if c, why := p.take(events[i].Fd, events[i].Pad); why != nil {
-				p.over(c, why)
+			if c, d, why := p.take(events[i].Fd, events[i].Pad); why != nil {
+				p.over(c, d, why)
 			}
 		}
+		p.expire()
 	}
 }
 
-// take reads a connection once and takes apart what it read. Where the connection has ended by that it says whose it was,
-// and why.
-func (p *poller) take(number, turn int32) (c *client, why error) {
-	w := p.worker
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// over tells that a connection has ended, or, where d is a dial whose session has not begun, failed.
+func (p *poller) over(c *client, d *dialling, why error) {
+	if d == nil || d.begun {
+		p.ended(c, why)
+		return
+	}
+	d.release()
+	p.failed(c, d, why)
+}
+
+// take does what a connection is ready for, once. Where the connection has ended by that it says whose it was, and why.
+func (p *poller) take(number, turn int32) (c *client, d *dialling, why error) {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
 	e := &p.entries[number]
 	if e.client == nil || e.turn != turn {
-		return nil, nil
+		return nil, nil, nil
 	}
-	c = e.client
+	c, d = e.client, e.dial
+	var err error
+	if d != nil {
+		err = p.advance(number)
+	} else {
+		err = p.read(e)
+	}
+	if err != nil {
+		p.remove(number)
+	}
+	return c, d, err
+}
+
+// read reads an open connection once and takes apart what it read.
+func (p *poller) read(e *polled) error {
+	w := p.worker
 	n, kernelAt, err := w.space.read(int(e.fd))
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		return nil, nil
-	case err == nil && n == 0:
-		err = io.EOF
-	case err == nil:
-		w.space.reply = fdWriter(e.fd)
-		err = w.takeRead(c, w.space.data[:n], kernelAt, time.Now().UnixNano(), &w.space.reply)
-	default:
-		err = &net.OpError{Op: "read", Net: "tcp", Err: err}
+		return nil
+	case err != nil:
+		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("recvmsg", err)}
+	case n == 0:
+		return io.EOF
 	}
-	if err == nil {
-		return nil, nil
-	}
-	p.remove(number)
-	return c, err
+	w.space.reply = fdWriter(e.fd)
+	return w.takeRead(e.client, w.space.data[:n], kernelAt, time.Now().UnixNano(), &w.space.reply)
 }
 
 // add has the poller read a client's connection from now on. It takes the socket out of the hands of the Go runtime, which
@@ -120,9 +148,18 @@ func (p *poller) add(c *client, conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("take over the connection: %w", err)
 	}
+	if err := stampSocket(fd); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	return p.watch(c, fd, nil, unix.EPOLLIN)
+}
+
+// watch waits for a socket, which is closed where that fails.
+func (p *poller) watch(c *client, fd int, d *dialling, events uint32) error {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
-	if p.ended {
+	if p.stopped {
 		_ = unix.Close(fd)
 		return net.ErrClosed
 	}
@@ -133,14 +170,21 @@ func (p *poller) add(c *client, conn net.Conn) error {
 	number := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	e := &p.entries[number]
-	e.client, e.fd = c, int32(fd)
-	if err := stampSocket(fd); err != nil {
+	e.client, e.dial, e.fd = c, d, int32(fd)
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: number, Pad: e.turn}); err != nil {
 		p.remove(number)
-		return err
+		return fmt.Errorf("wait for the connection: %w", err)
 	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: number, Pad: e.turn}
-	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		p.remove(number)
+	if d != nil {
+		p.overdue = append(p.overdue, overdue{number, e.turn, d.began.Add(handshakeTimeout)})
+	}
+	return nil
+}
+
+// await changes what a connection is waited for.
+func (p *poller) await(number int32, events uint32) error {
+	e := &p.entries[number]
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, int(e.fd), &unix.EpollEvent{Events: events, Fd: number, Pad: e.turn}); err != nil {
 		return fmt.Errorf("wait for the connection: %w", err)
 	}
 	return nil
@@ -150,26 +194,34 @@ func (p *poller) add(c *client, conn net.Conn) error {
 func (p *poller) remove(number int32) {
 	e := &p.entries[number]
 	_ = unix.Close(int(e.fd)) // the only descriptor of the socket, so that epoll forgets it
-	e.client = nil
+	e.client, e.dial = nil, nil
 	e.turn++
 	p.free = append(p.free, number)
 }
 
-// end says goodbye on all connections, closes them, and has run return. Nothing is read afterwards. Idempotent.
-func (p *poller) end() {
+// stop says goodbye on all connections, closes them, and has run return. Nothing is read afterwards. Idempotent.
+func (p *poller) stop() {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
-	if p.ended {
+	if p.stopped {
 		return
 	}
-	p.ended = true
+	p.stopped = true
 	for i := range p.entries {
-		if p.entries[i].client == nil {
+		e := &p.entries[i]
+		if e.client == nil {
 			continue
 		}
-		_, _ = unix.Write(int(p.entries[i].fd), closeFrame)
+		switch d := e.dial; {
+		case d == nil:
+			_, _ = unix.Write(int(e.fd), closeFrame)
+			p.worker.swarm.linked.Add(-1)
+		case d.begun:
+			p.worker.swarm.linked.Add(-1)
+		default:
+			d.release()
+		}
 		p.remove(int32(i))
-		p.worker.swarm.linked.Add(-1)
 	}
 	one := [8]byte{1}
 	_, _ = unix.Write(p.wake, one[:])

@@ -12,9 +12,11 @@ type poller struct{}
 
 const pollerKnown = false
 
-func newPoller(*worker, func(*client, error)) (*poller, error) { return nil, nil }
+func newPoller(*worker, func(*client, error), func(*client, *dialling, error)) (*poller, error) {
+	return nil, errors.ErrUnsupported
+}
 
-func (*poller) run() {}
-func (*poller) end() {}
-
-func (*poller) add(*client, net.Conn) error { return errors.ErrUnsupported }
+func (*poller) run()                         {}
+func (*poller) stop()                        {}
+func (*poller) dial(*client, uint64, func()) {}
+func (*poller) add(*client, net.Conn) error  { return errors.ErrUnsupported }

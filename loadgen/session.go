@@ -13,12 +13,17 @@ import (
 // stay keeps a client connected, session after session, until ctx ends. It returns before where the target has thrown out
 // a client that does not come back, and, if nothing follows the stay, where the worker's poller has taken the connection over.
 func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}, last bool) {
+	parks := last && s.parks(c.group)
+	if parks && s.numeric.IsValid() {
+		s.dialParked(ctx, c, gate, 0)
+		return
+	}
 	for failures := uint64(0); ; {
 		conn, early, err := s.dialOne(ctx, c, gate)
 		switch {
 		case err != nil:
 			failures++
-		case last && s.parks(c.group):
+		case parks:
 			failures = 0
 			if err = s.park(ctx, c, conn, early); err == nil || !s.comesBack(ctx, c, err) {
 				return
@@ -66,23 +71,35 @@ func (s *swarm) dialOne(ctx context.Context, c *client, gate chan struct{}) (net
 	defer func() { <-gate }()
 	begin := time.Now()
 	conn, early, err := s.dialer.dial(ctx, s.callOf(c))
-	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
-	c.worker.mu.Lock()
-	defer c.worker.mu.Unlock()
-	c.dialling(begin.UnixNano())
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, ctx.Err() // the stay ended, the dial did not fail
 	}
 	if err != nil {
-		c.worker.meter.count(cell, countConnectFail, 1)
-		s.dialMu.Lock()
-		s.dialErrs.add(plainError(err).Error())
-		s.dialMu.Unlock()
+		s.dialFailed(c, begin, err)
 		return nil, nil, err
 	}
-	c.worker.meter.count(cell, countConnected, 1)
-	c.worker.meter.record(cell, stageConnect, int64(time.Since(begin)))
+	c.worker.mu.Lock()
+	defer c.worker.mu.Unlock()
+	c.worker.connected(c, begin)
 	return conn, early, nil
+}
+
+// connected books a dial that began at a time and ended well. The worker is locked.
+func (w *worker) connected(c *client, began time.Time) {
+	c.dialling(began.UnixNano())
+	w.meter.count(w.here(c), countConnected, 1)
+	w.meter.record(w.here(c), stageConnect, int64(time.Since(began)))
+}
+
+// dialFailed books a dial that failed.
+func (s *swarm) dialFailed(c *client, began time.Time, why error) {
+	c.worker.mu.Lock()
+	c.dialling(began.UnixNano())
+	c.worker.meter.count(c.worker.here(c), countConnectFail, 1)
+	c.worker.mu.Unlock()
+	s.dialMu.Lock()
+	defer s.dialMu.Unlock()
+	s.dialErrs.add(plainError(why).Error())
 }
 
 // closeGrace is how long a client that leaves by plan waits for the target's close frame.
@@ -179,6 +196,10 @@ func (s *swarm) enter(c *client, conn net.Conn, out *outlet, early []byte, handl
 func (s *swarm) takeEarly(c *client, askedAt int64, early []byte, take func(p []byte) error) error {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	return s.takeEarlyLocked(c, askedAt, early, take)
+}
+
+func (s *swarm) takeEarlyLocked(c *client, askedAt int64, early []byte, take func(p []byte) error) error {
 	asks := len(s.profile.subscribe) > 0
 	if len(early) > 0 {
 		if asks {
@@ -197,9 +218,13 @@ func (s *swarm) takeEarly(c *client, askedAt int64, early []byte, take func(p []
 // begin books a new session. Streams that were joined wait for a marker, or the answer, again: their account goes on, since the target
 // ended the session and not the scenario. Those of a client that resumes are in force already.
 func (s *swarm) begin(c *client) {
-	s.linked.Add(1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	s.beginLocked(c)
+}
+
+func (s *swarm) beginLocked(c *client) {
+	s.linked.Add(1)
 	c.sessions++
 	c.thrown = false
 	c.worker.attend(c, c.due, true)

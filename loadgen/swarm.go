@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ type swarm struct {
 	profile      *profile
 	dialer       *dialer
 	url          string
+	numeric      netip.AddrPort // what the URL spells; invalid where it spells a name
 	topicName    func(string) string
 	workers      []*worker
 	groups       []group // as the plan's
