@@ -89,7 +89,7 @@ func (p *poller) run() {
 				p.over(c, d, why)
 			}
 		}
-		p.expire()
+		p.expire(time.Now())
 	}
 }
 

@@ -171,8 +171,7 @@ func (p *poller) open(e *polled, d *dialling) error {
 }
 
 // expire ends the dials that took too long.
-func (p *poller) expire() {
-	now := time.Now()
+func (p *poller) expire(now time.Time) {
 	for {
 		p.worker.mu.Lock()
 		if len(p.overdue) == 0 || now.Before(p.overdue[0].by) {

@@ -31,6 +31,9 @@ const acceptSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 // handshakeHeaders are the handshake's own.
 var handshakeHeaders = []string{"Upgrade", "Connection", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions"}
 
+// protocolName is what every answer begins with.
+var protocolName = []byte("HTTP/1.")
+
 // newUpgrade writes the request of a call.
 func newUpgrade(to call, subprotocols []string) (*upgrade, error) {
 	u, err := url.Parse(to.url)
@@ -80,11 +83,15 @@ func newUpgrade(to call, subprotocols []string) (*upgrade, error) {
 func (u *upgrade) take(p []byte) (done bool, early []byte, terms deflateTerms, err error) {
 	u.answer = append(u.answer, p...)
 	at := bytes.Index(u.answer, headerEnd)
-	if at < 0 {
-		if len(u.answer) > maxAnswer {
-			err = errLongAnswer
-		}
-		return false, nil, terms, err
+	known := u.answer[:min(len(u.answer), len(protocolName))]
+	switch {
+	case !bytes.HasPrefix(protocolName, known): // its end may never come
+		at = len(u.answer)
+		u.answer = append(u.answer, headerEnd...)
+	case at < 0 && len(u.answer) > maxAnswer:
+		return false, nil, terms, errLongAnswer
+	case at < 0:
+		return false, nil, terms, nil
 	}
 	header, early := u.answer[:at+len(headerEnd)], u.answer[at+len(headerEnd):]
 	resp, err := http.ReadResponse(bufio.NewReaderSize(bytes.NewReader(header), 512), nil) //nolint:bodyclose // it is not read
