@@ -33,9 +33,7 @@ type Options struct {
 	Sink func(*results.Interval, []results.Event) error
 	// Gauges adds to each interval's gauges; nil adds nothing. It is called from the same goroutine.
 	Gauges func() map[string]float64
-	// Workers is the number of shares that the clients are split into; 0 is one a processor. For the pacing to be precise
-	// GOMAXPROCS should exceed the processors by the number of senders, publishing groups among them: a thread that wakes needs a free P at once, and
-	// the system's scheduler settles who runs.
+	// Workers is the number of shares that the clients are split into; 0 is one a processor.
 	Workers int
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
@@ -44,6 +42,11 @@ type Options struct {
 	// whatever they resolve to at a dial, or addresses. Each dial checks the address that it connects to.
 	AllowTargets []string
 }
+
+// WaitingThreads is how many of a run's threads wait in the kernel by themselves: one for each sender, publishing groups
+// among them, and one for each worker's connections. By so many and one more GOMAXPROCS should exceed the processors: a
+// thread that wakes needs a free P at once, and the system's scheduler settles who runs.
+func WaitingThreads(plan *scenarios.Plan) int { return len(plan.Senders()) + Options{}.workers() }
 
 func (o Options) workers() int {
 	if o.Workers > 0 {

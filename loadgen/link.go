@@ -38,19 +38,20 @@ func (c *client) closeLink(out *outlet) {
 // opened is called once the greeting has been sent, with the worker unlocked.
 func (s *swarm) opened(c *client, out *outlet) {
 	c.worker.mu.Lock()
-	c.link = out
+	s.openedLocked(c, out)
 	c.worker.mu.Unlock()
 	if c.lane != nil && s.profile.wire.Framing == framingPlain {
 		c.lane.connect(out)
 	}
-	if !s.profile.wire.Deflate || c.deflate.agreed {
-		return
+}
+
+func (s *swarm) openedLocked(c *client, out *outlet) {
+	c.link = out
+	if s.profile.wire.Deflate && !c.deflate.agreed {
+		s.plain.Do(func() {
+			c.worker.remarks.add("the target did not agree to permessage-deflate: its messages are not compressed")
+		})
 	}
-	s.plain.Do(func() {
-		c.worker.mu.Lock()
-		defer c.worker.mu.Unlock()
-		c.worker.remarks.add("the target did not agree to permessage-deflate: its messages are not compressed")
-	})
 }
 
 // replies writes replies to an outlet as long as it is not full, so that a target that asks and does not read can't fill

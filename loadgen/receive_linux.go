@@ -79,12 +79,15 @@ func receive(conn net.Conn, lock sync.Locker, space *receiveSpace, handle receiv
 // stampReads asks the kernel for software receive timestamps.
 func stampReads(raw syscall.RawConn) error {
 	var failed error
-	err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_RX_SOFTWARE|unix.SOF_TIMESTAMPING_SOFTWARE)
-	})
-	if err == nil {
-		err = failed
+	if err := raw.Control(func(fd uintptr) { failed = stampSocket(int(fd)) }); err != nil {
+		return fmt.Errorf("ask for receive timestamps: %w", err)
 	}
+	return failed
+}
+
+// stampSocket asks for them on a socket.
+func stampSocket(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_RX_SOFTWARE|unix.SOF_TIMESTAMPING_SOFTWARE)
 	if err != nil {
 		return fmt.Errorf("ask for receive timestamps: %w", err)
 	}

@@ -11,29 +11,49 @@ import (
 )
 
 // stay keeps a client connected, session after session, until ctx ends. It returns before where the target has thrown out
-// a client that does not come back.
-func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}) {
-	backoff := newDraw(s.topo.plan.Seed, c.group<<24|c.index, purposeBackoff)
-	failures := uint64(0)
-	for attempt := uint64(0); ; attempt++ {
+// a client that does not come back, and, if nothing follows the stay, where the worker's poller has taken the connection over.
+func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}, last bool) {
+	parks := last && s.parks(c.group)
+	if parks && s.numeric.IsValid() {
+		s.dialParked(ctx, c, gate, 0)
+		return
+	}
+	for failures := uint64(0); ; {
 		conn, early, err := s.dialOne(ctx, c, gate)
-		if err == nil {
-			failures = 0
-			err = s.session(ctx, c, conn, early)
-			if ctx.Err() != nil {
-				return
-			}
-			s.thrownOut(c, err)
-			if !s.topo.groups[c.group].plan.Reconnect {
-				return
-			}
-		} else {
+		switch {
+		case err != nil:
 			failures++
+		case parks:
+			failures = 0
+			if err = s.park(ctx, c, conn, early); err == nil || !s.comesBack(ctx, c, err) {
+				return
+			}
+		default:
+			failures = 0
+			if err = s.session(ctx, c, conn, early); !s.comesBack(ctx, c, err) {
+				return
+			}
 		}
-		if !pause(ctx, backoffFor(failures, backoff.unit(attempt))) {
+		if !s.backOff(ctx, c, failures) {
 			return
 		}
 	}
+}
+
+// comesBack books the end of a session and reports whether another is to follow.
+func (s *swarm) comesBack(ctx context.Context, c *client, why error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	s.thrownOut(c, why)
+	return s.topo.groups[c.group].plan.Reconnect
+}
+
+// backOff waits before a client's next dial and reports false if ctx ended.
+func (s *swarm) backOff(ctx context.Context, c *client, failures uint64) bool {
+	jitter := newDraw(s.topo.plan.Seed, c.group<<24|c.index, purposeBackoff)
+	c.dials++
+	return pause(ctx, backoffFor(failures, jitter.unit(uint64(c.dials))))
 }
 
 // backoffFor grows from 100 ms to 2 s, jittered by half so that clients thrown out together don't come back together.
@@ -51,24 +71,36 @@ func (s *swarm) dialOne(ctx context.Context, c *client, gate chan struct{}) (net
 	defer func() { <-gate }()
 	begin := time.Now()
 	conn, early, err := s.dialer.dial(ctx, s.callOf(c))
-	cell := s.topo.cell(int(s.phase.Load()), c.group, -1)
-	c.worker.mu.Lock()
-	defer c.worker.mu.Unlock()
-	c.dialling(begin.UnixNano())
 	if err != nil && ctx.Err() != nil {
 		return nil, nil, ctx.Err() // the stay ended, the dial did not fail
 	}
 	if err != nil {
-		c.comeback.away(false, time.Now().UnixNano())
-		c.worker.meter.count(cell, countConnectFail, 1)
-		s.dialMu.Lock()
-		s.dialErrs.add(plainError(err).Error())
-		s.dialMu.Unlock()
+		s.dialFailed(c, begin, err)
 		return nil, nil, err
 	}
-	c.worker.meter.count(cell, countConnected, 1)
-	c.worker.meter.record(cell, stageConnect, int64(time.Since(begin)))
+	c.worker.mu.Lock()
+	defer c.worker.mu.Unlock()
+	c.worker.connected(c, begin)
 	return conn, early, nil
+}
+
+// connected books a dial that began at a time and ended well. The worker is locked.
+func (w *worker) connected(c *client, began time.Time) {
+	c.dialling(began.UnixNano())
+	w.meter.count(w.here(c), countConnected, 1)
+	w.meter.record(w.here(c), stageConnect, int64(time.Since(began)))
+}
+
+// dialFailed books a dial that failed.
+func (s *swarm) dialFailed(c *client, began time.Time, why error) {
+	c.worker.mu.Lock()
+	c.dialling(began.UnixNano())
+	c.comeback.away(false, time.Now().UnixNano())
+	c.worker.meter.count(c.worker.here(c), countConnectFail, 1)
+	c.worker.mu.Unlock()
+	s.dialMu.Lock()
+	defer s.dialMu.Unlock()
+	s.dialErrs.add(plainError(why).Error())
 }
 
 // closeGrace is how long a client that leaves by plan waits for the target's close frame.
@@ -123,12 +155,6 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 			_, _ = io.Copy(io.Discard, conn)
 		}
 	}()
-	askedAt := time.Now().UnixNano()
-	if greeting := s.greeting(c); len(greeting) > 0 {
-		if _, err := conn.Write(greeting); err != nil {
-			return fmt.Errorf("subscribe: %w", err)
-		}
-	}
 	w := c.worker
 	handle := func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
 		if ctx.Err() != nil {
@@ -142,8 +168,7 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 		}
 		return w.takeRead(c, p, kernelAt, readAt, reply)
 	}
-	s.opened(c, out)
-	if err := s.takeEarly(c, askedAt, early, func(p []byte) error { return handle(p, 0, time.Now().UnixNano(), conn) }); err != nil {
+	if err := s.enter(c, conn, out, early, handle); err != nil {
 		return err
 	}
 	if slow != nil {
@@ -156,10 +181,26 @@ func (s *swarm) session(ctx context.Context, c *client, conn net.Conn, early []b
 	return receive(conn, &w.mu, &w.space, handle)
 }
 
+// enter subscribes and takes what came with the answer to the handshake.
+func (s *swarm) enter(c *client, conn net.Conn, out *outlet, early []byte, handle receiver) error {
+	askedAt := time.Now().UnixNano()
+	if greeting := s.greeting(c); len(greeting) > 0 {
+		if _, err := conn.Write(greeting); err != nil {
+			return fmt.Errorf("subscribe: %w", err)
+		}
+	}
+	s.opened(c, out)
+	return s.takeEarly(c, askedAt, early, func(p []byte) error { return handle(p, 0, time.Now().UnixNano(), conn) })
+}
+
 // takeEarly takes what came with the answer to the handshake, before the client asked for anything.
 func (s *swarm) takeEarly(c *client, askedAt int64, early []byte, take func(p []byte) error) error {
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	return s.takeEarlyLocked(c, askedAt, early, take)
+}
+
+func (s *swarm) takeEarlyLocked(c *client, askedAt int64, early []byte, take func(p []byte) error) error {
 	asks := len(s.profile.subscribe) > 0
 	if len(early) > 0 {
 		if asks {
@@ -178,9 +219,13 @@ func (s *swarm) takeEarly(c *client, askedAt int64, early []byte, take func(p []
 // begin books a new session. Streams that were joined wait for a marker, or the answer, again: their account goes on, since the target
 // ended the session and not the scenario. Those of a client that resumes are in force already.
 func (s *swarm) begin(c *client) {
-	s.linked.Add(1)
 	c.worker.mu.Lock()
 	defer c.worker.mu.Unlock()
+	s.beginLocked(c)
+}
+
+func (s *swarm) beginLocked(c *client) {
+	s.linked.Add(1)
 	c.sessions++
 	c.thrown = false
 	c.worker.attend(c, c.due, true)

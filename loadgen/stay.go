@@ -44,7 +44,7 @@ type stint struct {
 // errLeft ends a stay as the plan says.
 var errLeft = errors.New("the client left as the scenario says")
 
-// live is one client's goroutine: stay after stay as the plan says, until life ends. A client that is there before the
+// live is one client's life: stay after stay as the plan says, until life ends or the worker's poller goes on with it. A client that is there before the
 // load has arrived already; one of a group that resumes and is away when the load is over comes back for the drain.
 func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 	turns := newPresence(s.topo.plan, s.topo.phases, c.group, c.index)
@@ -62,7 +62,7 @@ func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 			s.arrive(c)
 		}
 		if turn.to == forever {
-			s.stay(life, c, gate)
+			s.stay(life, c, gate, true)
 			return
 		}
 		if !s.stayUntil(life, c, gate, turn.to) {
@@ -86,7 +86,7 @@ func (s *swarm) stayForDrain(life context.Context, c *client, gate chan struct{}
 	awaited := c.present
 	c.worker.mu.Unlock()
 	if awaited && pause(life, time.Until(s.groups[c.group].slot(s.topo.groups[c.group].plan.ConnectRate))) {
-		s.stay(life, c, gate)
+		s.stay(life, c, gate, true)
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *swarm) stayUntil(life context.Context, c *client, gate chan struct{}, a
 			leave(errLeft)
 		}
 	})
-	s.stay(stay, c, gate)
+	s.stay(stay, c, gate, false)
 	<-stay.Done()
 	if !errors.Is(context.Cause(stay), errLeft) {
 		return false

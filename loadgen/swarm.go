@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ type swarm struct {
 	profile      *profile
 	dialer       *dialer
 	url          string
+	numeric      netip.AddrPort // what the URL spells; invalid where it spells a name
 	topicName    func(string) string
 	workers      []*worker
 	groups       []group // as the plan's
@@ -58,8 +60,10 @@ type client struct {
 	group, index int
 	worker       *worker
 	lane         *lane // what it publishes; nil for nothing
-	// deflate is what the target agreed to at the newest dial; it is the client's own goroutine's.
+	// deflate is what the target agreed to at the newest dial, dials how often it was dialled again; both are the client's
+	// own goroutine's.
 	deflate deflateTerms
+	dials   int32
 
 	trackers []tracker
 	frames   frameReader
@@ -200,6 +204,9 @@ const maxDials = 256
 // these has been connected once, or ctx ends. The clients live until life ends; wg tells when the last of them has gone.
 func (s *swarm) connect(ctx, life context.Context) error {
 	gate := make(chan struct{}, maxDials)
+	if err := s.startPollers(life, gate); err != nil {
+		return err
+	}
 	groups := make([][]*client, len(s.topo.groups))
 	for _, c := range s.clients {
 		if c.present {

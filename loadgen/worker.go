@@ -13,7 +13,8 @@ import (
 // worker is one share of the clients with all that is measured of them. Its mutex guards everything below it and the
 // clients' own state; it is held while a socket's bytes are taken apart and while a reading is handed over.
 type worker struct {
-	swarm *swarm
+	swarm  *swarm
+	poller *poller // nil where connections are read by goroutines; set before the first is opened
 
 	mu       sync.Mutex
 	space    receiveSpace

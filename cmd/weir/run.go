@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirbench/weir/internal/doctor"
+	"github.com/weirbench/weir/loadgen"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/runner"
 	"github.com/weirbench/weir/scenarios"
@@ -103,8 +104,7 @@ func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 
 // measure makes the run in a process that is set up to disturb it little.
 func measure(ctx context.Context, o runner.Options) (*report.Summary, error) {
-	// Each pacing thread finds a P to run on when it wakes, also while all processors run Go code; see loadgen.Options.
-	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + len(o.Plan.Senders()))
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + loadgen.WaitingThreads(o.Plan))
 	// Fewer collections: the live heap is small and what is measured must not wait for the generator's.
 	debug.SetGCPercent(gcPercent)
 	summary, _, err := runner.Run(ctx, o)

@@ -1,0 +1,99 @@
+package loadgen
+
+import (
+	"context"
+	"io"
+	"net"
+)
+
+// How a run's connections are read.
+const (
+	ReaderEpoll      = "epoll"      // a thread for many
+	ReaderGoroutines = "goroutines" // each by a goroutine of its own
+)
+
+// parks reports whether a group's connections can be read by the workers' pollers: they are plain sockets, and what their
+// clients send beside pongs is over once they have subscribed. A client that reads slowly waits on purpose.
+func (s *swarm) parks(g int) bool {
+	return pollerKnown && s.dialer.netDial == nil && !overTLS(s.url) && !s.profile.replies() &&
+		!s.groups[g].slow && s.topo.groups[g].publisher < 0
+}
+
+// Reader says how most connections of the run are read.
+func (e *Engine) Reader() string {
+	count := map[bool]int{}
+	for g := range e.topo.groups {
+		count[e.swarm.parks(g)] += e.topo.groups[g].plan.Count
+	}
+	if count[true] > count[false] {
+		return ReaderEpoll
+	}
+	return ReaderGoroutines
+}
+
+// startPollers has the workers' pollers read until life ends.
+func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
+	if !pollerKnown {
+		return nil
+	}
+	s.numeric, _ = numericTarget(s.url)
+	ended := func(c *client, why error) {
+		s.wg.Go(func() {
+			s.linked.Add(-1)
+			if s.comesBack(life, c, why) && s.backOff(life, c, 0) {
+				s.stay(life, c, gate, true)
+			}
+		})
+	}
+	failed := func(c *client, d *dialling, why error) {
+		s.wg.Go(func() {
+			if life.Err() != nil {
+				return
+			}
+			s.dialFailed(c, d.began, d.told(why))
+			if s.backOff(life, c, d.failures+1) {
+				s.dialParked(life, c, gate, d.failures+1)
+			}
+		})
+	}
+	for _, w := range s.workers {
+		p, err := newPoller(w, ended, failed)
+		if err != nil {
+			return err
+		}
+		w.poller = p
+		s.wg.Go(p.run)
+		context.AfterFunc(life, p.stop)
+	}
+	return nil
+}
+
+// dialParked has the worker's poller connect a client once the dials under way allow it. So many in a row have failed
+// before.
+func (s *swarm) dialParked(ctx context.Context, c *client, gate chan struct{}, failures uint64) {
+	select {
+	case gate <- struct{}{}:
+		c.worker.poller.dial(c, failures, func() { <-gate })
+	case <-ctx.Done():
+	}
+}
+
+// park opens a session that the worker's poller reads from now on. An error means that the session has ended already.
+func (s *swarm) park(ctx context.Context, c *client, conn net.Conn, early []byte) error {
+	s.begin(c)
+	stop := context.AfterFunc(ctx, func() { hangUp(conn) }) // a write does not see ctx end
+	err := s.enter(c, conn, nil, early, func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
+		return c.worker.takeRead(c, p, kernelAt, readAt, reply)
+	})
+	if !stop() && err == nil {
+		err = net.ErrClosed
+	}
+	if err == nil {
+		err = c.worker.poller.add(c, conn)
+	}
+	if err != nil {
+		_ = conn.Close()
+		s.linked.Add(-1)
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weirbench/weir/internal/hosts"
+)
+
+// overdue is a dial that is to have ended by a time.
+type overdue struct {
+	number, turn int32
+	by           time.Time
+}
+
+// dial begins to connect a client after so many dials that failed. release is called once, when the dial has ended or the session has begun.
+func (p *poller) dial(c *client, failures uint64, release func()) {
+	d := &dialling{began: time.Now(), to: p.worker.swarm.callOf(c), failures: failures, release: release}
+	fd, err := p.worker.swarm.dialer.socket(d, p.target)
+	if err == nil {
+		err = p.watch(c, fd, d, unix.EPOLLOUT)
+	}
+	if err != nil {
+		d.release()
+		if !errors.Is(err, net.ErrClosed) {
+			p.failed(c, d, err)
+		}
+	}
+}
+
+// socket makes the socket of a dial and has it connect.
+func (d *dialer) socket(of *dialling, target netip.AddrPort) (fd int, err error) {
+	if err := hosts.Permit(target.Addr().String(), target.String(), d.allowed); err != nil {
+		return -1, err
+	}
+	if of.up, err = newUpgrade(of.to, d.websocket.Subprotocols); err != nil {
+		return -1, err
+	}
+	family, to := sockaddr(target)
+	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, dialFailure("socket", target, err)
+	}
+	if err = setUp(fd, of.to); err == nil {
+		if err = unix.Connect(fd, to); err == nil || errors.Is(err, unix.EINPROGRESS) {
+			return fd, nil
+		}
+		err = dialFailure("connect", target, err)
+	}
+	_ = unix.Close(fd)
+	return -1, sourceError(of.to.from, err)
+}
+
+// setUp gives a socket its options and its source address.
+func setUp(fd int, to call) error {
+	if err := prepareSocket(uintptr(fd), to.from != "", to.receiveBuffer); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if to.from == "" {
+		return nil
+	}
+	from, err := netip.ParseAddr(to.from)
+	if err != nil {
+		return err
+	}
+	_, local := sockaddr(netip.AddrPortFrom(from, 0))
+	return os.NewSyscallError("bind", unix.Bind(fd, local))
+}
+
+// sockaddr is an address as the kernel takes it.
+func sockaddr(a netip.AddrPort) (family int, to unix.Sockaddr) {
+	if ip := a.Addr().Unmap(); ip.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+}
+
+// dialFailure is the error that package net gives.
+func dialFailure(call string, target netip.AddrPort, err error) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(target), Err: os.NewSyscallError(call, err)}
+}
+
+// advance takes a dial as far as it goes now. Once the connection is open, e.dial is nil. The worker is locked.
+func (p *poller) advance(number int32) error {
+	e := &p.entries[number]
+	d := e.dial
+	if len(d.up.request) > 0 {
+		return p.request(number)
+	}
+	if !d.begun {
+		if done, err := p.answer(e); err != nil || !done {
+			return err
+		}
+	}
+	rest, err := writeSome(int(e.fd), d.greeting)
+	if err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	if d.greeting = rest; len(rest) > 0 {
+		return p.await(number, unix.EPOLLOUT)
+	}
+	if err := p.await(number, unix.EPOLLIN); err != nil {
+		return err
+	}
+	e.dial = nil
+	return p.open(e, d)
+}
+
+// request sends the handshake's request once the socket is connected.
+func (p *poller) request(number int32) error {
+	e := &p.entries[number]
+	d := e.dial
+	code, err := unix.GetsockoptInt(int(e.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && code != 0 {
+		err = unix.Errno(code)
+	}
+	if err != nil {
+		return sourceError(d.to.from, dialFailure("connect", p.target, err))
+	}
+	if d.up.request, err = writeSome(int(e.fd), d.up.request); err != nil || len(d.up.request) > 0 {
+		return err
+	}
+	return p.await(number, unix.EPOLLIN)
+}
+
+// answer reads what there is of the handshake's answer. When it is whole the session begins.
+func (p *poller) answer(e *polled) (done bool, err error) {
+	d, w, c := e.dial, p.worker, e.client
+	n, err := unix.Read(int(e.fd), w.space.data[:])
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return false, nil
+	case err != nil:
+		return false, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}
+	case n == 0:
+		return false, d.up.cut()
+	}
+	done, early, terms, err := d.up.take(w.space.data[:n])
+	if err != nil || !done {
+		return false, err
+	}
+	c.deflate, d.early, d.begun = terms, early, true
+	d.release()
+	w.connected(c, d.began)
+	w.swarm.beginLocked(c)
+	d.askedAt = time.Now().UnixNano()
+	d.greeting = w.swarm.greeting(c)
+	return true, nil
+}
+
+// open hands a connection over whose client has subscribed.
+func (p *poller) open(e *polled, d *dialling) error {
+	w, c := p.worker, e.client
+	if err := stampSocket(int(e.fd)); err != nil {
+		return err
+	}
+	w.swarm.openedLocked(c, nil)
+	w.space.reply = fdWriter(e.fd)
+	return w.swarm.takeEarlyLocked(c, d.askedAt, d.early, func(b []byte) error {
+		return w.takeRead(c, b, 0, time.Now().UnixNano(), &w.space.reply)
+	})
+}
+
+// expire ends the dials that took too long.
+func (p *poller) expire(now time.Time) {
+	for {
+		p.worker.mu.Lock()
+		if len(p.overdue) == 0 || now.Before(p.overdue[0].by) {
+			p.worker.mu.Unlock()
+			return
+		}
+		late := p.overdue[0]
+		p.overdue = p.overdue[1:]
+		e := &p.entries[late.number]
+		c, d := e.client, e.dial
+		ended := c != nil && e.turn == late.turn && d != nil
+		if ended {
+			p.remove(late.number)
+		}
+		p.worker.mu.Unlock()
+		if ended {
+			p.over(c, d, context.DeadlineExceeded)
+		}
+	}
+}
+
+// writeSome writes as much as the socket takes and returns the rest.
+func writeSome(fd int, b []byte) (rest []byte, err error) {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return b, nil
+		case err != nil:
+			return b, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", err)}
+		}
+		b = b[n:]
+	}
+	return nil, nil
+}
