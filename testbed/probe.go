@@ -47,7 +47,7 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 		if err == nil || final {
 			return err
 		}
-		if last == nil || ctx.Err() == nil {
+		if last == nil || !cutShort(ctx) {
 			last = err // an attempt that was cut short by the deadline says less than the one before
 		}
 		t := time.NewTimer(probePause)
@@ -58,6 +58,13 @@ func probe(ctx context.Context, target string, within time.Duration, allowed []s
 			return fmt.Errorf("not ready within %v: %w", within, last)
 		}
 	}
+}
+
+// cutShort reports whether an attempt that has just failed was ended by the context. A dial ends at its deadline by itself, a
+// moment before the context says so.
+func cutShort(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
 
 // isBare reports whether the clients' handshakes are like the probe's: with no path, query, header or subprotocol of theirs.

@@ -100,7 +100,7 @@ func (c *readiness) await(ctx context.Context) error {
 		if final {
 			return fmt.Errorf("%w%s", err, c.tail())
 		}
-		if last == nil || ctx.Err() == nil {
+		if last == nil || !cutShort(ctx) {
 			last = err // an attempt that was cut short by the deadline says less than the one before
 		}
 		select {

@@ -198,7 +198,7 @@ func awaitReadyz(ctx context.Context, child *process, base string, trust *tls.Co
 		if err == nil || errors.Is(err, errStranger) {
 			return err
 		}
-		if last == nil || ctx.Err() == nil {
+		if last == nil || !cutShort(ctx) {
 			last = err // an attempt that was cut short by the deadline says less than the one before
 		}
 		select {
