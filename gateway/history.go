@@ -75,6 +75,9 @@ type stretch struct {
 	messages []*message // by record, built when first asked for
 }
 
+// minFetchBytes is the least that is asked for at once. Kafka gives a batch at least, however large.
+const minFetchBytes = 16 << 10
+
 // errOutOfRange: Kafka does not have the offset.
 var errOutOfRange = errors.New("the offset is out of range")
 
@@ -240,7 +243,7 @@ func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*kmsg.
 		h.forgetDetails(ctx, key.topic)
 		return nil, kerr.UnknownTopicOrPartition
 	}
-	resp, err := h.client.Broker(int(leader)).Request(ctx, fetchRequest(key, details.id, at))
+	resp, err := h.client.Broker(int(leader)).Request(ctx, fetchRequest(key, details.id, at, h.fetchBytes()))
 	if err != nil {
 		h.forgetDetails(ctx, key.topic)
 		return nil, err
@@ -269,16 +272,22 @@ func unpack(key partitionKey, at int64, answer *kmsg.FetchResponseTopicPartition
 	return newStretch(key, at, next, fetched.Records), nil
 }
 
-func fetchRequest(key partitionKey, id [16]byte, at int64) *kmsg.FetchRequest {
+// fetchBytes is how much is asked for at once: little enough that several stretches are in memory side by side. Else each
+// replay would push out what another is still reading, and all would read the same again and again.
+func (h *history) fetchBytes() int32 {
+	return int32(max(minFetchBytes, min(h.bound/8, fetchPartitionBytes)))
+}
+
+func fetchRequest(key partitionKey, id [16]byte, at int64, bytes int32) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis = int32(fetchWait.Milliseconds())
 	req.MinBytes = 1
-	req.MaxBytes = fetchPartitionBytes
+	req.MaxBytes = bytes
 	req.IsolationLevel = 1 // committed
 	p := kmsg.NewFetchRequestTopicPartition()
 	p.Partition = key.partition
 	p.FetchOffset = at
-	p.PartitionMaxBytes = fetchPartitionBytes
+	p.PartitionMaxBytes = bytes
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = key.topic
 	t.TopicID = id

@@ -18,7 +18,7 @@ import (
 func replaysFetch(c *kfake.Cluster, topic string) *kfake.FaultHandle {
 	return c.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1,
-		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == fetchPartitionBytes },
+		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == minFetchBytes },
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+
+	"github.com/weirbench/weir/scenarios"
 )
 
 // How a run's connections are read.
@@ -12,18 +14,23 @@ const (
 	ReaderGoroutines = "goroutines" // each by a goroutine of its own
 )
 
-// parks reports whether a group's connections can be read by the workers' pollers: they are plain sockets, and what their
-// clients send beside pongs is over once they have subscribed. A client that reads slowly waits on purpose.
+// parks reports whether a group's connections can be read by the workers' pollers.
 func (s *swarm) parks(g int) bool {
-	return pollerKnown && s.dialer.netDial == nil && !overTLS(s.url) && !s.profile.replies() &&
-		!s.groups[g].slow && s.topo.groups[g].publisher < 0
+	return s.dialer.netDial == nil && parks(s.topo.plan, &s.topo.groups[g].plan, s.url)
 }
 
-// Reader says how most connections of the run are read.
-func (e *Engine) Reader() string {
+// parks is that of a group whose target is reached at an address: connections are plain sockets, and what their clients
+// send beside pongs is over once they have subscribed. A client that reads slowly waits on purpose.
+func parks(plan *scenarios.Plan, g *scenarios.ClientGroup, address string) bool {
+	wire := &plan.Gateway.Profile
+	return pollerKnown && !overTLS(address) && wire.Framing == framingPlain && wire.Acknowledge == "" && g.Slow == nil && g.Publish == nil
+}
+
+// ReaderFor says how most connections of a run are read whose target is reached at an address.
+func ReaderFor(plan *scenarios.Plan, address string) string {
 	count := map[bool]int{}
-	for g := range e.topo.groups {
-		count[e.swarm.parks(g)] += e.topo.groups[g].plan.Count
+	for i := range plan.Clients {
+		count[parks(plan, &plan.Clients[i], address)] += plan.Clients[i].Count
 	}
 	if count[true] > count[false] {
 		return ReaderEpoll

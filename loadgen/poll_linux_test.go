@@ -356,3 +356,30 @@ func TestUpgradeRequest(t *testing.T) {
 		}
 	}
 }
+
+// TestReaders: who sends more than pongs, waits on purpose or is not reached by a plain socket is read by a goroutine.
+func TestReaders(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*scenarios.Plan)
+		url    string
+		want   string
+	}{
+		"plain":       {func(*scenarios.Plan) {}, "ws://127.0.0.1:1/", ReaderEpoll},
+		"TLS":         {func(*scenarios.Plan) {}, "wss://127.0.0.1:1/", ReaderGoroutines},
+		"framed":      {func(p *scenarios.Plan) { p.Gateway.Profile.Framing = framingSTOMP }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"acknowledge": {func(p *scenarios.Plan) { p.Gateway.Profile.Acknowledge = "a" }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"slow":        {func(p *scenarios.Plan) { p.Clients[0].Slow = &scenarios.SlowReading{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"publishing":  {func(p *scenarios.Plan) { p.Clients[0].Publish = &scenarios.Publish{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"most": {func(p *scenarios.Plan) {
+			p.Clients = append(p.Clients, scenarios.ClientGroup{Count: 1, Slow: &scenarios.SlowReading{}})
+		}, "ws://127.0.0.1:1/", ReaderEpoll},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := enginePlan(c.url, nil)
+			c.change(plan)
+			if got := ReaderFor(plan, c.url); got != c.want {
+				t.Errorf("got %s; want %s", got, c.want)
+			}
+		})
+	}
+}

@@ -93,7 +93,7 @@ func makePassing() *fixture {
 	f := &fixture{plan: fixturePlan()}
 	f.env = &results.Environment{WeirVersion: "v0.1.0", GoVersion: "go1.26.0", OS: "linux", Arch: "amd64", Kernel: "6.18.0", CPU: "Example CPU",
 		Cores: 2, MemoryBytes: 24 << 30, Kafka: "embedded (kfake)", Gateway: "reference v0.1.0", StartedAtNS: startedAt,
-		Command: []string{"weir", "run", "scenarios/prices.yaml"}, ReceiveStamps: "kernel"}
+		Command: []string{"weir", "run", "scenarios/prices.yaml"}, ReceiveStamps: "kernel", Reader: "epoll"}
 	at := startedAt
 	f.audit = &results.Audit{CorruptionChecked: true, ClientsTotal: 52, ClientsWithin: 52,
 		Worst: []results.ClientAudit{{Client: "desks/1", Expected: 8000, MaxNS: 9 * ms, MeanNS: 2 * ms, WithinShare: 1, Sessions: 1}}}

@@ -433,7 +433,7 @@ func machineRows(s *Summary) [][]string {
 		{"weir", e.WeirVersion}, {"git revision", revision}, {"Go", e.GoVersion}, {"system", e.OS + "/" + e.Arch}, {"kernel", e.Kernel},
 		{"CPU", e.CPU}, {"cores", strconv.Itoa(e.Cores)}, {"memory", formatBytes(float64(e.MemoryBytes))}, {"kafka", e.Kafka},
 		{"gateway", e.Gateway}, {"started", time.Unix(0, e.StartedAtNS).UTC().Format(time.RFC3339)},
-		{"receive stamps", e.ReceiveStamps}, {"command", strings.Join(e.Command, " ")},
+		{"receive stamps", e.ReceiveStamps}, {"connections read by", e.Reader}, {"command", strings.Join(e.Command, " ")},
 	}...)
 	for _, key := range sortedKeys(e.Extra) {
 		rows = append(rows, []string{key, e.Extra[key]})

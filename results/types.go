@@ -297,7 +297,8 @@ type Environment struct {
 	Gateway       string            `json:"gateway"` // target and version
 	StartedAtNS   int64             `json:"started_at_ns"`
 	Command       []string          `json:"command,omitempty"`
-	ReceiveStamps string            `json:"receive_stamps"` // kernel or program
+	ReceiveStamps string            `json:"receive_stamps"`   // kernel or program
+	Reader        string            `json:"reader,omitempty"` // of most connections: epoll (a thread for many) or goroutines (one each)
 	Extra         map[string]string `json:"extra,omitempty"`
 }
 

@@ -24,6 +24,7 @@ func (r *run) environment() *results.Environment {
 		Kernel: kernel, CPU: cpu, Cores: runtime.NumCPU(), MemoryBytes: memory,
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
 		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStampsFor(r.target.URL),
+		Reader: loadgen.ReaderFor(r.o.Plan, r.target.URL),
 		Extra: map[string]string{RunIDKey: r.id.name},
 	}
 }
