@@ -263,19 +263,23 @@ func (a *arrivals) unheard(n int) {
 	a.total -= n
 }
 
-// awaitDialable waits while the gateway refuses clients, as it may between two steps of a rebalance.
-func (g *gatewayUnderTest) awaitDialable() {
+// dialInRebalance dials until the gateway lets the client in, which it may refuse between two steps of a rebalance.
+func (g *gatewayUnderTest) dialInRebalance(channels ...string) (c *testClient) {
 	g.t.Helper()
-	waitFor(g.t, "clients are let in", func() bool {
-		ws, resp, err := websocket.DefaultDialer.Dial("ws://"+g.addr+"/ws", nil)
+	waitFor(g.t, "a client is let in", func() bool {
+		ws, resp, err := websocket.DefaultDialer.Dial(g.url(channels...), nil)
 		if resp != nil {
 			resp.Body.Close()
 		}
-		if err == nil {
-			ws.Close()
+		if err != nil {
+			return false
 		}
-		return err == nil
+		g.t.Cleanup(func() { ws.Close() })
+		c = &testClient{t: g.t, ws: ws}
+		return true
 	})
+	c.greeted(channels...)
+	return c
 }
 
 // A second routed gateway joins while records flow, and leaves again: each
@@ -319,8 +323,7 @@ func TestRoutedGroupRebalances(t *testing.T) {
 				all.mu.Unlock()
 			}
 			<-joined
-			second.awaitDialable()
-			other := second.dial("prices")
+			other := second.dialInRebalance("prices")
 			readers.Go(func() { all.collect(other) })
 			waitFor(t, "partitions are shared", func() bool {
 				all.mu.Lock()

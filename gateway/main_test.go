@@ -274,23 +274,32 @@ type received struct {
 func (g *gatewayUnderTest) dial(channels ...string) *testClient {
 	g.t.Helper()
 	c := g.dialRaw(channels...)
+	c.greeted(channels...)
+	return c
+}
+
+// greeted reads what a client gets first that has dialled for these channels.
+func (c *testClient) greeted(channels ...string) {
+	c.t.Helper()
 	if m := c.read(); m.Type != "hello" || m.Protocol != 1 || m.Instance != "gw-1" {
-		g.t.Fatalf("first message: got %s; want a hello", m.Raw)
+		c.t.Fatalf("first message: got %s; want a hello", m.Raw)
 	}
 	if len(channels) > 0 {
 		if m := c.read(); m.Type != "subscribed" || m.ID != nil {
-			g.t.Fatalf("second message: got %s; want subscribed", m.Raw)
+			c.t.Fatalf("second message: got %s; want subscribed", m.Raw)
 		}
 	}
-	return c
+}
+
+func (g *gatewayUnderTest) url(channels ...string) string {
+	return "ws://" + g.addr + "/ws?" + url.Values{"channel": channels}.Encode()
 }
 
 func (g *gatewayUnderTest) dialRaw(channels ...string) *testClient {
 	g.t.Helper()
-	u := "ws://" + g.addr + "/ws?" + url.Values{"channel": channels}.Encode()
-	ws, resp, err := websocket.DefaultDialer.Dial(u, nil)
+	ws, resp, err := websocket.DefaultDialer.Dial(g.url(channels...), nil)
 	if err != nil {
-		g.t.Fatalf("dial %s: %v", u, err)
+		g.t.Fatalf("dial %s: %v", g.url(channels...), err)
 	}
 	resp.Body.Close()
 	c := &testClient{t: g.t, ws: ws}
