@@ -40,16 +40,24 @@ func newKeySource(cfg *settings.Tokens, failures *atomic.Int64, log *slog.Logger
 			what: "secret", paths: []string{cfg.HMACFile}, log: log, failures: failures,
 			load: func() ([]byte, error) { return loadSecret(cfg.HMACFile) },
 		}}
-		return s, s.secret.start(time.Now())
+		return s, atSetting("tokens.hmac_file", s.secret.start(time.Now()))
 	case cfg.JWKSFile != "":
 		s := &fileSource{reloaded[keySet]{
 			what: "key set", paths: []string{cfg.JWKSFile}, log: log, failures: failures,
 			load: func() (keySet, error) { return loadKeySet(cfg.JWKSFile, log) },
 		}}
-		return s, s.set.start(time.Now())
+		return s, atSetting("tokens.jwks_file", s.set.start(time.Now()))
 	default:
 		return &urlSource{url: cfg.JWKSURL, log: log, failures: failures}, nil
 	}
+}
+
+// atSetting names the setting whose file was at fault when the gateway started.
+func atSetting(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w (mend the file, or its path)", key, err)
 }
 
 // secretSource is a secret for HMAC in a file.

@@ -22,7 +22,7 @@ func secureListener(l net.Listener, cfg *settings.TLS, failures *atomic.Int64, l
 		load: func() (*tls.Certificate, error) { return loadPair(cfg) },
 	}
 	if err := pair.start(time.Now()); err != nil {
-		return nil, err
+		return nil, atSetting("tls.cert_file, tls.key_file", err)
 	}
 	return tls.NewListener(l, &tls.Config{
 		MinVersion:     tls.VersionTLS12,

@@ -198,7 +198,7 @@ func TestBadCertificate(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := Config{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"x"}, Gateway: settings.Gateway{TLS: &tt.tls}}
-			if err := Run(t.Context(), cfg, nil, nil); err == nil || err.Error() != "listen: "+tt.want {
+			if err := Run(t.Context(), cfg, nil, nil); err == nil || err.Error() != "listen: tls.cert_file, tls.key_file: "+tt.want+" (mend the file, or its path)" {
 				t.Errorf("got %v; want %s", err, tt.want)
 			}
 		})

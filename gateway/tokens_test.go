@@ -439,13 +439,13 @@ func TestBadTokenSettings(t *testing.T) {
 		tokens settings.Tokens
 		want   string
 	}{
-		{"short secret", settings.Tokens{HMACFile: short}, "the secret in " + short + " has 9 bytes, fewer than the 32 of a safe one"},
-		{"no file", settings.Tokens{HMACFile: dir + "/x"}, "read the secret: stat " + dir + "/x: no such file or directory"},
-		{"no keys", settings.Tokens{JWKSFile: empty}, empty + ": the key set has no keys"},
+		{"short secret", settings.Tokens{HMACFile: short}, "tokens.hmac_file: the secret in " + short + " has 9 bytes, fewer than the 32 of a safe one"},
+		{"no file", settings.Tokens{HMACFile: dir + "/x"}, "tokens.hmac_file: read the secret: stat " + dir + "/x: no such file or directory"},
+		{"no keys", settings.Tokens{JWKSFile: empty}, "tokens.jwks_file: " + empty + ": the key set has no keys"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := Config{Brokers: []string{"127.0.0.1:1"}, Topics: []string{"x"}, Gateway: settings.Gateway{Tokens: &tt.tokens}}
-			if err := Run(t.Context(), cfg, nil, nil); err == nil || err.Error() != "set up the authentication of clients: "+tt.want {
+			if err := Run(t.Context(), cfg, nil, nil); err == nil || err.Error() != "set up the authentication of clients: "+tt.want+" (mend the file, or its path)" {
 				t.Errorf("got %v; want %s", err, tt.want)
 			}
 		})
