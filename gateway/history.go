@@ -232,9 +232,9 @@ func (h *history) remember(part *partitionHistory, s *stretch, reserved int64) {
 
 // fetch reads from the partition's leader.
 func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*kmsg.FetchResponseTopicPartition, error) {
-	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	bounded, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	details, err := h.details(ctx, key.topic)
+	details, err := h.details(bounded, key.topic)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +243,7 @@ func (h *history) fetch(ctx context.Context, key partitionKey, at int64) (*kmsg.
 		h.forgetDetails(ctx, key.topic)
 		return nil, kerr.UnknownTopicOrPartition
 	}
-	resp, err := h.client.Broker(int(leader)).Request(ctx, fetchRequest(key, details.id, at, h.fetchBytes()))
+	resp, err := h.client.Broker(int(leader)).Request(bounded, fetchRequest(key, details.id, at, h.fetchBytes()))
 	if err != nil {
 		h.forgetDetails(ctx, key.topic)
 		return nil, err
@@ -275,7 +275,7 @@ func unpack(key partitionKey, at int64, answer *kmsg.FetchResponseTopicPartition
 // fetchBytes is how much is asked for at once: little enough that several stretches are in memory side by side. Else each
 // replay would push out what another is still reading, and all would read the same again and again.
 func (h *history) fetchBytes() int32 {
-	return int32(max(minFetchBytes, min(h.bound/8, fetchPartitionBytes)))
+	return int32(max(minFetchBytes, min(h.bound/2, fetchPartitionBytes)))
 }
 
 func fetchRequest(key partitionKey, id [16]byte, at int64, bytes int32) *kmsg.FetchRequest {

@@ -20,8 +20,9 @@ type queue struct {
 
 	mu    sync.Mutex
 	ready sync.Cond // there is something to write, or the queue closes
-	// front holds what precedes the ring and may not be dropped: replies and
-	// notices that were passed when records behind them were dropped. Keeping
+	// front holds what precedes the ring and may not be dropped: replies,
+	// notices and replayed records that were passed when records behind them were
+	// dropped. Keeping
 	// them apart makes the oldest record the ring's first, however many drops
 	// there are.
 	front     []entry
@@ -172,18 +173,16 @@ func (q *queue) makeRoom(size, limit int) bool {
 			return false
 		}
 		e := q.ring.pop()
-		if e.msg.kind == kindRecord {
-			if e.replayed {
-				q.replayed -= e.msg.size()
-			}
+		if e.msg.kind == kindRecord && !e.replayed {
 			q.release(e.msg.size())
 			q.drop(e.msg, e.member)
 			continue
 		}
+		// What is replayed has a bound of its own: without it nothing is gained.
 		q.front = append(q.front, e)
-		if e.msg.kind == kindReply {
-			// A notice must not speak, before an acknowledgement, of records
-			// that came after it.
+		if e.msg.kind == kindReply || e.replayed {
+			// A notice must not speak, before an acknowledgement or a record, of
+			// records that came after it.
 			q.epoch++
 		}
 	}

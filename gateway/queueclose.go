@@ -82,10 +82,13 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 
 // abandon forgets what waits. What the writer has taken stays counted.
 func (q *queue) abandon() {
+	var records int64
 	for _, e := range q.front {
 		q.bytes -= e.msg.size()
+		if e.msg.kind == kindRecord {
+			records += int64(e.msg.count())
+		}
 	}
-	var records int64
 	for q.ring.n > 0 {
 		e := q.ring.pop()
 		q.bytes -= e.msg.size()

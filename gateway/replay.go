@@ -332,8 +332,10 @@ func (h *hub) live(r *resumption, tr *topicReplay) {
 		h.join(m)
 		r.client.topic(m.channel.topic).replaying--
 	}
-	r.client.topic(tr.topic).ahead = skip
-	r.client.regroup(tr.topic)
+	if !tr.want.empty() { // else the topic may be live by another request
+		r.client.topic(tr.topic).ahead = skip
+		r.client.regroup(tr.topic)
+	}
 	delete(tr.topic.log.replays, tr)
 	r.left--
 	if r.left == 0 {
@@ -342,10 +344,10 @@ func (h *hub) live(r *resumption, tr *topicReplay) {
 	}
 }
 
-// take queues what was found in a stretch for the replay, which is at the
+// take queues what was found in a stretch for what the replay wants, which is at the
 // position at, and reports how many of them are done with. When all are, the
 // replay is at the stretch's end, or as far as the gateway has read itself.
-func (h *hub) take(r *resumption, tr *topicReplay, s *stretch, at *int64, found []replayed) (n int, to progress) {
+func (h *hub) take(r *resumption, tr *topicReplay, s *stretch, want *wanted, at *int64, found []replayed) (n int, to progress) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := s.partition.partition
@@ -354,6 +356,8 @@ func (h *hub) take(r *resumption, tr *topicReplay, s *stretch, at *int64, found 
 		return 0, progressGone
 	case l.epoch != s.partition.epoch, int(p) >= len(tr.positions), tr.positions[p] != *at, l.parts[p].truncations != s.partition.truncations:
 		return len(found), progressMore // it went back meanwhile
+	case tr.want != want:
+		return len(found), progressMore // what was for a channel that is left may be for another that is not
 	}
 	defer func() { *at = tr.positions[p] }()
 	next := tr.topic.log.parts[p].next

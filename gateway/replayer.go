@@ -127,9 +127,9 @@ func (p *replayer) first(ctx context.Context, c *client) bool {
 func (p *replayer) prepare(ctx context.Context, r *resumption) *requestError {
 	bounds := make(map[string]topicBounds)
 	for {
-		unknown := p.hub.answerResume(r, bounds)
+		unknown, refused := p.hub.answerResume(r, bounds)
 		if len(unknown) == 0 {
-			return nil
+			return refused
 		}
 		for _, topic := range unknown {
 			b, err := p.history.boundsOf(ctx, topic, r.startedAt)
@@ -211,15 +211,18 @@ func (p *replayer) readAgain(ctx context.Context, r *resumption, tr *topicReplay
 // give queues what the stretch has for the client, as much as there is room for.
 func (p *replayer) give(ctx context.Context, r *resumption, tr *topicReplay, s *stretch, want *wanted, from int64) (at progress) {
 	var found []replayed
-	p.pace.work(ctx, func() int {
+	chosen := p.pace.work(ctx, func() int {
 		found = s.choose(want, tr.topic.header, from)
 		return 0
 	})
+	if !chosen { // nothing found would mean that nothing is there
+		return progressGone
+	}
 	for {
 		n := 0
 		at = progressGone
 		p.pace.work(ctx, func() int {
-			n, at = p.hub.take(r, tr, s, &from, found)
+			n, at = p.hub.take(r, tr, s, want, &from, found)
 			return tr.told()
 		})
 		if found = found[n:]; len(found) == 0 || at != progressMore {

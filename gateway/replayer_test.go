@@ -14,11 +14,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// leastFetchBytes is what replays ask for at once with the least memory that they may have, and nobody else does.
+var leastFetchBytes = (&history{bound: minReplayMemory / historyShare}).fetchBytes()
+
 // replaysFetch holds replays' fetches of the topic's partitions, as long as nobody leads them.
 func replaysFetch(c *kfake.Cluster, topic string) *kfake.FaultHandle {
 	return c.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1,
-		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == minFetchBytes },
+		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == leastFetchBytes },
 	})
 }
 

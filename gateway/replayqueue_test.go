@@ -89,19 +89,23 @@ func TestReplayedBytesAddUp(t *testing.T) {
 	for range 17 { // the last does not fit beside what waits
 		q.pushRecord(&message{frame: make([]byte, 4000)}, m)
 	}
-	if counters.dropped.Load() == 0 || q.replayed >= 16000 || q.live() > 64<<10 {
-		t.Errorf("dropped %d, replayed %d, live %d", counters.dropped.Load(), q.replayed, q.live())
+	// To drop what is replayed would gain nothing.
+	if counters.dropped.Load() != 1 || q.replayed != 16000 || q.live() > 64<<10 {
+		t.Errorf("dropped %d, replayed %d, live %d; want one that is live dropped", counters.dropped.Load(), q.replayed, q.live())
 	}
-	taken := q.replayed
 	b := new(burst)
-	if q.take(b); taken > 0 && b.replayed == 0 {
-		t.Error("the writer does not know of what was replayed")
+	if q.take(b); b.replayed != 4 {
+		t.Errorf("the writer took %d replayed records; want the four first", b.replayed)
 	}
+	taken := int64(b.records)
 	q.mu.Lock()
 	q.abandon()
 	q.mu.Unlock()
 	if q.replayed != q.replayedTaken || q.bytes != b.bytes {
 		t.Errorf("abandoned: replayed %d, of these taken %d; bytes %d; want %d", q.replayed, q.replayedTaken, q.bytes, b.bytes)
+	}
+	if got := counters.abandoned.Load(); got != 4+16-taken {
+		t.Errorf("abandoned: got %d records; want %d", got, 4+16-taken)
 	}
 	if q.write(); q.replayed != 0 {
 		t.Errorf("written: %d bytes of replayed records are still counted", q.replayed)

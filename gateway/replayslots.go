@@ -63,6 +63,10 @@ func (s *slot) leave() {
 // pass lets others run, if there are any and the replay has had its turn. It
 // reports false, and the place is left, when ctx ends.
 func (s *slot) pass(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		s.leave()
+		return false
+	}
 	if s.queueing.Load() == 0 || time.Since(s.since) < s.turn {
 		return true
 	}
@@ -121,12 +125,15 @@ func newPace() *pace {
 }
 
 // work does f, which returns how many bytes it has queued, when it is the
-// replay's turn. It does not when ctx ends first.
-func (p *pace) work(ctx context.Context, f func() (queued int)) {
+// replay's turn, and reports whether it did: not when ctx ends first.
+func (p *pace) work(ctx context.Context, f func() (queued int)) (done bool) {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case p.workers <- struct{}{}:
 	case <-ctx.Done():
-		return
+		return false
 	}
 	defer func() { <-p.workers }()
 	startedAt := time.Now()
@@ -136,4 +143,5 @@ func (p *pace) work(ctx context.Context, f func() (queued int)) {
 		p.debt.Add(-debt)
 		sleep(ctx, time.Duration(debt))
 	}
+	return true
 }

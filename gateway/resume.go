@@ -4,8 +4,9 @@ import "maps"
 
 // answerResume begins a replay: it finds where the client is, holds its channels
 // for it, and queues the acknowledgement. Where that takes Kafka's bounds of
-// topics that are not given, it does nothing and returns which.
-func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) (unknown []string) {
+// topics that are not given, it does nothing and returns which; nor does it where
+// there are too many patterns by now.
+func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) (unknown []string, refused *requestError) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	replays := make(map[*topic]*topicReplay)
@@ -30,7 +31,10 @@ func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) (unknow
 		r.topics = append(r.topics, tr)
 	}
 	if len(unknown) > 0 {
-		return unknown
+		return unknown, nil
+	}
+	if refused := h.checkPatterns(r.client, r.request); refused != nil {
+		return nil, refused
 	}
 	h.holdMissed(r, replays)
 	b := h.subscribed(r.request.ID, r.request.Channels, r.request.Patterns)
@@ -44,7 +48,7 @@ func (h *hub) answerResume(r *resumption, bounds map[string]topicBounds) (unknow
 	}
 	b = appendByTopic(append(b, `,"positions":`...), h.positionsOf(r.request, r.topics))
 	r.client.queue.pushReply(append(b, '}'))
-	return nil
+	return nil, nil
 }
 
 // holdMissed holds the channels that are to be replayed, and joins the others.

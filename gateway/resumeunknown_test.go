@@ -95,7 +95,7 @@ func TestPartitionDiscoveredDuringReplay(t *testing.T) {
 	blind.eventually("the other partition is read", func(s Stats) bool { return s.Records == 40 })
 	held := knows.cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1,
-		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == minFetchBytes },
+		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == leastFetchBytes },
 	})
 	c.g = blind
 	c.wantAnswered(c.connect(), true, `null`)

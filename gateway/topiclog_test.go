@@ -277,7 +277,7 @@ func TestTruncationForgetsWhatWasReadAgain(t *testing.T) {
 	at := int64(850)
 	r := &resumption{client: h.join(t, func([]byte) {})}
 	found := []replayed{{msg: &message{offset: 950}, member: &member{replay: tr}}}
-	if n, to := h.take(r, tr, s, &at, found); n != 1 || to != progressMore || at != 850 {
+	if n, to := h.take(r, tr, s, tr.want, &at, found); n != 1 || to != progressMore || at != 850 {
 		t.Errorf("a stretch of before: got %d done with, %v, position %d; want it thrown away whole, and the position kept", n, to, at)
 	}
 	if sent := h.counters.replayedKafka.Load(); sent != 0 {

@@ -86,7 +86,8 @@ func (m *clockMonitor) run(ctx context.Context, onStep func(string)) {
 	}
 	ticker := time.NewTicker(clockTick)
 	defer ticker.Stop()
-	last := read()
+	first := read()
+	last := first
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,11 +99,16 @@ func (m *clockMonitor) run(ctx context.Context, onStep func(string)) {
 			onStep(step)
 		}
 		last = now
-		m.mu.Lock()
-		if m.steps == 0 && now.mono > time.Second {
-			m.slewPPM = math.Max(m.slewPPM, math.Abs(float64(m.drift))/float64(now.mono)*1e6)
-		}
-		m.mu.Unlock()
+		m.slewed(first, now)
+	}
+}
+
+// slewed takes how far the clocks have moved apart since the first reading, as far as it is sure.
+func (m *clockMonitor) slewed(first, now clockReading) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if sure := m.drift.Abs() - first.unsure - now.unsure; m.steps == 0 && now.mono > time.Second && sure > 0 {
+		m.slewPPM = math.Max(m.slewPPM, float64(sure)/float64(now.mono)*1e6)
 	}
 }
 

@@ -45,3 +45,21 @@ func TestClocksReadApart(t *testing.T) {
 		})
 	}
 }
+
+// TestUnsureIsNoSlew: what a reading is unsure by is not the clock's.
+func TestUnsureIsNoSlew(t *testing.T) {
+	var m clockMonitor
+	first := clockReading{wall: 5e18, unsure: time.Millisecond}
+	late := clockReading{wall: 5e18 + int64(2*time.Second+2*time.Millisecond), mono: 2 * time.Second, unsure: time.Millisecond}
+	m.observe(first, late)
+	m.slewed(first, late)
+	if _, ppm, _ := m.state(); ppm != 0 {
+		t.Errorf("got %v ppm; want none that is sure", ppm)
+	}
+	next := clockReading{wall: late.wall + int64(2*time.Second), mono: 4 * time.Second}
+	m.observe(late, next)
+	m.slewed(first, next)
+	if _, ppm, _ := m.state(); ppm != 250 { // 1 of the 2 ms in 4 s
+		t.Errorf("got %v ppm; want 250", ppm)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -146,6 +147,12 @@ func (d *dialer) dial(ctx context.Context, to call) (conn net.Conn, early []byte
 	if !stop() && err == nil {
 		_ = opened.Close()
 		err = ctx.Err()
+	}
+	if err == nil && to.deflate == nil {
+		if extensions := strings.Join(resp.Header.Values(extensionsHeader), ", "); extensions != "" {
+			_ = opened.Close()
+			resp, err = nil, unofferedError(extensions)
+		}
 	}
 	if err != nil {
 		return nil, nil, dialError(to.shown, resp, err)

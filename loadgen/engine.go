@@ -43,16 +43,28 @@ type Options struct {
 	AllowTargets []string
 }
 
+// processors is how many threads ran Go code at once when the program began: not more than the machine has, nor than a
+// quota of its processor time allows.
+var processors = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
+
 // WaitingThreads is how many of a run's threads wait in the kernel by themselves: one for each sender, publishing groups
-// among them, and one for each worker's connections. By so many and one more GOMAXPROCS should exceed the processors: a
-// thread that wakes needs a free P at once, and the system's scheduler settles who runs.
-func WaitingThreads(plan *scenarios.Plan) int { return len(plan.Senders()) + Options{}.workers() }
+// among them, and one for each worker whose connections are read by a poller. By so many and one more GOMAXPROCS should
+// exceed the processors: a thread that wakes needs a free P at once, and the system's scheduler settles who runs.
+func WaitingThreads(plan *scenarios.Plan) int {
+	n := len(plan.Senders())
+	for i := range plan.Clients {
+		if parks(plan, &plan.Clients[i], plan.Gateway.URL) {
+			return n + processors
+		}
+	}
+	return n
+}
 
 func (o Options) workers() int {
 	if o.Workers > 0 {
 		return o.Workers
 	}
-	return runtime.NumCPU()
+	return processors
 }
 
 // Engine drives one run. Its verbs are called in the order Start, Connect, Join, Load, Drain, Finish, Close by one

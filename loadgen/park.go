@@ -26,11 +26,12 @@ func parks(plan *scenarios.Plan, g *scenarios.ClientGroup, address string) bool 
 	return pollerKnown && !overTLS(address) && wire.Framing == framingPlain && wire.Acknowledge == "" && g.Slow == nil && g.Publish == nil
 }
 
-// ReaderFor says how most connections of a run are read whose target is reached at an address.
+// ReaderFor says how most connections of a run are read whose target is reached at an address. Those of clients that come and
+// go by plan are read by goroutines in all stays but the last.
 func ReaderFor(plan *scenarios.Plan, address string) string {
 	count := map[bool]int{}
 	for i := range plan.Clients {
-		count[parks(plan, &plan.Clients[i], address)] += plan.Clients[i].Count
+		count[parks(plan, &plan.Clients[i], address) && !varies(plan, i)] += plan.Clients[i].Count
 	}
 	if count[true] > count[false] {
 		return ReaderEpoll

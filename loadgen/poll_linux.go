@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"syscall"
 	"time"
@@ -38,7 +37,7 @@ type polled struct {
 	client *client
 	dial   *dialling // nil once the connection is open
 	fd     int32
-	turn   int32 // of the entry's connections this is the so manieth; what is told of an earlier one means nothing
+	turn   int32 // counts the connections that have had the entry: what is told of an earlier one means nothing
 }
 
 // pollerKnown tells that this system has pollers.
@@ -77,12 +76,13 @@ func (p *poller) run() {
 		n, err := unix.EpollWait(p.epoll, events, int(pollPause/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			p.worker.swarm.fail(fmt.Errorf("wait for the clients' connections: %w", err))
-			n = 0
+			p.stop()
+			p.close()
+			return
 		}
 		for i := range max(n, 0) {
 			if events[i].Fd == pollWake {
-				_ = unix.Close(p.wake)
-				_ = unix.Close(p.epoll)
+				p.close()
 				return
 			}
 			if c, d, why := p.take(events[i].Fd, events[i].Pad); why != nil {
@@ -91,6 +91,11 @@ func (p *poller) run() {
 		}
 		p.expire(time.Now())
 	}
+}
+
+func (p *poller) close() {
+	_ = unix.Close(p.wake)
+	_ = unix.Close(p.epoll)
 }
 
 // over tells that a connection has ended, or, where d is a dial whose session has not begun, failed.
@@ -132,7 +137,7 @@ func (p *poller) read(e *polled) error {
 	case errors.Is(err, unix.EAGAIN):
 		return nil
 	case err != nil:
-		return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("recvmsg", err)}
+		return err
 	case n == 0:
 		return io.EOF
 	}
@@ -160,6 +165,9 @@ func (p *poller) watch(c *client, fd int, d *dialling, events uint32) error {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
 	if p.stopped {
+		if d == nil {
+			_, _ = unix.Write(fd, closeFrame)
+		}
 		_ = unix.Close(fd)
 		return net.ErrClosed
 	}

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -160,6 +162,7 @@ func TestPolledLargeSubscription(t *testing.T) {
 		d := p.entries[0].dial
 		return d != nil && d.begun && len(d.greeting) > 0
 	})
+	p.expire(time.Now().Add(time.Hour)) // the dial is over, and the target may take its time
 	close(began)
 	if n := <-got; n != 8<<20+14 {
 		t.Errorf("the target got %d bytes; want all", n)
@@ -210,9 +213,10 @@ func TestPolledDialFails(t *testing.T) {
 		"extension": {func(accept string) string {
 			return strings.Replace(switching(accept), "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n", 1)
 		}, `the extension "permessage-deflate", and none was offered`},
-		"no HTTP":     {func(string) string { return "220 mail" }, "malformed HTTP"},
+		"no HTTP":     {func(string) string { return "220 mail\r\nmore" }, "malformed HTTP"},
+		"one line":    {func(string) string { return strings.Repeat("x", 2*longLine) }, `malformed HTTP response "` + strings.Repeat("x", longLine) + `"`},
 		"cut":         {func(string) string { return "HTTP/1.1 101" }, "unexpected EOF"},
-		"nothing":     {func(string) string { return "" }, "EOF"},
+		"nothing":     {func(string) string { return "" }, "unexpected EOF"},
 		"endless":     {func(string) string { return "HTTP/1.1 101 x\r\nA: " + strings.Repeat("x", maxAnswer) }, errLongAnswer.Error()},
 		"bad version": {func(string) string { return "HTTP/1.x\r\n\r\n" }, "malformed HTTP"},
 	} {
@@ -247,6 +251,85 @@ func TestPolledDialExpires(t *testing.T) {
 	end()
 	if why := s.dialCauses(); !strings.Contains(why, "no answer to the WebSocket handshake within 10s") {
 		t.Errorf("got %q; want it to say so", why)
+	}
+}
+
+// TestPolledByName: the name is looked up by a goroutine's dial, and the poller goes on with the connection.
+func TestPolledByName(t *testing.T) {
+	last := make(chan []byte, 1)
+	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
+		_, _ = io.WriteString(c, switching(accept))
+		_, _ = c.Write(serverFrame(opText, true, []byte("hello")))
+		go func() {
+			all, _ := io.ReadAll(r)
+			last <- all
+			_ = c.Close()
+		}()
+	})
+	s, _, end := polledSwarm(t, strings.Replace(url, "127.0.0.1", "localhost", 1), scenarios.BareProfile(), false)
+	if s.numeric.IsValid() {
+		t.Fatalf("localhost is taken for the address %v", s.numeric)
+	}
+	awaitLocked(t, s, "the message is taken", func() bool { return s.workers[0].foreigns == 1 })
+	if entries := s.workers[0].poller.entries; len(entries) != 1 || entries[0].client == nil || s.linked.Load() != 1 {
+		t.Errorf("got %+v, %d linked; want the connection with the poller", entries, s.linked.Load())
+	}
+	end()
+	if got := <-last; !bytes.HasSuffix(got, closeFrame) {
+		t.Errorf("got %q at the end; want a close frame", got)
+	}
+}
+
+// TestPolledDialIsPermitted: an address that is not this machine's is not dialled.
+func TestPolledDialIsPermitted(t *testing.T) {
+	s, gate, end := polledSwarm(t, "ws://192.0.2.1:9/", scenarios.BareProfile(), false)
+	awaitLocked(t, s, "the dial has failed", func() bool { return counter(s.workers[0], countConnectFail) >= 1 })
+	end()
+	if why := s.dialCauses(); !strings.Contains(why, "192.0.2.1 is not a loopback address") || len(gate) != 0 {
+		t.Errorf("got %q, %d dials under way; want it refused", why, len(gate))
+	}
+}
+
+// TestConnectedToItself: where nobody listens at a port that the kernel may choose, a socket can come to be its own peer.
+func TestConnectedToItself(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	own, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if toItself(fd) {
+		t.Error("a socket without a peer is taken for its own")
+	}
+	if err := unix.Connect(fd, own); err != nil {
+		t.Fatal(err)
+	}
+	if !toItself(fd) {
+		t.Error("a socket that is its own peer is not known for that")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	other, err := duplicate(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other)
+	if toItself(other) {
+		t.Error("a socket with another peer is taken for its own")
 	}
 }
 
@@ -344,7 +427,7 @@ func TestUpgradeRequest(t *testing.T) {
 			t.Errorf("%s: got %q; want %q", name, got, want[name])
 		}
 	}
-	if r.Method != "GET" || r.RequestURI != "/ws/a%2Fb?k=1" || r.Host != "other.example" || up.accept != base64.StdEncoding.EncodeToString(sum[:]) {
+	if r.Method != http.MethodGet || r.RequestURI != "/ws/a%2Fb?k=1" || r.Host != "other.example" || up.accept != base64.StdEncoding.EncodeToString(sum[:]) {
 		t.Errorf("got %s %s of %s, accept %s", r.Method, r.RequestURI, r.Host, up.accept)
 	}
 	for _, bad := range []call{
@@ -364,12 +447,13 @@ func TestReaders(t *testing.T) {
 		url    string
 		want   string
 	}{
-		"plain":       {func(*scenarios.Plan) {}, "ws://127.0.0.1:1/", ReaderEpoll},
-		"TLS":         {func(*scenarios.Plan) {}, "wss://127.0.0.1:1/", ReaderGoroutines},
-		"framed":      {func(p *scenarios.Plan) { p.Gateway.Profile.Framing = framingSTOMP }, "ws://127.0.0.1:1/", ReaderGoroutines},
-		"acknowledge": {func(p *scenarios.Plan) { p.Gateway.Profile.Acknowledge = "a" }, "ws://127.0.0.1:1/", ReaderGoroutines},
-		"slow":        {func(p *scenarios.Plan) { p.Clients[0].Slow = &scenarios.SlowReading{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
-		"publishing":  {func(p *scenarios.Plan) { p.Clients[0].Publish = &scenarios.Publish{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"plain":            {func(*scenarios.Plan) {}, "ws://127.0.0.1:1/", ReaderEpoll},
+		"TLS":              {func(*scenarios.Plan) {}, "wss://127.0.0.1:1/", ReaderGoroutines},
+		"framed":           {func(p *scenarios.Plan) { p.Gateway.Profile.Framing = framingSTOMP }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"acknowledge":      {func(p *scenarios.Plan) { p.Gateway.Profile.Acknowledge = "a" }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"slow":             {func(p *scenarios.Plan) { p.Clients[0].Slow = &scenarios.SlowReading{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"publishing":       {func(p *scenarios.Plan) { p.Clients[0].Publish = &scenarios.Publish{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
+		"coming and going": {func(p *scenarios.Plan) { p.Clients[0].Churn = &scenarios.Churn{} }, "ws://127.0.0.1:1/", ReaderGoroutines},
 		"most": {func(p *scenarios.Plan) {
 			p.Clients = append(p.Clients, scenarios.ClientGroup{Count: 1, Slow: &scenarios.SlowReading{}})
 		}, "ws://127.0.0.1:1/", ReaderEpoll},
@@ -379,6 +463,13 @@ func TestReaders(t *testing.T) {
 			c.change(plan)
 			if got := ReaderFor(plan, c.url); got != c.want {
 				t.Errorf("got %s; want %s", got, c.want)
+			}
+			want := 1 // of the producer
+			if c.want == ReaderEpoll || name == "coming and going" {
+				want += processors
+			}
+			if got := WaitingThreads(plan) - len(plan.Senders()) + 1; got != want {
+				t.Errorf("got %d threads that wait; want %d", got, want)
 			}
 		})
 	}

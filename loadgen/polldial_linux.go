@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,17 +46,36 @@ func (d *dialer) socket(of *dialling, target netip.AddrPort) (fd int, err error)
 		return -1, err
 	}
 	family, to := sockaddr(target)
-	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
-		return -1, dialFailure("socket", target, err)
-	}
-	if err = setUp(fd, of.to); err == nil {
-		if err = unix.Connect(fd, to); err == nil || errors.Is(err, unix.EINPROGRESS) {
-			return fd, nil
+	for attempt := 1; ; attempt++ {
+		if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+			return -1, dialFailure("socket", target, err)
 		}
-		err = dialFailure("connect", target, err)
+		if err = setUp(fd, of.to); err == nil {
+			if err = unix.Connect(fd, to); err == nil || errors.Is(err, unix.EINPROGRESS) {
+				return fd, nil
+			}
+			err = dialFailure("connect", target, err)
+		}
+		_ = unix.Close(fd)
+		if of.to.from != "" || !errors.Is(err, unix.EADDRNOTAVAIL) || attempt == connectAttempts {
+			return -1, sourceError(of.to.from, err)
+		}
 	}
-	_ = unix.Close(fd)
-	return -1, sourceError(of.to.from, err)
+}
+
+// connectAttempts is how often a connection is tried for which the kernel, as it may at times, finds no port; package net
+// does as much.
+const connectAttempts = 3
+
+// toItself reports whether a socket is connected to itself, which the kernel may do where nobody listens at a port of those
+// that it chooses from.
+func toItself(fd int) bool {
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return false
+	}
+	peer, err := unix.Getpeername(fd)
+	return err == nil && reflect.DeepEqual(local, peer)
 }
 
 // setUp gives a socket its options and its source address.
@@ -103,7 +124,7 @@ func (p *poller) advance(number int32) error {
 	}
 	rest, err := writeSome(int(e.fd), d.greeting)
 	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+		return fmt.Errorf("subscribe: %w", p.ioFailure("write", err))
 	}
 	if d.greeting = rest; len(rest) > 0 {
 		return p.await(number, unix.EPOLLOUT)
@@ -123,11 +144,17 @@ func (p *poller) request(number int32) error {
 	if err == nil && code != 0 {
 		err = unix.Errno(code)
 	}
+	if err == nil && toItself(int(e.fd)) {
+		err = unix.ECONNREFUSED
+	}
 	if err != nil {
 		return sourceError(d.to.from, dialFailure("connect", p.target, err))
 	}
-	if d.up.request, err = writeSome(int(e.fd), d.up.request); err != nil || len(d.up.request) > 0 {
-		return err
+	if d.up.request, err = writeSome(int(e.fd), d.up.request); err != nil {
+		return p.ioFailure("write", err)
+	}
+	if len(d.up.request) > 0 {
+		return nil
 	}
 	return p.await(number, unix.EPOLLIN)
 }
@@ -140,9 +167,9 @@ func (p *poller) answer(e *polled) (done bool, err error) {
 	case errors.Is(err, unix.EAGAIN):
 		return false, nil
 	case err != nil:
-		return false, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}
+		return false, p.ioFailure("read", err)
 	case n == 0:
-		return false, d.up.cut()
+		return false, io.ErrUnexpectedEOF // before the header has ended
 	}
 	done, early, terms, err := d.up.take(w.space.data[:n])
 	if err != nil || !done {
@@ -170,7 +197,7 @@ func (p *poller) open(e *polled, d *dialling) error {
 	})
 }
 
-// expire ends the dials that took too long.
+// expire ends the dials that took too long. A session that has begun may take its time to subscribe.
 func (p *poller) expire(now time.Time) {
 	for {
 		p.worker.mu.Lock()
@@ -182,7 +209,7 @@ func (p *poller) expire(now time.Time) {
 		p.overdue = p.overdue[1:]
 		e := &p.entries[late.number]
 		c, d := e.client, e.dial
-		ended := c != nil && e.turn == late.turn && d != nil
+		ended := c != nil && e.turn == late.turn && d != nil && !d.begun
 		if ended {
 			p.remove(late.number)
 		}
@@ -191,6 +218,11 @@ func (p *poller) expire(now time.Time) {
 			p.over(c, d, context.DeadlineExceeded)
 		}
 	}
+}
+
+// ioFailure is the error that package net gives.
+func (p *poller) ioFailure(call string, err error) error {
+	return &net.OpError{Op: call, Net: "tcp", Addr: net.TCPAddrFromAddrPort(p.target), Err: os.NewSyscallError(call, err)}
 }
 
 // writeSome writes as much as the socket takes and returns the rest.
@@ -203,7 +235,7 @@ func writeSome(fd int, b []byte) (rest []byte, err error) {
 		case errors.Is(err, unix.EAGAIN):
 			return b, nil
 		case err != nil:
-			return b, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", err)}
+			return b, err
 		}
 		b = b[n:]
 	}

@@ -44,8 +44,9 @@ type stint struct {
 // errLeft ends a stay as the plan says.
 var errLeft = errors.New("the client left as the scenario says")
 
-// live is one client's life: stay after stay as the plan says, until life ends or the worker's poller goes on with it. A client that is there before the
-// load has arrived already; one of a group that resumes and is away when the load is over comes back for the drain.
+// live is one client's life: stay after stay as the plan says, until life ends or the worker's poller goes on with it. A
+// client that is there before the load has arrived already; one of a group that resumes and is away when the load is over
+// comes back for the drain.
 func (s *swarm) live(life context.Context, c *client, gate chan struct{}) {
 	turns := newPresence(s.topo.plan, s.topo.phases, c.group, c.index)
 	for first := true; ; first = false {

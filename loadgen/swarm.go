@@ -60,8 +60,8 @@ type client struct {
 	group, index int
 	worker       *worker
 	lane         *lane // what it publishes; nil for nothing
-	// deflate is what the target agreed to at the newest dial, dials how often it was dialled again; both are the client's
-	// own goroutine's.
+	// deflate is what the target agreed to at the newest dial, dials how often it was dialled again. Both are of whoever keeps
+	// the client connected at the time: its goroutine, or its worker's poller.
 	deflate deflateTerms
 	dials   int32
 

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -33,6 +32,9 @@ var handshakeHeaders = []string{"Upgrade", "Connection", "Sec-Websocket-Key", "S
 
 // protocolName is what every answer begins with.
 var protocolName = []byte("HTTP/1.")
+
+// longLine is how much is quoted of an answer that is something else.
+const longLine = 128
 
 // newUpgrade writes the request of a call.
 func newUpgrade(to call, subprotocols []string) (*upgrade, error) {
@@ -85,9 +87,16 @@ func (u *upgrade) take(p []byte) (done bool, early []byte, terms deflateTerms, e
 	at := bytes.Index(u.answer, headerEnd)
 	known := u.answer[:min(len(u.answer), len(protocolName))]
 	switch {
-	case !bytes.HasPrefix(protocolName, known): // its end may never come
-		at = len(u.answer)
-		u.answer = append(u.answer, headerEnd...)
+	case !bytes.HasPrefix(protocolName, known): // its end may never come, but its first line is to
+		line := bytes.IndexByte(u.answer, '\n')
+		if line < 0 && len(u.answer) < longLine {
+			return false, nil, terms, nil
+		}
+		if line < 0 {
+			line = longLine
+		}
+		at = len(bytes.TrimRight(u.answer[:line], "\r"))
+		u.answer = append(u.answer[:at], headerEnd...)
 	case at < 0 && len(u.answer) > maxAnswer:
 		return false, nil, terms, errLongAnswer
 	case at < 0:
@@ -104,10 +113,15 @@ func (u *upgrade) take(p []byte) (done bool, early []byte, terms deflateTerms, e
 	}
 	extensions := strings.Join(resp.Header.Values(extensionsHeader), ", ")
 	if extensions != "" && !u.offered {
-		return false, nil, terms, fmt.Errorf("the target answered with the extension %.200q, and none was offered", extensions)
+		return false, nil, terms, unofferedError(extensions)
 	}
 	terms, err = parseDeflate(extensions)
 	return err == nil, early, terms, err
+}
+
+// unofferedError refuses an answer with extensions that nobody offered (RFC 6455, section 4.1).
+func unofferedError(extensions string) error {
+	return fmt.Errorf("the target answered with the extension %.200q, and none was offered", extensions)
 }
 
 // answerError is a handshake that the target refused.
@@ -118,14 +132,6 @@ type answerError struct {
 
 func (e *answerError) Error() string { return e.err.Error() }
 func (e *answerError) Unwrap() error { return e.err }
-
-// cut is the error of an answer that ended before its header did.
-func (u *upgrade) cut() error {
-	if len(u.answer) == 0 {
-		return io.EOF
-	}
-	return io.ErrUnexpectedEOF
-}
 
 // hasToken reports whether a header that is a list of tokens has this one, however it is spelled.
 func hasToken(h http.Header, name, token string) bool {
