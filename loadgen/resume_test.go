@@ -22,7 +22,7 @@ func resumePlan(seeds []string) *scenarios.Plan {
 	}
 	plan.Producers[0].Keys = scenarios.Keys{Kind: scenarios.KeysRoundRobin, Count: 10}
 	plan.Clients[0].Count, plan.Clients[0].Resume = 5, true
-	plan.Phases.Measure = []scenarios.MeasurePhase{{Name: "m", Duration: 1600 * time.Millisecond}}
+	plan.Phases.Measure = []scenarios.MeasurePhase{{Name: "m", Duration: 800 * time.Millisecond}}
 	return plan
 }
 
@@ -103,6 +103,7 @@ func TestResumingClientsMissNothing(t *testing.T) {
 		fault   func() testkit.Fault
 	}{
 		{"all leave and come back at once", func(p *scenarios.Plan) {
+			p.Phases.Measure[0].Duration = 1600 * time.Millisecond
 			p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: time.Second}}
 		}, true, nil},
 		{"steps down to none and up again", func(p *scenarios.Plan) {
@@ -123,6 +124,7 @@ func TestResumingClientsMissNothing(t *testing.T) {
 		}, true, nil},
 		{"all are thrown out", func(*scenarios.Plan) {}, false, func() testkit.Fault { return throwOutEach(30) }},
 		{"thrown out in the middle of a replay", func(p *scenarios.Plan) {
+			p.Phases.Measure[0].Duration = 1600 * time.Millisecond
 			p.Phases.Measure[0].Clients = map[string]scenarios.Curve{"g": {Kind: scenarios.CurveSpike, From: 5, To: 0, At: 300 * time.Millisecond, For: time.Second}}
 		}, false, func() testkit.Fault {
 			var thrown [5]bool

@@ -30,3 +30,20 @@ func TestLateAlone(t *testing.T) {
 		})
 	}
 }
+
+func TestAbsentAlone(t *testing.T) {
+	const absent = "clients of g were not connected for 5.2% of the time that the scenario has them there: the target did not take them"
+	for _, c := range []struct {
+		reasons []string
+		want    bool
+	}{
+		{nil, false},
+		{[]string{absent}, true},
+		{[]string{absent, "3 deliveries were lost"}, false},
+		{[]string{"3 deliveries were lost"}, false},
+	} {
+		if got := AbsentAlone(&report.Summary{Reasons: c.reasons}); got != c.want {
+			t.Errorf("%q: got %v; want %v", c.reasons, got, c.want)
+		}
+	}
+}
