@@ -25,7 +25,7 @@ func (r *run) environment() *results.Environment {
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
 		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStampsFor(r.target.URL),
 		Reader: loadgen.ReaderFor(r.o.Plan, r.target.URL),
-		Extra: map[string]string{RunIDKey: r.id.name},
+		Extra:  map[string]string{RunIDKey: r.id.name},
 	}
 }
 
