@@ -3,39 +3,12 @@ package gateway
 import (
 	"fmt"
 	"testing"
-	"time"
-
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A client has had more from another gateway than this one has read, when the topic is deleted and created anew. What it
 // had there is of the old topic: none of the new one's records may be passed over, and it is told its positions again.
 func TestTopicAnewForWhoIsAhead(t *testing.T) {
-	const mark = 1 << 20 // tells this gateway's fetches from the other's
-	g := start(t, func(c *Config) {
-		c.KafkaOpts = []kgo.Opt{kgo.FetchMaxBytes(mark)}
-		c.Resume.PositionsEvery = 10 * time.Millisecond
-	})
-	fast := startOn(t, g.cluster, nil)
-	c := &comeback{g: fast, channels: []string{"prices"}}
-	c.connect()
-	c.until("caught_up")
-	held := g.cluster.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1,
-		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == mark },
-	})
-	g.produce(3, keyed("wake", 0, 1)...)
-	if err := held.Wait(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	g.produce(1, keyed("k", 0, 5)...)
-	c.has(6)
-	c.leave()
-	c.g = g
-	c.wantAnswered(c.connect(), true, `null`)
+	g, c, held := comesAhead(t)
 	c.until("caught_up")
 	old := c.positions["prices"].Epoch
 	if err := g.cluster.DeleteTopic("prices"); err != nil {

@@ -121,7 +121,7 @@ func (h *history) read(ctx context.Context, key partitionKey, at int64) (*stretc
 		return 0
 	})
 	if s == nil {
-		h.addBytes(-estimate)
+		h.giveBack(estimate)
 		return nil, errors.Join(err, ctx.Err())
 	}
 	h.remember(part, s, estimate)
@@ -160,10 +160,11 @@ func (h *history) release(s *stretch) {
 	}
 }
 
-func (h *history) addBytes(n int64) {
+// giveBack is for what was reserved in vain.
+func (h *history) giveBack(n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.free(-n)
+	h.free(n)
 }
 
 func (h *history) free(n int64) {

@@ -61,6 +61,22 @@ func (c *comeback) wantRecords(p int32, from, to int64) {
 	}
 }
 
+// wantContiguous requires that what has come of a partition has no hole and nothing twice, from its beginning on, and says
+// how much it is.
+func (c *comeback) wantContiguous(p int32) (n int64) {
+	c.g.t.Helper()
+	for _, m := range c.got {
+		if m.Partition != p {
+			continue
+		}
+		if m.Offset != n {
+			c.g.t.Fatalf("of partition %d came offset %d; want %d", p, m.Offset, n)
+		}
+		n++
+	}
+	return n
+}
+
 // Retention has taken what a client missed: it is told what, and gets the rest.
 func TestResumeAfterRetention(t *testing.T) {
 	c := gone(t, []string{"prices/k"})
@@ -202,19 +218,20 @@ func TestResumeBeyondTheEnd(t *testing.T) {
 	c.wantRecords(3, 10, 11)
 }
 
-// A client comes from a gateway that was faster than this one: what it had there
-// is not sent again, nor are its positions taken back.
-func TestResumeAheadOfTheGateway(t *testing.T) {
+// comesAhead is a client that has had six records from another gateway, of which this one has not read those of partition 1
+// until the fault that it is held by is removed.
+func comesAhead(t *testing.T) (g *gatewayUnderTest, c *comeback, held *kfake.FaultHandle) {
+	t.Helper()
 	const mark = 1 << 20 // tells this gateway's fetches from the other's
-	g := start(t, func(c *Config) {
+	g = start(t, func(c *Config) {
 		c.KafkaOpts = []kgo.Opt{kgo.FetchMaxBytes(mark)}
 		c.Resume.PositionsEvery = 10 * time.Millisecond
 	})
 	fast := startOn(t, g.cluster, nil)
-	c := &comeback{g: fast, channels: []string{"prices"}}
+	c = &comeback{g: fast, channels: []string{"prices"}}
 	c.connect()
 	c.until("caught_up")
-	held := g.cluster.Fault(kfake.Fault{
+	held = g.cluster.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Fetch}, Topic: "prices", Err: kerr.NotLeaderForPartition, Count: -1,
 		When: func(r kmsg.Request) bool { return r.(*kmsg.FetchRequest).MaxBytes == mark },
 	})
@@ -227,6 +244,13 @@ func TestResumeAheadOfTheGateway(t *testing.T) {
 	c.leave()
 	c.g = g
 	c.wantAnswered(c.connect(), true, `null`)
+	return g, c, held
+}
+
+// A client comes from a gateway that was faster than this one: what it had there
+// is not sent again, nor are its positions taken back.
+func TestResumeAheadOfTheGateway(t *testing.T) {
+	g, c, held := comesAhead(t)
 	if m := c.next(); m.Type != "caught_up" {
 		t.Errorf("got %s; want caught_up", m.Raw)
 	}
@@ -486,14 +510,5 @@ func TestReplayEndsWhereTheGatewayIs(t *testing.T) {
 	for c.positions["prices"].Next[1] < 35 {
 		c.next()
 	}
-	next := int64(0)
-	for _, m := range c.got {
-		if m.Partition != 1 {
-			continue
-		}
-		if m.Offset != next {
-			t.Fatalf("got offset %d; want %d", m.Offset, next)
-		}
-		next++
-	}
+	c.wantContiguous(1)
 }

@@ -107,17 +107,7 @@ func TestPartitionDiscoveredDuringReplay(t *testing.T) {
 	blind.eventually("the partition is read", func(s Stats) bool { return s.Records == 47 })
 	held.Remove()
 	c.until("caught_up")
-	next := int64(0)
-	for _, m := range c.got {
-		if m.Partition != 4 {
-			continue
-		}
-		if m.Offset != next {
-			t.Fatalf("of the new partition came offset %d; want %d", m.Offset, next)
-		}
-		next++
-	}
-	if next != 7 || len(c.got) != 47 {
+	if next := c.wantContiguous(4); next != 7 || len(c.got) != 47 {
 		t.Errorf("got %d records, %d of the new partition; want 47, 7", len(c.got), next)
 	}
 }

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -34,16 +35,16 @@ func (d *dialling) told(why error) error {
 	return dialError(d.to.shown, resp, why)
 }
 
-// numericTarget is the target's address where its URL spells an address; names are resolved at each dial.
-func numericTarget(target string) (address netip.AddrPort, ok bool) {
+// numericTarget is the target's address where its URL spells one, without a zone; else it is invalid, and what the URL names
+// is resolved at each dial.
+func numericTarget(target string) netip.AddrPort {
 	u, err := url.Parse(target)
 	if err != nil {
-		return address, false
+		return netip.AddrPort{}
 	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
+	address, err := netip.ParseAddrPort(net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "80")))
+	if err != nil || address.Addr().Zone() != "" {
+		return netip.AddrPort{}
 	}
-	address, err = netip.ParseAddrPort(net.JoinHostPort(u.Hostname(), port))
-	return address, err == nil && address.Addr().Zone() == ""
+	return address
 }

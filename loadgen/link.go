@@ -18,7 +18,7 @@ func (s *swarm) openLink(c *client, conn net.Conn) *outlet {
 	if c.lane != nil {
 		return newOutlet(conn, c.lane.limit)
 	}
-	if _, direct := conn.(syscall.Conn); direct && !s.profile.replies() {
+	if _, direct := conn.(syscall.Conn); direct && !answers(s.profile.wire) {
 		return nil
 	}
 	return newOutlet(conn, replyRoom)

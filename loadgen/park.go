@@ -22,8 +22,7 @@ func (s *swarm) parks(g int) bool {
 // parks is that of a group whose target is reached at an address: connections are plain sockets, and what their clients
 // send beside pongs is over once they have subscribed. A client that reads slowly waits on purpose.
 func parks(plan *scenarios.Plan, g *scenarios.ClientGroup, address string) bool {
-	wire := &plan.Gateway.Profile
-	return pollerKnown && !overTLS(address) && wire.Framing == framingPlain && wire.Acknowledge == "" && g.Slow == nil && g.Publish == nil
+	return pollerKnown && !overTLS(address) && !answers(&plan.Gateway.Profile) && g.Slow == nil && g.Publish == nil
 }
 
 // ReaderFor says how most connections of a run are read whose target is reached at an address. Those of clients that come and
@@ -44,7 +43,7 @@ func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
 	if !pollerKnown {
 		return nil
 	}
-	s.numeric, _ = numericTarget(s.url)
+	s.numeric = numericTarget(s.url)
 	ended := func(c *client, why error) {
 		s.wg.Go(func() {
 			s.linked.Add(-1)

@@ -474,3 +474,16 @@ func TestReaders(t *testing.T) {
 		})
 	}
 }
+
+// TestNumericTarget: what is no address, or one of a zone, is looked up at each dial.
+func TestNumericTarget(t *testing.T) {
+	for url, want := range map[string]string{
+		"ws://127.0.0.1:8080/ws": "127.0.0.1:8080", "ws://127.0.0.1/": "127.0.0.1:80", "ws://[::1]:9/": "[::1]:9",
+		"ws://localhost:1/": "", "ws://[fe80::1%25lo]:9/": "", "ws://127.0.0.1:port/": "",
+	} {
+		got := numericTarget(url)
+		if got.IsValid() != (want != "") || got.IsValid() && got.String() != want {
+			t.Errorf("%s: got %v; want %q", url, got, want)
+		}
+	}
+}

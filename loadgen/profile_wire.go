@@ -3,6 +3,8 @@ package loadgen
 import (
 	"errors"
 	"strings"
+
+	"github.com/weirbench/weir/scenarios"
 )
 
 // compileWire makes ready what the profile says of framing, values and acknowledgements.
@@ -57,5 +59,7 @@ func (p *profile) checkFramed() (errs []error) {
 	return errs
 }
 
-// replies tells that clients answer more than pings.
-func (p *profile) replies() bool { return p.wire.Framing != framingPlain || p.acknowledge != nil }
+// answers tells that clients answer more than pings.
+func answers(wire *scenarios.WireProfile) bool {
+	return wire.Framing != framingPlain || wire.Acknowledge != ""
+}

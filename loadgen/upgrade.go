@@ -135,7 +135,7 @@ func (e *answerError) Unwrap() error { return e.err }
 
 // hasToken reports whether a header that is a list of tokens has this one, however it is spelled.
 func hasToken(h http.Header, name, token string) bool {
-	for _, line := range h[textproto.CanonicalMIMEHeaderKey(name)] {
+	for _, line := range h.Values(name) {
 		for word := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(textproto.TrimString(word), token) {
 				return true

@@ -10,8 +10,8 @@ import (
 )
 
 // runAccounted makes a run of which the account is asked: it must be exact, and the run pass, or be invalid for nothing but
-// that this machine did not keep the generator's schedule, or broken for nothing but its slow dials. How late a shared machine makes a process is no matter of a
-// test; runMeasured asks for a run that is valid.
+// that this machine did not keep the generator's schedule, or broken for nothing but its slow dials. How late a shared
+// machine makes a process is no matter of a test; runMeasured asks for a run that is valid.
 func runAccounted(t *testing.T, start func() *weir) *weir {
 	t.Helper()
 	return runChecked(t, start, checkExact)
@@ -51,10 +51,14 @@ func runMeasured(t *testing.T, start func() *weir) *weir {
 	for !late.spent() {
 		w := runAccounted(t, start)
 		s := w.summary()
-		if s.Exit == report.ExitPassed {
+		switch s.Exit {
+		case report.ExitPassed:
 			return w
+		case report.ExitInvalid:
+			late.add(s)
+		default:
+			t.Fatalf("exit code: got %d, reasons %q; want it to pass", s.Exit, s.Reasons)
 		}
-		late.add(s)
 	}
 	late.giveUp(t.Skip, t.Fatal)
 	return nil
