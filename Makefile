@@ -93,7 +93,7 @@ REPLAYS_SET ?=
 .PHONY: replays
 replays: RUNS ?= 5
 replays: build ## what replays cost live clients: the ratio of their p99 beside replays to that without, of RUNS runs
-	@dirs=; for i in $$(seq $(RUNS)); do dir=results/runs/replays-$(STAMP)-$$i; dirs="$$dirs $$dir"; \
+	@mkdir -p results/runs; dirs=; for i in $$(seq $(RUNS)); do dir=results/runs/replays-$(STAMP)-$$i; dirs="$$dirs $$dir"; \
 		./bin/weir run scenarios/endurance/replay-beside-live.yaml --quiet --out $$dir $(REPLAYS_SET) >$$dir.txt; code=$$?; \
 		case $$code in 0|5) ;; *) cat $$dir.txt; exit $$code;; esac; \
 		grep -E '^(audit|health|returns)' $$dir.txt; \
