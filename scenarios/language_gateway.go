@@ -129,7 +129,7 @@ var timeoutsShape = &shape{
 	name: "gateway_timeouts", about: "How long is waited.", keys: []key{
 		timeoutKey("handshake", "For a request's headers, and the handshake.", "10s", "5s"),
 		timeoutKey("write", "For a client to take what is written.", "10s", "5s"),
-		timeoutKey("ping", "Between pings; a client that answers none for twice as long is gone.", "25s", "10s"),
+		timeoutKey("ping", "How long a client may say nothing before it is pinged; after three times as long and a quarter, with two pings unanswered, it is closed.", "25s", "10s"),
 		timeoutKey("close", "For a client to answer a close.", "1s", "3s"),
 		timeoutKey("drain", "For queues to be written out at shutdown.", "10s", "30s"),
 		{name: "drain_spread", about: "Over how long clients are closed at shutdown, evenly; 0s closes all at once.", kind: kindDuration, low: 0, high: 3600 * second,
