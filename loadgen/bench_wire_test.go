@@ -9,7 +9,7 @@ import (
 )
 
 // benchReader is a client whose stream has been joined, without a connection.
-func benchReader(b *testing.B, profile scenarios.WireProfile) *client {
+func benchReader(b testing.TB, profile scenarios.WireProfile) *client {
 	b.Helper()
 	plan := enginePlan("ws://127.0.0.1:1/", nil)
 	plan.Gateway.Profile = profile
