@@ -57,8 +57,5 @@ func (r *run) resources(h *results.Health) {
 		return
 	}
 	h.CPUSeconds = use.CPUSeconds
-	h.DescriptorsUsed = r.gauges.peakDescriptors
-	h.DescriptorsLimit = descriptorLimit()
-	h.PortsUsed = r.peakClients
-	h.PortsLimit = ephemeralPorts()
+	h.PortsUsed = min(h.PortsUsed, r.peakClients)
 }
