@@ -14,18 +14,15 @@ func (g *GatewayPlan) InstanceCount() int { return max(g.Instances, 1) }
 // instances checks that there can be several of the target, and refuses what only one of them could have.
 func (c checker) instances() {
 	g := c.s.gateway
-	if g.copies.state != given {
+	if g.copies.state != given || g.copies.value < 2 {
 		return
 	}
 	if !c.p.Gateway.Target.isCopied() {
-		refuse(c, g.copies, fmt.Sprintf("is for target: reference and command, of which weir can start several (remove it, or start several %s "+
-			"gateways yourself behind one address, and write target: external)", c.p.Gateway.Target))
+		refuse(c, g.copies, "is for target: reference and command, of which weir can start several (remove it; others that stand behind one "+
+			"address are target: external)")
 		return
 	}
 	n := g.copies.value
-	if n < 2 {
-		return
-	}
 	const each = "each of the %d instances needs a port of its own (%s, or write instances: 1)"
 	if _, port, err := net.SplitHostPort(c.p.Gateway.Listen); err == nil && port != "0" && g.listen.state == given {
 		c.addf(g.listen.at, each, n, "write 127.0.0.1:0")

@@ -27,8 +27,7 @@ type GatewayPlan struct {
 	Target TargetKind `json:"target"`
 	Listen string     `json:"listen,omitempty"` // reference only; port 0 picks a free one
 	URL    string     `json:"url,omitempty"`    // external only, ws://host:port/path
-	// Instances is how many of it are started, over which the clients are spread; 0 of plans that were written before there was
-	// more than one.
+	// Instances is how many of it are started, over which the clients are spread; 0 for one.
 	Instances  int         `json:"instances,omitempty"`
 	Profile    WireProfile `json:"profile"` // how to subscribe and what answers mean
 	QueueBytes int64       `json:"queue_bytes,omitempty"`

@@ -14,8 +14,8 @@ func (g gatewaySection) fillIn() GatewayPlan {
 		Target:  TargetKind(g.target.or(string(TargetReference))),
 		ReadyIn: g.readyIn.or(defaultReadyIn),
 	}
-	if p.Target.isCopied() {
-		p.Instances = g.copies.or(1)
+	if n := g.copies.value; n > 1 && p.Target.isCopied() {
+		p.Instances = n
 	}
 	switch {
 	case p.Target == TargetReference:
