@@ -126,6 +126,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.swarm.markersRead = e.observer.markers.Load
 	for _, p := range e.producers {
+		p.linked = e.swarm.linked.Load
 		p.ended = func() { e.swarm.closeConflated(p.index) }
 	}
 	e.collector = newCollector(e, pool)
