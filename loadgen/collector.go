@@ -23,6 +23,8 @@ type collector struct {
 	totals  map[countKey]int64
 	unseen  int64
 	gc      gcWatch
+	// peakDescriptors is the most that a table of the process held at any interval's end.
+	peakDescriptors int64
 	// followers is how many clients a sampled message is for, as far as they don't read slowly on purpose; varies tells
 	// that it changes as clients come and go.
 	followers func(*sample) int64
@@ -199,6 +201,10 @@ func (c *collector) gauges(iv *results.Interval) {
 	iv.Gauges[results.GaugeMissingSoFar] = math.Max(0, float64(missing))
 	if e.options.Gauges != nil {
 		maps.Copy(iv.Gauges, e.options.Gauges())
+		if own := float64(e.swarm.descriptors()); own > iv.Gauges[results.GaugeDescriptors] {
+			iv.Gauges[results.GaugeDescriptors] = own // the fullest table is what its limit is for
+		}
+		c.peakDescriptors = max(c.peakDescriptors, int64(iv.Gauges[results.GaugeDescriptors]))
 	}
 }
 

@@ -23,8 +23,10 @@ type Options struct {
 	// Run tells this run's messages from those of others; its low 48 bits are used.
 	Run   uint64
 	Seeds []string
-	// URL is the target's WebSocket address.
-	URL string
+	// URL is the target's WebSocket address; Further are those of its other instances, over all of which the clients are spread
+	// evenly.
+	URL     string
+	Further []string
 	// TopicName maps a topic of the plan to its name in Kafka.
 	TopicName func(string) string
 	// Partitions is how many partitions each topic of the plan really has.
@@ -33,7 +35,8 @@ type Options struct {
 	Sink func(*results.Interval, []results.Event) error
 	// Gauges adds to each interval's gauges; nil adds nothing. It is called from the same goroutine.
 	Gauges func() map[string]float64
-	// Workers is the number of shares that the clients are split into; 0 is one a processor.
+	// Workers is the number of shares that the clients are split into; 0 is one a processor, and as many more as it takes for
+	// pollers' descriptor tables to hold the connections.
 	Workers int
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
@@ -51,20 +54,14 @@ var processors = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 // among them, and one for each worker whose connections are read by a poller. By so many and one more GOMAXPROCS should
 // exceed the processors: a thread that wakes needs a free P at once, and the system's scheduler settles who runs.
 func WaitingThreads(plan *scenarios.Plan) int {
-	n := len(plan.Senders())
-	for i := range plan.Clients {
-		if parks(plan, &plan.Clients[i], plan.Gateway.URL) {
-			return n + processors
-		}
-	}
-	return n
+	return len(plan.Senders()) + pollersFor(plan, plan.Gateway.URL)
 }
 
-func (o Options) workers() int {
+func (o Options) workers(plan *scenarios.Plan) int {
 	if o.Workers > 0 {
 		return o.Workers
 	}
-	return processors
+	return max(processors, pollersFor(plan, o.URL))
 }
 
 // Engine drives one run. Its verbs are called in the order Start, Connect, Join, Load, Drain, Finish, Close by one
@@ -129,6 +126,7 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.swarm.markersRead = e.observer.markers.Load
 	for _, p := range e.producers {
+		p.linked = e.swarm.linked.Load
 		p.ended = func() { e.swarm.closeConflated(p.index) }
 	}
 	e.collector = newCollector(e, pool)
@@ -390,6 +388,8 @@ func (e *Engine) health() *results.Health {
 	c := e.collector
 	h := &results.Health{
 		ClockSteps: steps, ClockSlewPPM: slew, GCCount: c.gc.seen - c.gc.first, GCPauseMaxNS: int64(c.gc.max),
+		DescriptorsUsed: c.peakDescriptors, DescriptorsLimit: int64(tableLimit()),
+		PortsUsed: int64(e.swarm.crowd()), PortsLimit: int64(ephemeralPorts()),
 		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStampsFor(e.options.URL),
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }

@@ -2,8 +2,6 @@ package loadgen
 
 import (
 	"context"
-	"io"
-	"net"
 
 	"github.com/weirbench/weir/scenarios"
 )
@@ -16,7 +14,7 @@ const (
 
 // parks reports whether a group's connections can be read by the workers' pollers.
 func (s *swarm) parks(g int) bool {
-	return s.dialer.netDial == nil && parks(s.topo.plan, &s.topo.groups[g].plan, s.url)
+	return s.dialer.netDial == nil && parks(s.topo.plan, &s.topo.groups[g].plan, s.instances[0].url)
 }
 
 // parks is that of a group whose target is reached at an address: connections are plain sockets, and what their clients
@@ -38,12 +36,11 @@ func ReaderFor(plan *scenarios.Plan, address string) string {
 	return ReaderGoroutines
 }
 
-// startPollers has the workers' pollers read until life ends.
+// startPollers has the workers' pollers read until life ends, where any group's connections are read by them.
 func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
-	if !pollerKnown {
+	if !s.parksAny() {
 		return nil
 	}
-	s.numeric = numericTarget(s.url)
 	ended := func(c *client, why error) {
 		s.wg.Go(func() {
 			s.linked.Add(-1)
@@ -52,14 +49,10 @@ func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
 			}
 		})
 	}
-	failed := func(c *client, d *dialling, why error) {
+	failed := func(d *dialling, why error) {
 		s.wg.Go(func() {
-			if life.Err() != nil {
-				return
-			}
-			s.dialFailed(c, d.began, d.told(why))
-			if s.backOff(life, c, d.failures+1) {
-				s.dialParked(life, c, gate, d.failures+1)
+			if s.dialFails(life, d, why) {
+				s.dialParked(life, d.client, gate, d.failures+1)
 			}
 		})
 	}
@@ -68,39 +61,74 @@ func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
 		if err != nil {
 			return err
 		}
+		type start struct{ shared, failed error }
+		begun := make(chan start, 1)
+		s.wg.Go(func() { p.run(func(shared, failed error) { begun <- start{shared, failed} }) })
+		switch got := <-begun; {
+		case got.failed != nil:
+			return got.failed
+		case got.shared != nil:
+			s.shared = got.shared
+		}
+		w.mu.Lock()
 		w.poller = p
-		s.wg.Go(p.run)
+		w.mu.Unlock()
 		context.AfterFunc(life, p.stop)
 	}
 	return nil
 }
 
+// parksAny reports whether any group's connections can be read by pollers.
+func (s *swarm) parksAny() bool {
+	for g := range s.topo.groups {
+		if s.parks(g) {
+			return true
+		}
+	}
+	return false
+}
+
 // dialParked has the worker's poller connect a client once the dials under way allow it. So many in a row have failed
 // before.
 func (s *swarm) dialParked(ctx context.Context, c *client, gate chan struct{}, failures uint64) {
-	select {
-	case gate <- struct{}{}:
-		c.worker.poller.dial(c, failures, func() { <-gate })
-	case <-ctx.Done():
+	for {
+		select {
+		case gate <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		d, err := s.newDialling(ctx, c, failures)
+		d.release = func() { <-gate }
+		if err == nil {
+			c.worker.poller.dial(d)
+			return
+		}
+		d.release()
+		if !s.dialFails(ctx, d, err) {
+			return
+		}
+		failures++
 	}
 }
 
-// park opens a session that the worker's poller reads from now on. An error means that the session has ended already.
-func (s *swarm) park(ctx context.Context, c *client, conn net.Conn, early []byte) error {
-	s.begin(c)
-	stop := context.AfterFunc(ctx, func() { hangUp(conn) }) // a write does not see ctx end
-	err := s.enter(c, conn, nil, early, func(p []byte, kernelAt, readAt int64, reply io.Writer) error {
-		return c.worker.takeRead(c, p, kernelAt, readAt, reply)
-	})
-	if !stop() && err == nil {
-		err = net.ErrClosed
+// dialFails books a dial that failed and waits until the client's next one; it reports false if ctx ended.
+func (s *swarm) dialFails(ctx context.Context, d *dialling, why error) bool {
+	if ctx.Err() != nil {
+		return false
 	}
-	if err == nil {
-		err = c.worker.poller.add(c, conn)
+	s.dialFailed(d.client, d.began, d.told(why))
+	return s.backOff(ctx, d.client, d.failures+1)
+}
+
+// descriptors is how many stand in the fullest of the pollers' own tables; 0 where they have none.
+func (s *swarm) descriptors() (most int) {
+	for _, w := range s.workers {
+		w.mu.Lock()
+		p := w.poller
+		w.mu.Unlock()
+		if p != nil {
+			most = max(most, p.descriptors())
+		}
 	}
-	if err != nil {
-		_ = conn.Close()
-		s.linked.Add(-1)
-	}
-	return err
+	return most
 }

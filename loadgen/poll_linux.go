@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
-	"runtime"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,20 +12,28 @@ import (
 // poller reads the connections of one worker that do nothing but receive: one thread waits for all of them (epoll(7)) and
 // reads those that have something, so that a connection which waits costs its socket and an entry of a table. Readiness is
 // level-triggered: one read a wake-up is enough, since what that leaves, or the connection's end behind it, is told again.
+//
+// The thread has a descriptor table of its own where the system allows it. So whatever is done with a connection is done
+// there: what others want of the poller they put into its inbox.
 type poller struct {
 	worker *worker
-	target netip.AddrPort
 	// ended is called, without the worker's lock, when a connection has ended by itself, failed when a dial has.
 	ended  func(c *client, why error)
-	failed func(c *client, d *dialling, why error)
-	epoll  int
-	wake   int // an eventfd; readable once the poller is to end
+	failed func(d *dialling, why error)
+	wake   int // an eventfd, which stands in both tables; readable while there is something in the inbox
+
+	// Of the thread.
+	epoll int
+	queue []*dialling // taken out of the inbox
 
 	// The worker's mutex guards the rest.
-	entries []polled
-	free    []int32 // of entries
-	overdue []overdue
-	stopped bool
+	inbox    []*dialling // dials that are to begin
+	entries  []polled
+	free     []int32 // of entries
+	overdue  []overdue
+	held     int  // descriptors of the thread's own table beside the connections; 0 where it has none
+	stopping bool // nothing goes into the inbox any more
+	thread   int  // its number; 0 while there is none
 }
 
 // polled is one connection of a poller, or an entry that is free.
@@ -45,67 +49,126 @@ const pollerKnown = true
 
 const (
 	pollEvents = 128 // wake-ups that are taken from the kernel at once
-	pollWake   = -1  // in place of an entry's number: the poller's end
+	pollDials  = 16  // dials that are begun between two looks at what can be read
+	pollWake   = -1  // in place of an entry's number: the inbox
 )
 
 // newPoller returns a worker's poller, whose run is still to be called.
-func newPoller(w *worker, ended func(*client, error), failed func(*client, *dialling, error)) (*poller, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("make an epoll instance: %w", err)
-	}
+func newPoller(w *worker, ended func(*client, error), failed func(*dialling, error)) (*poller, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: pollWake})
-	}
 	if err != nil {
-		_ = unix.Close(wake)
-		_ = unix.Close(epoll)
-		return nil, fmt.Errorf("make an epoll instance: %w", err)
+		return nil, fmt.Errorf("make a poller: %w", err)
 	}
-	return &poller{worker: w, target: w.swarm.numeric, ended: ended, failed: failed, epoll: epoll, wake: wake}, nil
+	return &poller{worker: w, ended: ended, failed: failed, wake: wake}, nil
 }
 
 // pollPause is how long a poller waits at most before it looks for dials that took too long.
 const pollPause = 500 * time.Millisecond
 
-// run reads until the poller is stopped, and closes what it held.
-func (p *poller) run() {
+// run reads until the poller is stopped, and closes what it held. begun is called once, when connections are taken: with the
+// reason where the thread shares the process's table after all, or with why nothing is read at all, which ends run.
+func (p *poller) run(begun func(shared, failed error)) {
+	onOwnThread(func() {
+		shared := p.leaveTable()
+		if err := p.open(); err != nil {
+			begun(shared, err)
+			return
+		}
+		begun(shared, nil)
+		p.loop()
+		_ = unix.Close(p.epoll)
+	})
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.stopping, p.held, p.thread = true, 0, 0
+	_ = unix.Close(p.wake) // in this table; the thread's has gone with it
+}
+
+// leaveTable gives the thread a table of its own, or says why it has none.
+func (p *poller) leaveTable() error {
+	held, err := 0, errShared
+	if !p.worker.swarm.sharesTable {
+		held, err = ownTable(p.wake)
+	}
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.held, p.thread = held, unix.Gettid()
+	return err
+}
+
+// errShared is a poller that is to share the process's table.
+var errShared = errors.New("the process's descriptor table is shared")
+
+// open makes what the thread waits with.
+func (p *poller) open() (err error) {
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("make an epoll instance: %w", err)
+	}
+	err = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: pollWake})
+	if err != nil {
+		_ = unix.Close(p.epoll)
+		return fmt.Errorf("wait for what is asked of a poller: %w", err)
+	}
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	if p.held > 0 {
+		p.held++
+	}
+	return nil
+}
+
+// loop reads until the poller is stopped.
+func (p *poller) loop() {
 	events := make([]unix.EpollEvent, pollEvents)
 	for {
-		n, err := unix.EpollWait(p.epoll, events, int(pollPause/time.Millisecond))
+		pause := pollPause
+		if len(p.queue) > 0 {
+			pause = 0
+		}
+		n, err := unix.EpollWait(p.epoll, events, int(pause/time.Millisecond))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			p.worker.swarm.fail(fmt.Errorf("wait for the clients' connections: %w", err))
-			p.stop()
-			p.close()
+			p.leave()
 			return
 		}
 		for i := range max(n, 0) {
 			if events[i].Fd == pollWake {
-				p.close()
-				return
-			}
-			if c, d, why := p.take(events[i].Fd, events[i].Pad); why != nil {
+				if p.empty() {
+					p.leave()
+					return
+				}
+			} else if c, d, why := p.take(events[i].Fd, events[i].Pad); why != nil {
 				p.over(c, d, why)
 			}
 		}
+		p.beginDials()
 		p.expire(time.Now())
 	}
 }
 
-func (p *poller) close() {
-	_ = unix.Close(p.wake)
-	_ = unix.Close(p.epoll)
+// empty takes what is in the inbox and reports whether the poller is to end.
+func (p *poller) empty() (end bool) {
+	var count [8]byte
+	_, _ = unix.Read(p.wake, count[:]) // else it would stay readable
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.queue = append(p.queue, p.inbox...)
+	clear(p.inbox)
+	p.inbox = p.inbox[:0]
+	return p.stopping
 }
 
 // over tells that a connection has ended, or, where d is a dial whose session has not begun, failed.
 func (p *poller) over(c *client, d *dialling, why error) {
-	if d == nil || d.begun {
+	switch {
+	case d == nil || d.begun:
 		p.ended(c, why)
-		return
+	case d.elsewhere(why):
+		p.queue = append(p.queue, d)
+	default:
+		d.release()
+		p.failed(d, why)
 	}
-	d.release()
-	p.failed(c, d, why)
 }
 
 // take does what a connection is ready for, once. Where the connection has ended by that it says whose it was, and why.
@@ -145,32 +208,10 @@ func (p *poller) read(e *polled) error {
 	return w.takeRead(e.client, w.space.data[:n], kernelAt, time.Now().UnixNano(), &w.space.reply)
 }
 
-// add has the poller read a client's connection from now on. It takes the socket out of the hands of the Go runtime, which
-// would go on waiting for it besides; conn is closed whatever comes of it.
-func (p *poller) add(c *client, conn net.Conn) error {
-	defer conn.Close()
-	fd, err := duplicate(conn)
-	if err != nil {
-		return fmt.Errorf("take over the connection: %w", err)
-	}
-	if err := stampSocket(fd); err != nil {
-		_ = unix.Close(fd)
-		return err
-	}
-	return p.watch(c, fd, nil, unix.EPOLLIN)
-}
-
-// watch waits for a socket, which is closed where that fails.
-func (p *poller) watch(c *client, fd int, d *dialling, events uint32) error {
+// watch waits for the socket of a dial, which is closed where that fails.
+func (p *poller) watch(d *dialling, fd int, events uint32) error {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
-	if p.stopped {
-		if d == nil {
-			_, _ = unix.Write(fd, closeFrame)
-		}
-		_ = unix.Close(fd)
-		return net.ErrClosed
-	}
 	if len(p.free) == 0 {
 		p.free = append(p.free, int32(len(p.entries)))
 		p.entries = append(p.entries, polled{})
@@ -178,14 +219,12 @@ func (p *poller) watch(c *client, fd int, d *dialling, events uint32) error {
 	number := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	e := &p.entries[number]
-	e.client, e.dial, e.fd = c, d, int32(fd)
+	e.client, e.dial, e.fd = d.client, d, int32(fd)
 	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: number, Pad: e.turn}); err != nil {
 		p.remove(number)
 		return fmt.Errorf("wait for the connection: %w", err)
 	}
-	if d != nil {
-		p.overdue = append(p.overdue, overdue{number, e.turn, d.began.Add(handshakeTimeout)})
-	}
+	p.overdue = append(p.overdue, overdue{number, e.turn, d.began.Add(handshakeTimeout)})
 	return nil
 }
 
@@ -207,14 +246,45 @@ func (p *poller) remove(number int32) {
 	p.free = append(p.free, number)
 }
 
-// stop says goodbye on all connections, closes them, and has run return. Nothing is read afterwards. Idempotent.
+// dial has the poller begin a dial. release is called once, when the dial has ended or the session has begun.
+func (p *poller) dial(d *dialling) {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	if p.stopping {
+		d.release()
+		return
+	}
+	p.inbox = append(p.inbox, d)
+	if len(p.inbox) == 1 {
+		p.call()
+	}
+}
+
+// stop has the poller say goodbye on all connections, close them and end. Idempotent.
 func (p *poller) stop() {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
-	if p.stopped {
-		return
+	if !p.stopping {
+		p.stopping = true
+		p.call()
 	}
-	p.stopped = true
+}
+
+// call wakes the thread. The worker is locked.
+func (p *poller) call() {
+	one := [8]byte{1}
+	_, _ = unix.Write(p.wake, one[:]) // it fails only where there is a call already
+}
+
+// leave says goodbye on all connections, closes them and gives up what was to be dialled. Nothing is read afterwards.
+func (p *poller) leave() {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	p.stopping = true
+	for _, d := range append(p.queue, p.inbox...) {
+		d.release()
+	}
+	p.queue, p.inbox = nil, nil
 	for i := range p.entries {
 		e := &p.entries[i]
 		if e.client == nil {
@@ -231,24 +301,14 @@ func (p *poller) stop() {
 		}
 		p.remove(int32(i))
 	}
-	one := [8]byte{1}
-	_, _ = unix.Write(p.wake, one[:])
 }
 
-// duplicate returns a descriptor of a connection's socket that the Go runtime does not know.
-func duplicate(conn net.Conn) (fd int, err error) {
-	sc, ok := conn.(syscall.Conn)
-	if !ok {
-		return -1, errors.New("it is no socket")
+// descriptors is how many stand in the thread's own table; 0 where it has none.
+func (p *poller) descriptors() int {
+	p.worker.mu.Lock()
+	defer p.worker.mu.Unlock()
+	if p.held == 0 {
+		return 0
 	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var failed error
-	err = raw.Control(func(own uintptr) {
-		fd, failed = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
-	})
-	runtime.KeepAlive(conn)
-	return fd, errors.Join(err, failed)
+	return p.held + len(p.entries) - len(p.free)
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -59,9 +60,16 @@ func switching(accept string) string {
 // polledSwarm is a swarm of one client, whose poller runs until life ends. Nothing connects it yet.
 func polledSwarm(t *testing.T, url string, profile scenarios.WireProfile, reconnect bool) (s *swarm, gate chan struct{}, end func()) {
 	t.Helper()
+	return polledSwarmIn(t, false, url, profile, reconnect)
+}
+
+// polledSwarmIn is that of which the test itself calls the poller, if it shares the process's table.
+func polledSwarmIn(t *testing.T, shares bool, url string, profile scenarios.WireProfile, reconnect bool) (s *swarm, gate chan struct{}, end func()) {
+	t.Helper()
 	plan := enginePlan(url, nil)
 	plan.Clients[0].Count, plan.Clients[0].Reconnect, plan.Gateway.Profile = 1, reconnect, profile
 	s = profiledSwarm(t, plan)
+	s.sharesTable = shares
 	gate = make(chan struct{}, 1)
 	life, cancel := context.WithCancel(t.Context())
 	if err := s.startPollers(life, gate); err != nil {
@@ -156,9 +164,12 @@ func TestPolledLargeSubscription(t *testing.T) {
 			_ = c.Close()
 		}()
 	})
-	s, _, _ := polledSwarm(t, url, profile, false)
+	s, _, _ := polledSwarmIn(t, true, url, profile, false)
 	p := s.workers[0].poller
 	awaitLocked(t, s, "the socket is full", func() bool {
+		if len(p.entries) == 0 {
+			return false
+		}
 		d := p.entries[0].dial
 		return d != nil && d.begun && len(d.greeting) > 0
 	})
@@ -239,9 +250,10 @@ func TestPolledDialFails(t *testing.T) {
 func TestPolledDialExpires(t *testing.T) {
 	served := make(chan net.Conn, 1)
 	url := pollTarget(t, func(c net.Conn, _ *bufio.Reader, _ string) { served <- c })
-	s, gate, end := polledSwarm(t, url, scenarios.BareProfile(), false)
+	s, gate, end := polledSwarmIn(t, true, url, scenarios.BareProfile(), false)
 	c := <-served
 	defer c.Close()
+	awaitLocked(t, s, "the dial is watched", func() bool { return len(s.workers[0].poller.overdue) == 1 })
 	s.workers[0].poller.expire(time.Now().Add(handshakeTimeout - time.Second))
 	if len(gate) != 1 {
 		t.Fatal("the dial ended before its time")
@@ -254,7 +266,7 @@ func TestPolledDialExpires(t *testing.T) {
 	}
 }
 
-// TestPolledByName: the name is looked up by a goroutine's dial, and the poller goes on with the connection.
+// TestPolledByName: the name is looked up by a goroutine, and the poller dials an address that answers.
 func TestPolledByName(t *testing.T) {
 	last := make(chan []byte, 1)
 	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
@@ -267,8 +279,8 @@ func TestPolledByName(t *testing.T) {
 		}()
 	})
 	s, _, end := polledSwarm(t, strings.Replace(url, "127.0.0.1", "localhost", 1), scenarios.BareProfile(), false)
-	if s.numeric.IsValid() {
-		t.Fatalf("localhost is taken for the address %v", s.numeric)
+	if in := s.instances[0]; in.numeric.IsValid() {
+		t.Fatalf("localhost is taken for the address %v", in.numeric)
 	}
 	awaitLocked(t, s, "the message is taken", func() bool { return s.workers[0].foreigns == 1 })
 	if entries := s.workers[0].poller.entries; len(entries) != 1 || entries[0].client == nil || s.linked.Load() != 1 {
@@ -304,32 +316,19 @@ func TestConnectedToItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if toItself(fd) {
-		t.Error("a socket without a peer is taken for its own")
-	}
+	port := uint16(own.(*unix.SockaddrInet4).Port)
 	if err := unix.Connect(fd, own); err != nil {
 		t.Fatal(err)
 	}
-	if !toItself(fd) {
+	if !toItself(fd, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)) {
 		t.Error("a socket that is its own peer is not known for that")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	other, err := duplicate(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(other)
-	if toItself(other) {
-		t.Error("a socket with another peer is taken for its own")
+	for _, other := range []netip.AddrPort{
+		netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port+1), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), port),
+	} {
+		if toItself(fd, other) {
+			t.Errorf("a socket that connects to %v is taken for its own peer", other)
+		}
 	}
 }
 
@@ -357,7 +356,7 @@ func TestPollerForgetsTheEnded(t *testing.T) {
 		_, _ = io.WriteString(c, switching(accept))
 		go func() { _, _ = io.Copy(io.Discard, r); _ = c.Close() }()
 	})
-	s, _, end := polledSwarm(t, url, scenarios.BareProfile(), true)
+	s, _, end := polledSwarmIn(t, true, url, scenarios.BareProfile(), true)
 	awaitLocked(t, s, "it is connected", func() bool { return s.linked.Load() == 1 && s.workers[0].poller.entries[0].dial == nil })
 	p := s.workers[0].poller
 	if c, _, why := p.take(0, p.entries[0].turn-1); c != nil || why != nil {

@@ -8,7 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"reflect"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,39 +22,69 @@ type overdue struct {
 	by           time.Time
 }
 
-// dial begins to connect a client after so many dials that failed. release is called once, when the dial has ended or the session has begun.
-func (p *poller) dial(c *client, failures uint64, release func()) {
-	d := &dialling{began: time.Now(), to: p.worker.swarm.callOf(c), failures: failures, release: release}
-	fd, err := p.worker.swarm.dialer.socket(d, p.target)
-	if err == nil {
-		err = p.watch(c, fd, d, unix.EPOLLOUT)
-	}
-	if err != nil {
-		d.release()
-		if !errors.Is(err, net.ErrClosed) {
-			p.failed(c, d, err)
+// beginDials begins some of the dials that are asked for.
+func (p *poller) beginDials() {
+	n := min(len(p.queue), pollDials)
+	for i := range n {
+		d := p.queue[i]
+		if err := p.begin(d); err != nil {
+			p.over(d.client, d, err)
 		}
+		p.queue[i] = nil
 	}
+	p.queue = p.queue[n:]
 }
 
-// socket makes the socket of a dial and has it connect.
-func (d *dialer) socket(of *dialling, target netip.AddrPort) (fd int, err error) {
-	if err := hosts.Permit(target.Addr().String(), target.String(), d.allowed); err != nil {
+// begin connects to the next address of a dial and sends the handshake's request, if it can at once.
+func (p *poller) begin(d *dialling) error {
+	fd, err := p.worker.swarm.dialer.socket(d)
+	if err != nil {
+		return err
+	}
+	d.sent = 0
+	events := uint32(unix.EPOLLIN)
+	switch rest, err := writeSome(fd, d.up.request); {
+	case err != nil:
+		_ = unix.Close(fd)
+		return sourceError(d.to.from, dialFailure("connect", d.target, err))
+	case len(rest) > 0:
+		events = unix.EPOLLOUT
+		d.sent = len(d.up.request) - len(rest)
+	default:
+		d.sent = len(d.up.request)
+	}
+	return p.watch(d, fd, events)
+}
+
+// elsewhere reports whether a dial that has failed is to go on at another address of the target's name.
+func (d *dialling) elsewhere(why error) bool {
+	if d.sent > 0 || len(d.addresses) < 2 || errors.Is(why, context.DeadlineExceeded) {
+		return false
+	}
+	d.addresses = d.addresses[1:]
+	return true
+}
+
+// socket makes the socket of a dial and has it connect to the first of the addresses.
+func (d *dialer) socket(of *dialling) (fd int, err error) {
+	of.target = of.addresses[0]
+	if err := hosts.Permit(of.host, of.target.String(), d.allowed); err != nil {
 		return -1, err
 	}
-	if of.up, err = newUpgrade(of.to, d.websocket.Subprotocols); err != nil {
-		return -1, err
-	}
-	family, to := sockaddr(target)
+	family, to := sockaddr(of.target)
 	for attempt := 1; ; attempt++ {
 		if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
-			return -1, dialFailure("socket", target, err)
+			return -1, dialFailure("socket", of.target, err)
 		}
 		if err = setUp(fd, of.to); err == nil {
-			if err = unix.Connect(fd, to); err == nil || errors.Is(err, unix.EINPROGRESS) {
-				return fd, nil
+			err = unix.Connect(fd, to)
+			if err == nil || errors.Is(err, unix.EINPROGRESS) {
+				if !toItself(fd, of.target) {
+					return fd, nil
+				}
+				err = unix.ECONNREFUSED
 			}
-			err = dialFailure("connect", target, err)
+			err = dialFailure("connect", of.target, err)
 		}
 		_ = unix.Close(fd)
 		if of.to.from != "" || !errors.Is(err, unix.EADDRNOTAVAIL) || attempt == connectAttempts {
@@ -67,15 +97,20 @@ func (d *dialer) socket(of *dialling, target netip.AddrPort) (fd int, err error)
 // does as much.
 const connectAttempts = 3
 
-// toItself reports whether a socket is connected to itself, which the kernel may do where nobody listens at a port of those
-// that it chooses from.
-func toItself(fd int) bool {
+// toItself reports whether a socket that connects to an address has that address itself, which the kernel may choose where
+// nobody listens at a port of those that it chooses from.
+func toItself(fd int, target netip.AddrPort) bool {
 	local, err := unix.Getsockname(fd)
 	if err != nil {
 		return false
 	}
-	peer, err := unix.Getpeername(fd)
-	return err == nil && reflect.DeepEqual(local, peer)
+	switch at := local.(type) {
+	case *unix.SockaddrInet4:
+		return at.Port == int(target.Port()) && netip.AddrFrom4(at.Addr) == target.Addr().Unmap()
+	case *unix.SockaddrInet6:
+		return at.Port == int(target.Port()) && netip.AddrFrom16(at.Addr).Unmap() == target.Addr().Unmap()
+	}
+	return false
 }
 
 // setUp gives a socket its options and its source address.
@@ -102,7 +137,22 @@ func sockaddr(a netip.AddrPort) (family int, to unix.Sockaddr) {
 	if ip := a.Addr().Unmap(); ip.Is4() {
 		return unix.AF_INET, &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
 	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneID(a.Addr().Zone())}
+}
+
+// zoneID is the number of the interface that a zone is.
+func zoneID(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	in, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0 // connecting fails then
+	}
+	return uint32(in.Index)
 }
 
 // dialFailure is the error that package net gives.
@@ -114,7 +164,7 @@ func dialFailure(call string, target netip.AddrPort, err error) error {
 func (p *poller) advance(number int32) error {
 	e := &p.entries[number]
 	d := e.dial
-	if len(d.up.request) > 0 {
+	if d.sent < len(d.up.request) {
 		return p.request(number)
 	}
 	if !d.begun {
@@ -124,7 +174,7 @@ func (p *poller) advance(number int32) error {
 	}
 	rest, err := writeSome(int(e.fd), d.greeting)
 	if err != nil {
-		return fmt.Errorf("subscribe: %w", p.ioFailure("write", err))
+		return fmt.Errorf("subscribe: %w", ioFailure("write", d.target, err))
 	}
 	if d.greeting = rest; len(rest) > 0 {
 		return p.await(number, unix.EPOLLOUT)
@@ -133,7 +183,7 @@ func (p *poller) advance(number int32) error {
 		return err
 	}
 	e.dial = nil
-	return p.open(e, d)
+	return p.hand(e, d)
 }
 
 // request sends the handshake's request once the socket is connected.
@@ -144,16 +194,14 @@ func (p *poller) request(number int32) error {
 	if err == nil && code != 0 {
 		err = unix.Errno(code)
 	}
-	if err == nil && toItself(int(e.fd)) {
-		err = unix.ECONNREFUSED
-	}
 	if err != nil {
-		return sourceError(d.to.from, dialFailure("connect", p.target, err))
+		return sourceError(d.to.from, dialFailure("connect", d.target, err))
 	}
-	if d.up.request, err = writeSome(int(e.fd), d.up.request); err != nil {
-		return p.ioFailure("write", err)
+	rest, err := writeSome(int(e.fd), d.up.request[d.sent:])
+	if err != nil {
+		return ioFailure("write", d.target, err)
 	}
-	if len(d.up.request) > 0 {
+	if d.sent = len(d.up.request) - len(rest); len(rest) > 0 {
 		return nil
 	}
 	return p.await(number, unix.EPOLLIN)
@@ -167,7 +215,7 @@ func (p *poller) answer(e *polled) (done bool, err error) {
 	case errors.Is(err, unix.EAGAIN):
 		return false, nil
 	case err != nil:
-		return false, p.ioFailure("read", err)
+		return false, ioFailure("read", d.target, err)
 	case n == 0:
 		return false, io.ErrUnexpectedEOF // before the header has ended
 	}
@@ -184,8 +232,8 @@ func (p *poller) answer(e *polled) (done bool, err error) {
 	return true, nil
 }
 
-// open hands a connection over whose client has subscribed.
-func (p *poller) open(e *polled, d *dialling) error {
+// hand hands a connection over whose client has subscribed.
+func (p *poller) hand(e *polled, d *dialling) error {
 	w, c := p.worker, e.client
 	if err := stampSocket(int(e.fd)); err != nil {
 		return err
@@ -221,8 +269,8 @@ func (p *poller) expire(now time.Time) {
 }
 
 // ioFailure is the error that package net gives.
-func (p *poller) ioFailure(call string, err error) error {
-	return &net.OpError{Op: call, Net: "tcp", Addr: net.TCPAddrFromAddrPort(p.target), Err: os.NewSyscallError(call, err)}
+func ioFailure(call string, target netip.AddrPort, err error) error {
+	return &net.OpError{Op: call, Net: "tcp", Addr: net.TCPAddrFromAddrPort(target), Err: os.NewSyscallError(call, err)}
 }
 
 // writeSome writes as much as the socket takes and returns the rest.

@@ -17,6 +17,18 @@ import (
 // markerEvery is how often markers are repeated while anybody waits for them.
 const markerEvery = 250 * time.Millisecond
 
+// markerCost is what a marker may take for each client that is connected, while there is no load: of many clients, to each of
+// which a marker may go, those that wait are not to burden those that still connect.
+const markerCost = 100 * time.Microsecond
+
+// markerPause is how long to wait until the markers are repeated.
+func (p *producer) markerPause() time.Duration {
+	if p.linked == nil {
+		return markerEvery
+	}
+	return max(markerEvery, time.Duration(p.linked())*markerCost)
+}
+
 // pacerGrain is the longest that the pacing goroutine sleeps without looking whether it is to stop.
 const pacerGrain = 20 * time.Millisecond
 
@@ -42,10 +54,11 @@ type producer struct {
 	heads  *headers
 	pool   sync.Pool // of *message
 
-	up    *upstream // publishes through the gateway; nil for one that writes to Kafka, as client is for one that does not
-	quiet bool      // send no markers: on a conflated topic they would take a value's place once the load has begun
-	ends  streamEnds
-	ended func() // called when the last message has been sent
+	up     *upstream // publishes through the gateway; nil for one that writes to Kafka, as client is for one that does not
+	quiet  bool      // send no markers: on a conflated topic they would take a value's place once the load has begun
+	ends   streamEnds
+	linked func() int64 // how many clients are connected; nil where nobody knows
+	ended  func()       // called when the last message has been sent
 
 	paceMu  sync.Mutex
 	paced   *meter // cells: load phases; stages: send lag
@@ -218,7 +231,7 @@ func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *p
 			return false
 		case <-timer.C:
 			p.mark(kind, waiting)
-			timer.Reset(markerEvery)
+			timer.Reset(p.markerPause())
 		}
 	}
 }

@@ -262,12 +262,10 @@ func (s *swarm) greeting(c *client) []byte { return s.profile.framing.greeting(s
 func (s *swarm) callOf(c *client) call {
 	p, g := s.profile, &s.topo.groups[c.group].plan
 	with, keys := s.termsOf(c)
-	to := call{url: s.urlFor(with, keys), shown: joinPath(s.url, p.wire.Path), header: http.Header{}}
+	base := s.instanceOf(c).url
+	to := call{url: s.urlFor(base, with, keys), shown: joinPath(base, p.wire.Path), header: http.Header{}, from: s.sourceOf(c)}
 	for i, h := range p.wire.Headers {
 		to.header.Add(h.Name, p.headers[i].message(&with)+p.secrets[i])
-	}
-	if len(g.SourceAddresses) > 0 {
-		to.from = g.SourceAddresses[s.number(c)%len(g.SourceAddresses)]
 	}
 	if g.Slow != nil {
 		to.receiveBuffer = g.Slow.ReceiveBuffer
@@ -279,7 +277,7 @@ func (s *swarm) callOf(c *client) call {
 }
 
 // urlFor is the target's URL with the profile's path and query.
-func (s *swarm) urlFor(with terms, keys []string) string {
+func (s *swarm) urlFor(base string, with terms, keys []string) string {
 	p := s.profile
 	one := with
 	if len(with.channels) == 1 {
@@ -296,7 +294,7 @@ func (s *swarm) urlFor(with terms, keys []string) string {
 			add(&with)
 		}
 	}
-	whole := joinPath(s.url, p.path.expand(&one, url.PathEscape, true))
+	whole := joinPath(base, p.path.expand(&one, url.PathEscape, true))
 	if len(query) == 0 {
 		return whole
 	}

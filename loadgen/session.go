@@ -13,8 +13,7 @@ import (
 // stay keeps a client connected, session after session, until ctx ends. It returns before where the target has thrown out
 // a client that does not come back, and, if nothing follows the stay, where the worker's poller has taken the connection over.
 func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}, last bool) {
-	parks := last && s.parks(c.group)
-	if parks && s.numeric.IsValid() {
+	if last && s.parks(c.group) {
 		s.dialParked(ctx, c, gate, 0)
 		return
 	}
@@ -23,11 +22,6 @@ func (s *swarm) stay(ctx context.Context, c *client, gate chan struct{}, last bo
 		switch {
 		case err != nil:
 			failures++
-		case parks:
-			failures = 0
-			if err = s.park(ctx, c, conn, early); err == nil || !s.comesBack(ctx, c, err) {
-				return
-			}
 		default:
 			failures = 0
 			if err = s.session(ctx, c, conn, early); !s.comesBack(ctx, c, err) {

@@ -26,7 +26,7 @@ func (stomp) greeting(s *swarm, c *client) []byte {
 		named = named || strings.HasPrefix(line, "host:")
 		b.WriteString(line + "\n")
 	}
-	if u, err := url.Parse(s.url); err == nil && !named {
+	if u, err := url.Parse(s.instanceOf(c).url); err == nil && !named {
 		b.WriteString("host:" + u.Hostname() + "\n")
 	}
 	b.WriteString("\n\x00")

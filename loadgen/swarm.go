@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +15,9 @@ type swarm struct {
 	topo         *topology
 	profile      *profile
 	dialer       *dialer
-	url          string
-	numeric      netip.AddrPort // what the URL spells; invalid where it spells a name
+	instances    []instance // of the target; at least one
+	sharesTable  bool       // pollers have no descriptor tables of their own
+	shared       error      // why they have not
 	topicName    func(string) string
 	workers      []*worker
 	groups       []group // as the plan's
@@ -107,7 +107,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 		return nil, err
 	}
 	s := &swarm{
-		topo: topo, profile: prof, dialer: newDialer(o, prof), url: o.URL, topicName: o.TopicName, seen: seen, producers: producers,
+		topo: topo, profile: prof, dialer: newDialer(o, prof), instances: newInstances(append([]string{o.URL}, o.Further...), topo.plan.ClientCount(), ephemeralPorts()), topicName: o.TopicName, seen: seen, producers: producers,
 		failed: make(chan struct{}), begun: make(chan struct{}), over: make(chan struct{}), dialErrs: remarks{hide: hide},
 	}
 	s.dialer.tls = trust
@@ -122,9 +122,10 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 		s.expectations = append(s.expectations, newExpectation(&topo.producers[i], producers[i].ledger, len(topo.phases)))
 	}
 	layout := meterLayout{topo.clientCells(), clientStages, clientCounters}
-	for range o.workers() {
+	workers := o.workers(topo.plan)
+	for range workers {
 		s.workers = append(s.workers, &worker{
-			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: (topo.plan.Audit.Gaps + topo.conflatedGaps()) / o.workers()},
+			swarm: s, meter: newMeter(layout, pool), gaps: gapStore{limit: (topo.plan.Audit.Gaps + topo.conflatedGaps()) / workers},
 			remarks: remarks{hide: hide}, closings: remarks{hide: hide},
 			attendance: make([]attendance, len(topo.groups)), slowest: make([]int64, len(topo.producers)),
 		})
@@ -220,10 +221,14 @@ func (s *swarm) connect(ctx, life context.Context) error {
 		period := time.Duration(float64(time.Second) / s.topo.groups[g].plan.ConnectRate)
 		s.wg.Go(func() {
 			for i, c := range clients {
-				if !pause(life, time.Until(start.Add(time.Duration(i)*period))) {
+				if early := time.Until(start.Add(time.Duration(i) * period)); early > 0 && !pause(life, early) {
 					return
 				}
-				s.wg.Go(func() { s.live(life, c, gate) })
+				if s.settles(c) {
+					s.live(life, c, gate)
+				} else {
+					s.wg.Go(func() { s.live(life, c, gate) })
+				}
 			}
 		})
 	}
@@ -259,7 +264,7 @@ func (s *swarm) connectError(ctx context.Context) error {
 	}
 	up, why := s.everUp.Load(), s.dialCauses()
 	if up == 0 && why == "" {
-		why = fmt.Sprintf("; no answer to the WebSocket handshake from %s so far: is this the gateway?", s.url)
+		why = fmt.Sprintf("; no answer to the WebSocket handshake from %s so far: is this the gateway?", s.instances[0].url)
 	}
 	return fmt.Errorf("connect the clients: %d of %d were connected when the deadline passed%s", up, s.early, why)
 }

@@ -272,10 +272,10 @@ type Health struct {
 	ClockSlewPPM      float64 `json:"clock_slew_ppm"` // largest rate of change of realtime − monotonic
 	GCCount           int64   `json:"gc_count"`
 	GCPauseMaxNS      int64   `json:"gc_pause_max_ns"`
-	DescriptorsUsed   int64   `json:"descriptors_used"`
-	DescriptorsLimit  int64   `json:"descriptors_limit"`
-	PortsUsed         int64   `json:"ports_used"`  // most connections to the target at once
-	PortsLimit        int64   `json:"ports_limit"` // ephemeral ports for a pair of addresses
+	DescriptorsUsed   int64   `json:"descriptors_used"`  // in the fullest of the process's tables
+	DescriptorsLimit  int64   `json:"descriptors_limit"` // of each table
+	PortsUsed         int64   `json:"ports_used"`        // most connections between a pair of addresses, at most
+	PortsLimit        int64   `json:"ports_limit"`       // ephemeral ports for a pair of addresses
 	CPUSeconds        float64 `json:"cpu_seconds"`
 	PacerKind         string  `json:"pacer"`          // clock_nanosleep or timer
 	ReceiveTimestamps string  `json:"receive_stamps"` // kernel or program

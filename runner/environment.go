@@ -18,6 +18,8 @@ const RunIDKey = "run_id"
 func (r *run) environment() *results.Environment {
 	cpu, kernel, memory := machine()
 	revision, modified := gitState()
+	extra := loadgen.Spread(r.o.Plan, r.target.URLs())
+	extra[RunIDKey] = r.id.name
 	return &results.Environment{
 		WeirVersion: r.o.Version, GitRevision: revision, GitModified: modified,
 		GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
@@ -25,7 +27,7 @@ func (r *run) environment() *results.Environment {
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
 		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStampsFor(r.target.URL),
 		Reader: loadgen.ReaderFor(r.o.Plan, r.target.URL),
-		Extra:  map[string]string{RunIDKey: r.id.name},
+		Extra:  extra,
 	}
 }
 
@@ -57,8 +59,5 @@ func (r *run) resources(h *results.Health) {
 		return
 	}
 	h.CPUSeconds = use.CPUSeconds
-	h.DescriptorsUsed = r.gauges.peakDescriptors
-	h.DescriptorsLimit = descriptorLimit()
-	h.PortsUsed = r.peakClients
-	h.PortsLimit = ephemeralPorts()
+	h.PortsUsed = min(h.PortsUsed, r.peakClients)
 }

@@ -15,8 +15,6 @@ type gauges struct {
 	busy  busyWatch
 	first bool
 	self  testbed.ResourceUse
-	// peakDescriptors is the most that the generator had open at any reading.
-	peakDescriptors int64
 }
 
 // part is one process, or group of them, whose use is followed.
@@ -88,7 +86,6 @@ func (g *gauges) read() map[string]float64 {
 		out[results.GaugeDescriptors] = float64(use.Descriptors)
 		out[results.GaugeGoroutines] = float64(runtime.NumGoroutine())
 		g.self = use
-		g.peakDescriptors = max(g.peakDescriptors, int64(use.Descriptors))
 	}
 	if busy, ok := g.busy.share(); ok && !g.first {
 		out[results.GaugeMachineBusy] = busy

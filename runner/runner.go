@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -177,7 +178,7 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 		return nil, nil, cause(going, err)
 	}
 	engine, err := loadgen.Start(going, loadgen.Options{
-		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL,
+		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL, Further: r.target.Further,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
 		KafkaOpts: r.kafka.ClientOpts, AllowTargets: r.o.AllowTargets,
 	})
@@ -223,7 +224,7 @@ func (r *run) timeToFinish(alive context.Context) time.Duration {
 
 // walk goes through connect, join and the load. loaded tells that the load began: then there is something to drain.
 func (r *run) walk(ctx context.Context) (loaded bool, failure error) {
-	r.say(fmt.Sprintf("connect %d clients to %s", r.o.Plan.ClientCount(), r.target.URL))
+	r.say(fmt.Sprintf("connect %d clients to %s", r.o.Plan.ClientCount(), strings.Join(r.target.URLs(), ", ")))
 	if err := r.engine.Connect(ctx); err != nil {
 		return false, cause(ctx, err)
 	}

@@ -33,28 +33,6 @@ func selfUse() (testbed.ResourceUse, error) {
 	return use, nil
 }
 
-// limits of this process and machine.
-func descriptorLimit() int64 {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return 0
-	}
-	return int64(l.Cur)
-}
-
-// ephemeralPorts is how many ports a pair of addresses has for outgoing connections.
-func ephemeralPorts() int64 {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		return 0
-	}
-	var low, high int64
-	if _, err := fmt.Sscan(string(text), &low, &high); err != nil {
-		return 0
-	}
-	return high - low + 1
-}
-
 // busyWatch follows how busy the machine's processors are.
 type busyWatch struct{ busy, all float64 }
 

@@ -7,10 +7,6 @@ import "github.com/weirbench/weir/testbed"
 // selfUse is not known on this system.
 func selfUse() (testbed.ResourceUse, error) { return testbed.ResourceUse{}, nil }
 
-func descriptorLimit() int64 { return 0 }
-
-func ephemeralPorts() int64 { return 0 }
-
 // busyWatch is not known on this system.
 type busyWatch struct{}
 

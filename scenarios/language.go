@@ -256,6 +256,9 @@ var gatewayShape = &shape{
 			depends: "none", example: `{image: 'my-gateway:1.0', port: 8080, url: 'ws://127.0.0.1:{port}/ws'}`},
 		{name: "usage", about: "Where an external gateway's processor time and memory are read.", kind: kindMapping, shape: usageShape,
 			depends: "nowhere", example: "{pids: [4711]}"},
+		{name: "instances", about: "How many gateways weir starts, with target: reference and command. Each is a process of its own with a port of its own and " +
+			"reads all topics; the clients are spread over them evenly, and one that comes back comes to the same. A program is told of " +
+			"itself alone: its {run} and WEIR_RUN are the run's name with -1, -2 … behind.", kind: kindInt, low: 1, high: maxInstances, fallback: "1", example: "3"},
 		{name: "profile", about: "How the target is spoken to: a built-in profile's name, a profile written out, or the path of a .yaml file " +
 			"that holds one.", want: "a profile's name, a file's path or a profile written out", words: profileNames,
 			depends: "the target's own; bare for external, command and container", example: "bare", or: []key{{kind: kindMapping, shape: profileShape}}},

@@ -24,10 +24,12 @@ const (
 
 // GatewayPlan is the system under test.
 type GatewayPlan struct {
-	Target     TargetKind  `json:"target"`
-	Listen     string      `json:"listen,omitempty"` // reference only; port 0 picks a free one
-	URL        string      `json:"url,omitempty"`    // external only, ws://host:port/path
-	Profile    WireProfile `json:"profile"`          // how to subscribe and what answers mean
+	Target TargetKind `json:"target"`
+	Listen string     `json:"listen,omitempty"` // reference only; port 0 picks a free one
+	URL    string     `json:"url,omitempty"`    // external only, ws://host:port/path
+	// Instances is how many of it are started, over which the clients are spread; 0 for one.
+	Instances  int         `json:"instances,omitempty"`
+	Profile    WireProfile `json:"profile"` // how to subscribe and what answers mean
 	QueueBytes int64       `json:"queue_bytes,omitempty"`
 	SlowPolicy string      `json:"slow_clients,omitempty"` // disconnect or drop-oldest
 	// Conflate lists the topics of which only the newest value of each key is passed on at an interval. The reference

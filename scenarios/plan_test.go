@@ -229,7 +229,7 @@ func drawScenario(t *rapid.T) string {
 		maybe("    linger: %dus", number(0, 5000))
 		maybe("    acks: %s", oneOf("all", "leader", "none"))
 	}
-	fmt.Fprintf(&b, "clients:\n  - name: c\n    count: %d\n    subscribe: {topic: t, keys: %s}\n", number(1, maxClients), oneOf("all", "one", "10"))
+	fmt.Fprintf(&b, "clients:\n  - name: c\n    count: %d\n    subscribe: {topic: t, keys: %s}\n", number(1, maxPerInstance), oneOf("all", "one", "10"))
 	fmt.Fprintf(&b, "phases:\n  measure:\n    - {name: a, duration: %dms}\n    - {name: b, duration: %s, rates: {p0: %d/h}}\n",
 		number(10, 10_000), time.Duration(number(1e8, 1e12)), number(1, 1000))
 	maybe("  warm-up: %dms", number(0, 10_000))

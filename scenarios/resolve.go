@@ -204,9 +204,7 @@ func (c checker) clients() {
 		before := total
 		total += group.count.value
 		switch {
-		case before <= maxClients && total > maxClients:
-			c.addf(group.count.at, "makes %d clients in all, and one process carries %d (write at most %d; no flag lifts that: %s)",
-				total, maxClients, max(maxClients-before, 0), whyMaxClients)
+		case c.tooMany(group, before, total):
 		case !c.s.lift && before <= usualClients && total > usualClients:
 			c.addf(group.count.at, "makes %d clients in all, and %d is the limit (write at most %d; %s)",
 				total, usualClients, max(usualClients-before, 0), liftsLimits)

@@ -14,6 +14,9 @@ func (g gatewaySection) fillIn() GatewayPlan {
 		Target:  TargetKind(g.target.or(string(TargetReference))),
 		ReadyIn: g.readyIn.or(defaultReadyIn),
 	}
+	if n := g.copies.value; n > 1 && p.Target.isCopied() {
+		p.Instances = n
+	}
 	switch {
 	case p.Target == TargetReference:
 		p.Listen = g.listen.or(defaultListen)
@@ -73,6 +76,7 @@ func (c checker) gateway() {
 		"command: {args: [node, server.js], url: 'ws://127.0.0.1:{port}/ws'}")
 	c.missing(kind == TargetContainer && g.container.state == absent, "container", "weir must know what to start",
 		"container: {image: my-gateway:1.0, port: 8080, url: 'ws://127.0.0.1:{port}/ws'}")
+	c.instances()
 	belongs(c, g.listen, TargetReference, "")
 	belongs(c, g.queue, TargetReference, "")
 	belongs(c, g.slow, TargetReference, "")

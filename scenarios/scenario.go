@@ -68,6 +68,7 @@ type gatewaySection struct {
 	target   field[string]
 	listen   field[string]
 	url      field[string]
+	copies   field[int]
 	profile  field[*profileValue]
 	queue    field[int64]
 	slow     field[string]
@@ -174,7 +175,7 @@ type thresholdItem struct {
 
 // The bounds of single values. They protect the machine, or catch what can only be a slip.
 const (
-	maxClients      = 18_000 // see whyMaxClients
+	maxClients      = maxInstances * maxPerInstance
 	maxRate         = 1e6
 	minRate         = 1.0 / 3600 * 0.999
 	maxConnectRate  = 10_000
@@ -200,14 +201,17 @@ const (
 
 	maxCompressibility = 0.95
 	maxBrokers         = 16
+	maxInstances       = 16
+	maxPerInstance     = 18_000 // clients; see whyMaxPerInstance
 	maxPartitions      = 10_000
 	maxTopicName       = 200 // Kafka's 249 less room for the run's suffix
 )
 
 // Why the bounds that no flag lifts are there.
 const (
-	whyMaxClients = "a connection takes a descriptor, a process has 20000 where the limit is not raised, and the rest are for Kafka and files"
-	whyMax        = "more can only be a slip of the pen"
+	whyMaxPerInstance = "a connection takes a descriptor, a process has 20000 where the limit is not raised, and the rest are for Kafka and files"
+	whyMaxClients     = "weir starts 16 gateways at most, and each carries 18000"
+	whyMax            = "more can only be a slip of the pen"
 )
 
 // What a slip of the pen should not be able to ask for. LiftLimits lifts these, up to the bounds above.

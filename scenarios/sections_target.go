@@ -30,6 +30,7 @@ func decodeGateway(r *reporter, e entry) gatewaySection {
 		variant:    o.oneOf("variant"),
 		listen:     o.text("listen", checkHostPort(0)),
 		url:        o.text("url", checkURL),
+		copies:     o.integer("instances"),
 		command:    decodeCommand(o),
 		container:  decodeContainer(o),
 		usage:      decodeUsage(o),

@@ -114,7 +114,7 @@ func commandSpec(name string, c *scenarios.CommandTarget, p placing, o Options) 
 	}
 	args := p.fillAll(c.Args)
 	spec := processSpec{
-		name: name, executable: args[0], args: args[1:], logPath: o.logPath("gateway"), grace: c.StopIn,
+		name: name, executable: args[0], args: args[1:], logPath: o.logPath("gateway" + o.instance), grace: c.StopIn,
 		dir: c.Dir, env: env.list(), hide: env.hide, foreign: true, signal: signalNumber(signal),
 	}
 	if spec.signal == 0 {

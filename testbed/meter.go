@@ -29,9 +29,12 @@ const (
 
 // Usage returns what the target uses: all of its processes as they are now, or the last reading of what can't be read at
 // once, whose At tells how old it is. What is not known is an error, never an old figure: that one of the processes has
-// ended, that the last reading failed. ErrNoUsage where there is no source.
+// ended, that the last reading failed. Of several instances it is the sum, but of descriptors the fullest one's. ErrNoUsage where
+// there is no source.
 func (t *Target) Usage() (ResourceUse, error) {
 	switch {
+	case len(t.instances) > 0:
+		return sumUsage(t.instances)
 	case t.procs != nil:
 		use, err := t.procs.use()
 		use.At = time.Now()

@@ -33,6 +33,8 @@ type Options struct {
 	Targets fs.FS
 	// Cache is where those are unpacked and built; empty is the user's cache directory.
 	Cache string
+	// instance tells one of several gateways in the names of its files: -1, -2 …
+	instance string
 	// Security is how the reference gateway reaches the brokers; nil is plain text without authentication.
 	Security *scenarios.KafkaSecurity
 }

@@ -46,7 +46,7 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	}
 	deadline := time.Now().Add(plan.ReadyIn)
 	instance := o.RunID + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	file, err := writeGatewayFile(o.Dir, gatewayFile(plan, listen, instance, seeds, topics, o))
+	file, err := writeGatewayFile(o.Dir, o.instance, gatewayFile(plan, listen, instance, seeds, topics, o))
 	if err != nil {
 		return nil, fmt.Errorf("start gateway: %w", err)
 	}
@@ -55,10 +55,10 @@ func startReference(ctx context.Context, plan scenarios.GatewayPlan, seeds []str
 	}
 	var ready gatewayReady
 	child, err := startProcess(ctx, processSpec{
-		name:       "gateway",
+		name:       "gateway" + o.instance,
 		executable: o.Executable,
 		args:       []string{"gateway", "--child", "--config", file},
-		logPath:    o.logPath("gateway"),
+		logPath:    o.logPath("gateway" + o.instance),
 	}, plan.ReadyIn, &ready)
 	if err != nil {
 		return nil, err
@@ -131,10 +131,10 @@ func gatewayFile(plan scenarios.GatewayPlan, listen, instance string, seeds, top
 	}
 }
 
-// writeGatewayFile writes gateway.yaml into the directory, or, where there is none, a file for the while of the start.
-func writeGatewayFile(dir string, file scenarios.GatewayFile) (path string, err error) {
+// writeGatewayFile writes the instance's gateway.yaml into the directory, or, where there is none, a file for the while of the start.
+func writeGatewayFile(dir, instance string, file scenarios.GatewayFile) (path string, err error) {
 	if dir != "" {
-		path = filepath.Join(dir, "gateway.yaml")
+		path = filepath.Join(dir, "gateway"+instance+".yaml")
 		return path, os.WriteFile(path, file.YAML(), 0o600)
 	}
 	f, err := os.CreateTemp("", "weir-gateway-*.yaml")

@@ -14,6 +14,8 @@ const defaultReadyIn = 30 * time.Second // where the plan says nothing
 type Target struct {
 	// URL is where clients connect, ws:// or wss://.
 	URL string
+	// Further are those of the other instances, where there are several.
+	Further []string
 	// Description says what the target is: "reference gateway", "external ws://127.0.0.1:8080/ws".
 	Description string
 
@@ -22,6 +24,8 @@ type Target struct {
 	meter  *meter        // where that, or with procs what they don't tell, is read elsewhere; nil for nowhere
 	stopIn time.Duration // how long an orderly end may take
 	never  chan struct{} // Done of an external target
+	// instances are the targets that this one consists of, where there are several; part is then all of them.
+	instances []*Target
 }
 
 // running is a target that weir started.
@@ -39,11 +43,13 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 	}
 	switch plan.Target {
 	case scenarios.TargetReference:
-		return startReference(ctx, plan, seeds, topics, o)
+		return startInstances(plan.InstanceCount(), o, func(own Options) (*Target, error) { return startReference(ctx, plan, seeds, topics, own) })
 	case scenarios.TargetExternal:
 		return useTarget(ctx, plan, o)
 	case scenarios.TargetCommand:
-		return startCommand(ctx, &plan, describeCommand(plan.Command), nil, seeds, topics, o)
+		return startInstances(plan.InstanceCount(), o, func(own Options) (*Target, error) {
+			return startCommand(ctx, &plan, describeCommand(plan.Command), nil, seeds, topics, own)
+		})
 	case scenarios.TargetContainer:
 		return startContainer(ctx, &plan, describeContainer(plan.Container), nil, seeds, topics, o)
 	case scenarios.TargetNodeWS, scenarios.TargetSpringBoot, scenarios.TargetCentrifugo:
@@ -73,9 +79,12 @@ func useTarget(ctx context.Context, plan scenarios.GatewayPlan, o Options) (*Tar
 
 // Processes returns the pids whose resources are read as the target's, each with all that it started: none for a target
 // whose use is read elsewhere, or nowhere. For tests and faults.
-func (t *Target) Processes() []int {
+func (t *Target) Processes() (pids []int) {
+	for _, one := range t.instances {
+		pids = append(pids, one.Processes()...)
+	}
 	if t.procs == nil {
-		return nil
+		return pids
 	}
 	return t.procs.pids()
 }

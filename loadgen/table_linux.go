@@ -1,0 +1,120 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// RLIMIT_NOFILE bounds a table of descriptors, and not a process: a thread of Linux can have a table of its own
+// (unshare(2), CLONE_FILES). So the pollers of one process hold more connections together than its one table would.
+
+// onOwnThread calls do on a thread that nothing else runs on, and that ends with do. It is never the process's first one, which
+// would not end, and whose table is what others take for the process's. It returns when do has.
+func onOwnThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // for ever: the thread ends with the goroutine, and threads begin from an unlocked one
+		if unix.Gettid() == os.Getpid() {
+			onOwnThread(do) // while this one is locked here, that gets another
+			runtime.UnlockOSThread()
+			close(done)
+			return
+		}
+		defer close(done)
+		do()
+	}()
+	<-done
+}
+
+// ownTable gives the calling thread, which must run nothing else and end, a table of its own, and returns how many
+// descriptors stand in it: the standard ones, those to keep, and what the Go runtime polls with, since a collection that begins
+// on this thread may poll. All others are closed there: a peer would not see the end of a connection of which a copy stays.
+// On an error the thread shares the process's table as before.
+func ownTable(keep ...int) (held int, err error) {
+	if err := startRuntimePolling(); err != nil {
+		return 0, err
+	}
+	const own = "/proc/thread-self/fd/"
+	names, err := os.ReadDir(own)
+	if err != nil {
+		return 0, fmt.Errorf("list the thread's descriptors: %w", err)
+	}
+	polls := func(fd int) bool {
+		what, err := os.Readlink(own + strconv.Itoa(fd))
+		return err == nil && (what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]")
+	}
+	standard := []int{0, 1, 2}
+	keep = append(slices.Clone(keep), standard...)
+	var polling []int
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && !slices.Contains(keep, fd) && polls(fd) {
+			polling = append(polling, fd)
+		}
+	}
+	kept := append(slices.Clone(keep), polling...)
+	slices.Sort(kept)
+	last := uint(kept[len(kept)-1])
+	if err := unix.CloseRange(last+1, math.MaxUint32, unix.CLOSE_RANGE_UNSHARE); err != nil {
+		return 0, fmt.Errorf("leave the process's descriptor table: %w", os.NewSyscallError("close_range", err))
+	}
+	for i := 1; i < len(kept); i++ {
+		if low, high := kept[i-1]+1, kept[i]-1; low <= high {
+			err = errors.Join(err, unix.CloseRange(uint(low), uint(high), 0))
+		}
+	}
+	held = len(kept)
+	for _, fd := range polling { // one that another poller had may be a socket by now
+		if !polls(fd) {
+			_ = unix.Close(fd)
+			held--
+		}
+	}
+	return held, err
+}
+
+// startRuntimePolling has the Go runtime make its descriptors for polling, if it has not yet: those that it makes later would
+// have the numbers of others in a table that was left before.
+func startRuntimePolling() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.Close(), w.Close())
+}
+
+// tableLimit is how many descriptors a table of this process takes; 0 where that is not known. Package os has raised the soft
+// limit to the hard one.
+func tableLimit() int {
+	var l unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return int(min(l.Cur, math.MaxInt32))
+}
+
+// ephemeralPorts is how many ports the kernel gives out for connections from one address to another; 0 where that is not known.
+func ephemeralPorts() int {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return 0
+	}
+	var low, high int
+	if _, err := fmt.Sscan(string(text), &low, &high); err != nil {
+		return 0
+	}
+	return high - low + 1
+}
+
+// TryTable reports whether threads of this process can have descriptor tables of their own.
+func TryTable() error {
+	var err error
+	onOwnThread(func() { _, err = ownTable() })
+	return err
+}
