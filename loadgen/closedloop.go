@@ -131,6 +131,8 @@ func (p *producer) loadClosed(s *signals) {
 	pace := newPacer()
 	defer pace.close()
 	p.pacing = pace.kind
+	p.thread.Store(int64(pace.thread))
+	defer p.thread.Store(0)
 	l := p.up.loop
 	end := l.phases[len(l.phases)-1].End
 	nextMark := time.Duration(0)

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"maps"
 	"math"
-	"runtime/debug"
 	"time"
 
 	"github.com/weirbench/weir/results"
@@ -23,6 +22,7 @@ type collector struct {
 	totals  map[countKey]int64
 	unseen  int64
 	gc      gcWatch
+	wait    runWait
 	// peakDescriptors is the most that a table of the process held at any interval's end.
 	peakDescriptors int64
 	// followers is how many clients a sampled message is for, as far as they don't read slowly on purpose; varies tells
@@ -47,7 +47,7 @@ func newCollector(e *Engine, pool *recorderPool) *collector {
 	for g := range e.topo.groups {
 		varying = varying || varies(e.topo.plan, g)
 	}
-	return &collector{
+	c := &collector{
 		followers: func(o *sample) int64 { return e.swarm.expectations[o.producer].prompt(o.partition, o.key) },
 		varies:    varying,
 		engine:    e, lastAt: time.Now().UnixNano(),
@@ -55,6 +55,8 @@ func newCollector(e *Engine, pool *recorderPool) *collector {
 		spread:  newMeter(meterLayout{e.topo.producerCells(), []results.Stage{results.StageSpread}, nil}, pool),
 		spreads: map[spreadKey]*sample{}, totals: map[countKey]int64{},
 	}
+	c.gc.begin()
+	return c
 }
 
 // collect makes the interval that ends now. final closes what still waits.
@@ -183,7 +185,8 @@ func (c *collector) gauges(iv *results.Interval) {
 		inFlight += p.inFlight.Load()
 	}
 	iv.Gauges[results.GaugeUnsettled] = float64(inFlight)
-	iv.Gauges[results.GaugeGCPauseMax] = c.gc.longest().Seconds()
+	c.collections(iv)
+	c.wait.gauges(time.Now(), threadTimes(), e.pacingThreads(), iv.Gauges)
 	_, _, drift := e.clock.state()
 	iv.Gauges[results.GaugeClockOffset] = float64(drift)
 	missing := int64(0)
@@ -216,30 +219,4 @@ func (c *collector) total(name string, match func(results.Label) bool) (sum int6
 		}
 	}
 	return sum
-}
-
-// gcWatch follows the garbage collector's pauses.
-type gcWatch struct {
-	began bool
-	seen  int64
-	first int64
-	max   time.Duration
-}
-
-// longest returns the longest pause since the last call.
-func (g *gcWatch) longest() time.Duration {
-	var stats debug.GCStats
-	debug.ReadGCStats(&stats)
-	if !g.began {
-		g.began, g.seen, g.first = true, stats.NumGC, stats.NumGC
-		return 0
-	}
-	news := min(stats.NumGC-g.seen, int64(len(stats.Pause)))
-	g.seen = stats.NumGC
-	longest := time.Duration(0)
-	for _, p := range stats.Pause[:news] { // the newest come first
-		longest = max(longest, p)
-	}
-	g.max = max(g.max, longest)
-	return longest
 }

@@ -41,6 +41,8 @@ type Options struct {
 	// KafkaOpts and NetDial reach brokers and target by other ways than the network, for tests; nil is the network.
 	KafkaOpts []kgo.Opt
 	NetDial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	// BoundGC has the load bound the process's garbage collector by memory. Only one engine of a process may.
+	BoundGC bool
 	// AllowTargets lists hosts that may be loaded although they are not loopback: as the target's URL spells them, then
 	// whatever they resolve to at a dial, or addresses. Each dial checks the address that it connects to.
 	AllowTargets []string
@@ -74,6 +76,7 @@ type Engine struct {
 	swarm     *swarm
 	clock     clockMonitor
 	collector *collector
+	gcBudget  *gcBudget // nil where the process's collector is not the engine's to bound
 	signals   *signals
 
 	phase atomic.Pointer[string]
@@ -130,6 +133,9 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		p.ended = func() { e.swarm.closeConflated(p.index) }
 	}
 	e.collector = newCollector(e, pool)
+	if o.BoundGC {
+		e.gcBudget = newGCBudget()
+	}
 	e.enter(scenarios.PhaseConnect)
 	e.begin()
 	return e, nil
@@ -262,6 +268,7 @@ const loadDelay = 50 * time.Millisecond
 // Load runs the warm-up and the measure phases. It returns nil when the last is over; when ctx ends or the engine fails
 // before, producers stop where they are and the reason is returned.
 func (e *Engine) Load(ctx context.Context) error {
+	e.gcBudget.hold()
 	start := newEpoch()
 	start.at, start.unix = start.at.Add(loadDelay), start.unix+int64(loadDelay)
 	e.signals.loadAt = start
@@ -314,6 +321,7 @@ func (e *Engine) Finish(ctx context.Context) (*results.Audit, *results.Health, e
 	// 1. Pacers end: the ledgers' sequence numbers are final.
 	close(e.signals.finish)
 	e.pacers.Wait()
+	e.gcBudget.release()
 	// 2. What is still unanswered gets its last chance; then the clients fail it, and it counts as unsettled.
 	defects := e.closeProducers(ctx)
 	// 3. The topics are read back while the observer still runs.
@@ -391,6 +399,7 @@ func (e *Engine) health() *results.Health {
 		DescriptorsUsed: c.peakDescriptors, DescriptorsLimit: int64(tableLimit()),
 		PortsUsed: int64(e.swarm.crowd()), PortsLimit: int64(ephemeralPorts()),
 		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStampsFor(e.options.URL),
+		UsableCores: processors, GC: e.gcHealth(),
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
 	openLoop := map[string]bool{} // nobody knows beforehand how many messages clients send that wait for answers
@@ -420,5 +429,6 @@ func (e *Engine) Close() {
 		e.pacers.Wait()
 		_ = e.end() // the run is given up; Finish is what tells of its last interval
 	}
+	e.gcBudget.release()
 	e.closeClients()
 }

@@ -15,6 +15,8 @@ type pacer struct {
 	base time.Time
 	mono int64 // CLOCK_MONOTONIC at base, ns
 	kind string
+
+	thread int // the system's id
 }
 
 // The priorities of the pacing thread, in the order in which they are tried.
@@ -30,12 +32,12 @@ const pacerNiceness = -15
 // newPacer locks the goroutine to its thread until close.
 func newPacer() *pacer {
 	runtime.LockOSThread()
-	p := &pacer{kind: pacerPlain}
+	p := &pacer{kind: pacerPlain, thread: unix.Gettid()}
 	// Slack and priority are the thread's own; close gives it back with the defaults.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(time.Microsecond), 0, 0, 0)
 	if attr := realtime(); unix.SchedSetAttr(0, &attr, 0) == nil {
 		p.kind = pacerRealtime
-	} else if unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), pacerNiceness) == nil {
+	} else if unix.Setpriority(unix.PRIO_PROCESS, p.thread, pacerNiceness) == nil {
 		p.kind = pacerNice
 	}
 	var ts unix.Timespec

@@ -5,7 +5,10 @@ package loadgen
 import "time"
 
 // pacer waits for absolute instants by Go's timers, which may be late by a millisecond; send lag shows by how much.
-type pacer struct{ kind string }
+type pacer struct {
+	kind   string
+	thread int // 0: not known
+}
 
 func newPacer() *pacer { return &pacer{kind: "timer"} }
 

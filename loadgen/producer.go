@@ -69,6 +69,7 @@ type producer struct {
 	inFlight   atomic.Int64 // data messages without an answer
 	unanswered atomic.Int64 // messages of any kind whose answer is not booked yet
 	pacing     string       // how due times were waited for; set when the load begins
+	thread     atomic.Int64 // the system's id of the pacing thread, while it is locked to one
 }
 
 // The stages and counters of the producers' meters.
@@ -241,6 +242,8 @@ func (p *producer) load(s *signals) {
 	pace := newPacer()
 	defer pace.close()
 	p.pacing = pace.kind
+	p.thread.Store(int64(pace.thread))
+	defer p.thread.Store(0)
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
 	haste := haste{pace: pace}

@@ -10,17 +10,12 @@ import (
 
 // The limits of the generator's health. A figure at its limit is within it.
 const (
-	sendLagFloor      = time.Millisecond      // send lag p99 may always be this much
-	sendLagShare      = 0.20                  // or this share of the end-to-end p99, where that is more
-	unsentShare       = 0.01                  // of the planned messages
-	gcPauseLimit      = 10 * time.Millisecond // longest pause of the generator's garbage collector
-	descriptorsShare  = 0.90                  // of the limit
-	portsShare        = 0.90                  // of those that a pair of addresses has
-	machineBusyShare  = 0.90                  // of all cores, mean over the measure phases
-	receiveLagShare   = 0.20                  // of the end-to-end p99
-	clockSlewLimitPPM = 500.0                 // what a clock discipline daemon slews at most
-	coalescedShare    = 0.10                  // of deliveries
-	leavesShare       = 0.05                  // of the deliveries expected of a group that comes and goes
+	sendLagFloor      = time.Millisecond // send lag p99 may always be this much
+	sendLagShare      = 0.20             // or this share of the end-to-end p99, where that is more
+	unsentShare       = 0.01             // of the planned messages
+	clockSlewLimitPPM = 500.0            // what a clock discipline daemon slews at most
+	coalescedShare    = 0.10             // of deliveries
+	leavesShare       = 0.05             // of the deliveries expected of a group that comes and goes
 )
 
 // healthInput is what health is judged from.
@@ -41,8 +36,7 @@ type healthInput struct {
 	published bool            // nobody reads by plan, and the topics tell what became of what clients published
 	audited   bool
 	defects   []string
-	busy      *float64
-	cpu       *float64
+	machine   machineInput
 	coalesced int64
 	damage    string
 }
@@ -86,13 +80,19 @@ func judgeHealth(in healthInput) HealthReport {
 func healthFigures(in healthInput) HealthFigures {
 	_, lagBase := in.lagBase()
 	f := HealthFigures{
-		SendLagP99NS:    in.sendLag.Quantile(0.99),
-		SendLagP999NS:   in.sendLag.Quantile(0.999),
-		SendLagLimitNS:  max(int64(sendLagFloor), int64(sendLagShare*float64(lagBase.Quantile(0.99)))),
-		ReceiveLagP99NS: in.receive.Quantile(0.99),
-		MachineBusy:     in.busy,
-		GeneratorCPU:    in.cpu,
-		Record:          in.record,
+		SendLagP99NS:     in.sendLag.Quantile(0.99),
+		SendLagP999NS:    in.sendLag.Quantile(0.999),
+		SendLagLimitNS:   max(int64(sendLagFloor), int64(sendLagShare*float64(lagBase.Quantile(0.99)))),
+		ReceiveLagP99NS:  in.receive.Quantile(0.99),
+		MachineBusy:      in.machine.busy,
+		GeneratorCPU:     in.machine.cpu,
+		GeneratorOfCores: in.ofCores(),
+		ForeignCPU:       in.machine.foreign,
+		RunWait:          in.machine.runWait,
+		PacingWait:       in.machine.pacingWait,
+		GCOfCPU:          in.machine.gcOfCPU(),
+		TCP:              in.machine.tcp,
+		Record:           in.record,
 	}
 	if n := in.e2e.Count() + in.slow; n > 0 {
 		f.CoalescedShare = float64(in.coalesced) / float64(n)
@@ -194,29 +194,6 @@ func times(n int) string {
 		return "once"
 	}
 	return fmt.Sprintf("%d times", n)
-}
-
-// judgeMachine: the generator needs room to keep time.
-func (v *healthVerdict) judgeMachine(in healthInput, f HealthFigures) {
-	v.doubtfulIf(in.damage != "", "log_damaged", "the run's log is damaged: %s", in.damage)
-	v.doubtfulIf(in.busy != nil && *in.busy > machineBusyShare, "machine_busy",
-		"the machine was %s busy on average: generator and pipeline competed for it", formatShare(deref(in.busy)))
-	e2eP99 := in.e2e.Quantile(0.99)
-	if in.record == nil {
-		return
-	}
-	v.doubtfulIf(in.record.GCPauseMaxNS > int64(gcPauseLimit), "gc_pause", "the generator's garbage collector stopped it for up to %s, more than %s",
-		formatNS(float64(in.record.GCPauseMaxNS)), formatLimit(float64(gcPauseLimit)))
-	v.doubtfulIf(float64(in.record.DescriptorsUsed) > descriptorsShare*float64(in.record.DescriptorsLimit), "descriptors",
-		"%s of %s descriptors were in use, more than %s", formatCount(in.record.DescriptorsUsed),
-		formatCount(in.record.DescriptorsLimit), formatShare(descriptorsShare))
-	v.doubtfulIf(in.record.PortsLimit > 0 && float64(in.record.PortsUsed) > portsShare*float64(in.record.PortsLimit), "ports",
-		"%s of %s ephemeral ports were in use, more than %s", formatCount(in.record.PortsUsed),
-		formatCount(in.record.PortsLimit), formatShare(portsShare))
-	v.doubtfulIf(in.record.ReceiveTimestamps == "program" && in.receive.Count() > 0 && in.e2e.Count() > 0 &&
-		float64(f.ReceiveLagP99NS) > receiveLagShare*float64(e2eP99), "receive_lag",
-		"the generator read late: receive lag p99 was %s, more than %s of the end-to-end p99 of %s, which includes it",
-		formatNS(float64(f.ReceiveLagP99NS)), formatShare(receiveLagShare), formatNS(float64(e2eP99)))
 }
 
 func deref(v *float64) float64 {

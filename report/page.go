@@ -394,6 +394,7 @@ func healthRows(s *Summary) [][]string {
 	if f.GeneratorCPU != nil {
 		rows = append(rows, []string{"generator CPU", formatShare(*f.GeneratorCPU), "of one core, mean over the measure phases"})
 	}
+	rows = append(rows, gaugeRows(f)...)
 	rows = append(rows, []string{"shared reads", formatShare(f.CoalescedShare), "of deliveries; their latency is an upper bound"})
 	h := f.Record
 	if h == nil {
@@ -404,8 +405,9 @@ func healthRows(s *Summary) [][]string {
 		[]string{"unsent", formatCount(h.UnsentMessages), "planned and never handed over"},
 		[]string{"send buffer full", formatCount(h.OverflowMessages), "messages refused; the pipeline's failure"},
 		[]string{"clock", fmt.Sprintf("%d steps", h.ClockSteps), fmt.Sprintf("slewed by up to %.1f ppm", h.ClockSlewPPM)},
-		[]string{"GC", plural(h.GCCount, "cycle"), "longest pause " + formatNS(float64(h.GCPauseMaxNS))},
+		[]string{"GC", plural(h.GCCount, "cycle"), "longest pause " + formatNS(float64(h.GCPauseMaxNS)) + gcText(h.GC)},
 		[]string{"descriptors", formatCount(h.DescriptorsUsed), "of " + formatCount(h.DescriptorsLimit)},
+		[]string{"ports", formatCount(h.PortsUsed), "of " + formatCount(h.PortsLimit)},
 		[]string{"CPU time", significant(h.CPUSeconds) + " s", ""},
 		[]string{"pacer", h.PacerKind, ""},
 		[]string{"receive stamps", h.ReceiveTimestamps, ""})

@@ -35,7 +35,7 @@ func (p *page) fillEvents(events []results.Event, t *timeline) {
 		if len(t.moments) > 0 {
 			at := sinceStart(t, e.AtNS)
 			row.At = timeText(at)
-			if e.Kind != results.EventPhase {
+			if e.Kind != results.EventPhase && e.Kind != results.EventGC { // these are shaded, and those many
 				row.Number = marks.mark(e, at)
 			}
 		}

@@ -105,14 +105,21 @@ type HealthReason struct {
 
 // HealthFigures are the figures that health is judged from. Record is nil where the run has none.
 type HealthFigures struct {
-	SendLagP99NS    int64           `json:"send_lag_p99_ns"`
-	SendLagP999NS   int64           `json:"send_lag_p999_ns"`
-	SendLagLimitNS  int64           `json:"send_lag_limit_ns"` // that p99 is held against
-	ReceiveLagP99NS int64           `json:"receive_lag_p99_ns"`
-	MachineBusy     *float64        `json:"machine_busy_share"`  // mean over the measure phases
-	GeneratorCPU    *float64        `json:"generator_cpu_share"` // of one core, likewise
-	CoalescedShare  float64         `json:"coalesced_share"`     // of deliveries; their read time is an upper bound
-	Record          *results.Health `json:"record"`
+	SendLagP99NS    int64    `json:"send_lag_p99_ns"`
+	SendLagP999NS   int64    `json:"send_lag_p999_ns"`
+	SendLagLimitNS  int64    `json:"send_lag_limit_ns"` // that p99 is held against
+	ReceiveLagP99NS int64    `json:"receive_lag_p99_ns"`
+	MachineBusy     *float64 `json:"machine_busy_share"`  // mean over the measure phases
+	GeneratorCPU    *float64 `json:"generator_cpu_share"` // of one core, likewise
+	// The figures that follow are over the measure phases, and null where they were not recorded.
+	GeneratorOfCores *float64        `json:"generator_of_cores_share"` // of the cores that it may use
+	ForeignCPU       *float64        `json:"foreign_cpu_share"`        // of all cores, used by neither weir nor the pipeline
+	RunWait          *float64        `json:"run_wait_share"`           // of the time that the generator's threads could have run, what they waited for a processor
+	PacingWait       *float64        `json:"pacing_run_wait_share"`    // of the time, what the sending thread waited for a processor; of several the worst
+	GCOfCPU          *float64        `json:"gc_cpu_share"`             // of the generator's processor time
+	TCP              *TCPCounts      `json:"tcp"`
+	CoalescedShare   float64         `json:"coalesced_share"` // of deliveries; their read time is an upper bound
+	Record           *results.Health `json:"record"`
 }
 
 // AuditSummary is the delivery audit of the measure phases.

@@ -148,7 +148,8 @@ func (m *moment) add(in *results.Interval) {
 // isShare reports whether a gauge is a mean over its interval.
 func isShare(name string) bool {
 	switch name {
-	case results.GaugeGeneratorCPU, results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy:
+	case results.GaugeGeneratorCPU, results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy,
+		results.GaugeForeignCPU, results.GaugeRunWait, results.GaugePacingWait, results.GaugeGCCPU:
 		return true
 	}
 	return false

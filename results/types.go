@@ -279,6 +279,10 @@ type Health struct {
 	CPUSeconds        float64 `json:"cpu_seconds"`
 	PacerKind         string  `json:"pacer"`          // clock_nanosleep or timer
 	ReceiveTimestamps string  `json:"receive_stamps"` // kernel or program
+	// UsableCores is how many cores the generator may use, by its affinity and its control group; 0 where it was not recorded.
+	UsableCores int `json:"usable_cores,omitempty"`
+	// GC is nil in runs of before it was recorded.
+	GC *GCHealth `json:"gc,omitempty"`
 }
 
 // Environment is the machine and the software that a run was made with.

@@ -13,6 +13,7 @@ type gauges struct {
 	parts []*part
 	last  time.Time
 	busy  busyWatch
+	net   netWatch
 	first bool
 	self  testbed.ResourceUse
 }
@@ -78,18 +79,27 @@ func (g *gauges) read() map[string]float64 {
 	for _, p := range g.parts {
 		p.read(out)
 	}
+	used, known := 0.0, false // by weir and the pipeline, in cores
 	if use, err := selfUse(); err == nil {
 		if !g.first {
-			out[results.GaugeGeneratorCPU] = (use.CPUSeconds - g.self.CPUSeconds) / span
+			used, known = (use.CPUSeconds-g.self.CPUSeconds)/span, true
+			out[results.GaugeGeneratorCPU] = used
 		}
 		out[results.GaugeGeneratorRSS] = float64(use.RSSBytes)
 		out[results.GaugeDescriptors] = float64(use.Descriptors)
 		out[results.GaugeGoroutines] = float64(runtime.NumGoroutine())
 		g.self = use
 	}
-	if busy, ok := g.busy.share(); ok && !g.first {
-		out[results.GaugeMachineBusy] = busy
+	for _, p := range g.parts {
+		used, known = used+p.rate, known && p.rated
 	}
+	if busy, ok := g.busy.share(); ok && !g.first {
+		out[results.GaugeMachineBusy] = busy.all
+		if known && busy.cores > 0 {
+			out[results.GaugeForeignCPU] = busy.tasks - used/float64(busy.cores)
+		}
+	}
+	g.net.gauges(readNetCounts(), span, out)
 	g.first, g.last = false, now
 	return out
 }

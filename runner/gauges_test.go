@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"maps"
+	"runtime"
 	"testing"
 	"time"
 
@@ -54,5 +55,66 @@ func TestPartGauges(t *testing.T) {
 		if p.read(got); !maps.Equal(got, want) {
 			t.Errorf("step %d: got %v; want %v", i, got, want)
 		}
+	}
+}
+
+// TestNetCounts reads what the kernel writes, by name, and makes rates of what came since.
+func TestNetCounts(t *testing.T) {
+	const snmp = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoMin MaxConn OutSegs RetransSegs\nTcp: 200 -1 1000 7\n"
+	const netstat = "TcpExt: PruneCalled RcvPruned ListenOverflows ListenDrops TCPBacklogDrop TCPToZeroWindowAdv TCPRcvQDrop New\n" +
+		"TcpExt: 1 2 3 4 8 16 32 99\nIpExt: ListenDrops\nIpExt: 77\n"
+	got := netCountsOf(snmp, netstat)
+	if want := (netCounts{true, 1000, 7, 4, 59}); got != want {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+	if cut := netCountsOf("Tcp: OutSegs\n", netstat); cut.known {
+		t.Errorf("got %+v from names without values; want it unknown", cut)
+	}
+	var w netWatch
+	gauges := map[string]float64{}
+	if w.gauges(got, 1, gauges); len(gauges) != 0 {
+		t.Errorf("got %v of the first reading; want none", gauges)
+	}
+	w.gauges(netCounts{true, 1500, 8, 4, 79}, 2, gauges)
+	want := map[string]float64{results.GaugeSegments: 250, results.GaugeRetransmits: 0.5, results.GaugeListenOverflows: 0, results.GaugeFullReceiveBuffers: 10}
+	if !maps.Equal(gauges, want) {
+		t.Errorf("got %v; want %v", gauges, want)
+	}
+}
+
+// TestForeignCPU: what weir's and the pipeline's processes used is no neighbour's, nor is what the kernel did for interrupts;
+// where a part's use is not known, nobody can tell.
+func TestForeignCPU(t *testing.T) {
+	b, cores := parseBusy("cpu  10 20 30 400 50 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1\ncpu1 1 1 1 1 1 1 1 1\nintr 5\n")
+	if want := (busyWatch{busy: 81, tasks: 68, all: 531}); b != want || cores != 2 {
+		t.Errorf("got %+v of %d cores; want %+v of 2", b, cores, want)
+	}
+	rated := func(cores float64) *part {
+		now, spent := time.Unix(0, 0), 0.0
+		return &part{cpuName: results.GaugeGatewayCPU, rssName: results.GaugeGatewayRSS, use: func() (testbed.ResourceUse, error) {
+			now, spent = now.Add(time.Second), spent+cores
+			return testbed.ResourceUse{CPUSeconds: spent, At: now}, nil
+		}}
+	}
+	foreign := func(parts ...*part) (share float64, known bool) {
+		g := &gauges{first: true, parts: parts}
+		g.read()
+		g.busy.tasks -= 1000 // ticks of tasks, more than were spent since
+		g.busy.all -= 2000
+		g.last = g.last.Add(-1000 * time.Second) // so that what this test uses itself is nothing
+		got := g.read()
+		share, known = got[results.GaugeForeignCPU]
+		return share, known
+	}
+	idle, known := foreign(rated(0), rated(0))
+	if !known {
+		t.Skip("this system does not tell")
+	}
+	with, _ := foreign(rated(0), rated(0.5))
+	if cores := float64(runtime.NumCPU()); idle-with < 0.2/cores || idle-with > 0.8/cores {
+		t.Errorf("got %.3f, and %.3f with half a core of the pipeline's; want about %.3f less", idle, with, 0.5/cores)
+	}
+	if share, known := foreign(rated(0), &part{use: func() (testbed.ResourceUse, error) { return testbed.ResourceUse{}, testbed.ErrNoUsage }}); known {
+		t.Errorf("got %v where a part's use is not known; want none", share)
 	}
 }

@@ -36,6 +36,8 @@ type Options struct {
 	Command []string
 	// Version is weir's own.
 	Version string
+	// BoundGC lets the load bound this process's garbage collector by memory. Only one run of a process at a time may.
+	BoundGC bool
 	// Progress takes what the user may be shown; nil drops it. Calls come one at a time. One that does not return costs what
 	// would be shown after it, and holds up nothing else.
 	Progress func(Progress)
@@ -180,7 +182,7 @@ func (r *run) execute(user context.Context) (*results.Audit, *results.Health, er
 	engine, err := loadgen.Start(going, loadgen.Options{
 		Plan: r.o.Plan, Run: r.id.number, Seeds: r.kafka.Seeds, URL: r.target.URL, Further: r.target.Further,
 		TopicName: r.topicName, Partitions: r.partitions(), Sink: r.sink, Gauges: r.gauges.read,
-		KafkaOpts: r.kafka.ClientOpts, AllowTargets: r.o.AllowTargets,
+		KafkaOpts: r.kafka.ClientOpts, AllowTargets: r.o.AllowTargets, BoundGC: r.o.BoundGC,
 	})
 	if err != nil {
 		return nil, nil, cause(going, err)

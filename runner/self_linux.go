@@ -34,32 +34,56 @@ func selfUse() (testbed.ResourceUse, error) {
 }
 
 // busyWatch follows how busy the machine's processors are.
-type busyWatch struct{ busy, all float64 }
+type busyWatch struct{ busy, tasks, all float64 }
 
-// share is the busy share of all processors' time since the last call, steal included.
-func (b *busyWatch) share() (float64, bool) {
+// busyShares are of all processors' time: busy in all, and with tasks or stolen by the host. What the kernel does for
+// interrupts is in all alone, since it is done for no process.
+type busyShares struct {
+	all, tasks float64
+	cores      int
+}
+
+// share is what happened since the last call.
+func (b *busyWatch) share() (busyShares, bool) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, false
+		return busyShares{}, false
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	var all, idle float64
-	for i, f := range strings.Fields(line)[1:] {
-		v, _ := strconv.ParseFloat(f, 64)
-		if i > 7 { // guest time stands in user time already
-			break
-		}
-		all += v
-		if i == 3 || i == 4 {
-			idle += v
-		}
-	}
+	now, cores := parseBusy(string(text))
 	was := *b
-	*b = busyWatch{all - idle, all}
-	if was.all == 0 || all == was.all {
-		return 0, false
+	*b = now
+	if was.all == 0 || now.all <= was.all {
+		return busyShares{}, false
 	}
-	return (b.busy - was.busy) / (all - was.all), true
+	span := now.all - was.all
+	return busyShares{(now.busy - was.busy) / span, (now.tasks - was.tasks) / span, cores}, true
+}
+
+// parseBusy reads proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guest time stands in user time already.
+func parseBusy(text string) (b busyWatch, cores int) {
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) == 0 || !strings.HasPrefix(f[0], "cpu") {
+			continue
+		}
+		if f[0] != "cpu" {
+			cores++
+			continue
+		}
+		for i, field := range f[1:min(len(f), 9)] {
+			v, _ := strconv.ParseFloat(field, 64)
+			b.all += v
+			switch i {
+			case 3, 4:
+			case 5, 6:
+				b.busy += v
+			default:
+				b.busy += v
+				b.tasks += v
+			}
+		}
+	}
+	return b, cores
 }
 
 // machine describes the processor, kernel and memory.

@@ -10,6 +10,13 @@ func selfUse() (testbed.ResourceUse, error) { return testbed.ResourceUse{}, nil 
 // busyWatch is not known on this system.
 type busyWatch struct{}
 
-func (b *busyWatch) share() (float64, bool) { return 0, false }
+type busyShares struct {
+	all, tasks float64
+	cores      int
+}
+
+func (b *busyWatch) share() (busyShares, bool) { return busyShares{}, false }
+
+func readNetCounts() netCounts { return netCounts{} }
 
 func machine() (cpu, kernel string, memory int64) { return "", "", 0 }

@@ -105,8 +105,12 @@ func (f *runFlags) run(cmd *cobra.Command, scenario string) error {
 // measure makes the run in a process that is set up to disturb it little.
 func measure(ctx context.Context, o runner.Options) (*report.Summary, error) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1 + loadgen.WaitingThreads(o.Plan))
-	// Fewer collections: the live heap is small and what is measured must not wait for the generator's.
-	debug.SetGCPercent(gcPercent)
+	// Fewer collections: the live heap is small and what is measured must not wait for the generator's. While the load goes
+	// on they are bounded by memory instead. What the user has set stays.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	o.BoundGC = true
 	summary, _, err := runner.Run(ctx, o)
 	return summary, err
 }

@@ -1,0 +1,70 @@
+//go:build linux
+
+package loadgen
+
+import (
+	"maps"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/weirbench/weir/results"
+)
+
+// TestRunWait: what threads waited is of what they could have run, and the worst sending thread's of the interval; a thread
+// that is new or has another's id counts from its beginning.
+func TestRunWait(t *testing.T) {
+	const s = int64(time.Second)
+	start := time.Unix(1000, 0)
+	var w runWait
+	got := map[string]float64{}
+	w.gauges(start, map[int]threadTime{1: {10 * s, 5 * s}, 2: {2 * s, s}, 3: {9 * s, 9 * s}}, []int{2}, got)
+	if len(got) != 0 {
+		t.Errorf("got %v of the first reading; want none", got)
+	}
+	// Thread 1 ran 1 s, 2 ran 1 and waited 2, 3 is another one that ran 1 and waited 1, 4 is new and ran 2.
+	w.gauges(start.Add(4*time.Second), map[int]threadTime{1: {11 * s, 5 * s}, 2: {3 * s, 3 * s}, 3: {s, s}, 4: {2 * s, 0}}, []int{1, 2, 4, 99}, got)
+	if want := map[string]float64{results.GaugeRunWait: 3.0 / 8, results.GaugePacingWait: 0.5}; !maps.Equal(got, want) {
+		t.Errorf("got %v; want %v", got, want)
+	}
+	got = map[string]float64{}
+	if w.gauges(start.Add(5*time.Second), nil, nil, got); len(got) != 0 {
+		t.Errorf("got %v where the kernel tells nothing; want none", got)
+	}
+}
+
+func TestThreadTimes(t *testing.T) {
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
+		t.Skip("the kernel keeps no account of its scheduler")
+	}
+	if got := threadTimes()[os.Getpid()]; got.ran <= 0 {
+		t.Errorf("got %+v of the main thread; want that it ran", got)
+	}
+	for _, text := range []string{"", "1", "a b c"} {
+		if got, ok := parseThreadTime(text); ok {
+			t.Errorf("%q: got %+v; want none", text, got)
+		}
+	}
+}
+
+// TestAvailableMemory is the least of what the kernel and the control groups leave.
+func TestAvailableMemory(t *testing.T) {
+	files := map[string]string{"/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    1000 kB\n", "/proc/self/cgroup": "4:memory:/x\n0::/a/b\n"}
+	read := func(name string) string { return files[name] }
+	expect := func(what string, want int64) {
+		t.Helper()
+		if got, known := availableIn(read); got != want || !known {
+			t.Errorf("%s: got %d, %v; want %d", what, got, known, want)
+		}
+	}
+	expect("no groups", 1000<<10)
+	files["/sys/fs/cgroup/a/b/memory.max"], files["/sys/fs/cgroup/a/b/memory.current"] = "max\n", "5\n"
+	expect("an unlimited group", 1000<<10)
+	files["/sys/fs/cgroup/a/memory.max"], files["/sys/fs/cgroup/a/memory.current"] = "5000\n", "1000\n"
+	expect("a group above it", 4000)
+	files["/sys/fs/cgroup/memory/memory.limit_in_bytes"], files["/sys/fs/cgroup/memory/memory.usage_in_bytes"] = "3000", "3500"
+	expect("a full group of version 1", 0)
+	if got, known := availableIn(func(string) string { return "" }); known {
+		t.Errorf("got %d of nothing; want it unknown", got)
+	}
+}

@@ -1,0 +1,46 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/weirbench/weir/results"
+)
+
+// notRecorded is what a table has of a figure that the run does not.
+const notRecorded = "not recorded"
+
+// gaugeRows are the health table's rows of the machine beside how busy it was.
+func gaugeRows(f HealthFigures) [][]string {
+	text := func(v *float64) string {
+		if v == nil {
+			return notRecorded
+		}
+		return formatShare(*v)
+	}
+	rows := [][]string{
+		{"generator, of its cores", text(f.GeneratorOfCores), "of those that it may use; at most " + formatShare(generatorBusyShare)},
+		{"others' CPU", text(f.ForeignCPU), "of all cores, by neither weir nor the pipeline; at most " + formatShare(foreignShare)},
+		{"run queue", text(f.RunWait), "of the time that the generator's threads could have run; at most " + formatShare(runWaitShare)},
+		{"sending thread waited", text(f.PacingWait), "for a processor, of the time; at most " + formatShare(pacingWaitShare)},
+		{"GC's CPU", text(f.GCOfCPU), "of the generator's; at most " + formatShare(gcShare)},
+	}
+	if f.TCP == nil {
+		return append(rows, []string{"TCP", notRecorded, ""})
+	}
+	t := f.TCP
+	return append(rows, []string{"TCP", plural(t.Segments, "segment"), fmt.Sprintf("%s sent again, %s dropped by listeners, receive buffers full %s; on this machine, whoever's",
+		formatCount(t.Retransmits), plural(t.ListenOverflows, "connection"), times(int(t.FullReceiveBuffers)))})
+}
+
+// gcText says what bounded the collector and what it did in the measure phases.
+func gcText(gc *results.GCHealth) string {
+	if gc == nil {
+		return ""
+	}
+	bound := gc.Bound
+	if gc.LimitBytes > 0 {
+		bound += " " + formatBytes(float64(gc.LimitBytes))
+	}
+	return fmt.Sprintf("; %s in the measure phases, longest %s; bound by %s", plural(gc.Measured, "collection"),
+		formatNS(float64(gc.MeasuredPauseMaxNS)), bound)
+}

@@ -1,0 +1,36 @@
+package results
+
+// The names of the gauges that the generator's health is judged from beside those of a part's use. Those that end in
+// _per_s are counts over the interval by its length, so that their time-weighted sum is a count again. What is of TCP is
+// the kernel's for the whole network namespace, whoever's the connections are.
+const (
+	GaugeForeignCPU = "foreign_cpu_share"        // of all cores: used by processes that are neither weir's nor the pipeline's, and stolen by the host
+	GaugeRunWait    = "generator_run_wait_share" // of the time that the generator's threads could have run, what they waited for a processor
+	GaugePacingWait = "pacing_run_wait_share"    // of the interval, what the sending thread that waited longest for a processor did
+	GaugeGCCount    = "generator_gc_count"       // collections in the interval
+	GaugeGCCPU      = "generator_gc_cpu_share"   // of one core
+
+	GaugeSegments        = "tcp_segments_per_s"
+	GaugeRetransmits     = "tcp_retransmits_per_s"
+	GaugeListenOverflows = "tcp_listen_overflows_per_s"
+	// GaugeFullReceiveBuffers counts windows closed and segments squeezed or dropped since a socket's receive buffer, or its
+	// backlog, was full.
+	GaugeFullReceiveBuffers = "tcp_full_receive_buffers_per_s"
+)
+
+// EventGC is a collection of the generator's garbage collector: Phase is the one that it ended in.
+const EventGC EventKind = "gc"
+
+// GCHealth is what the generator's garbage collector did while the load went on, and what kept it from doing more.
+type GCHealth struct {
+	// Bound is what bounds the collections: "memory limit" (weir's own), "GOGC", "GOMEMLIMIT" (the user's), or "heap growth"
+	// where nothing was set for the load.
+	Bound      string `json:"bound"`
+	LimitBytes int64  `json:"limit_bytes"` // of the process's memory; 0 where Bound is none
+	LiveBytes  int64  `json:"live_bytes"`  // of the heap, when the load began; 0 where it was not collected then
+	// Of the measure phases. A collection stops the program twice: a pause is both together, the time until all threads had
+	// stopped included.
+	Measured             int64 `json:"measured_count"`
+	MeasuredPauseMaxNS   int64 `json:"measured_pause_max_ns"`
+	MeasuredPauseMaxAtNS int64 `json:"measured_pause_max_at_ns"` // Unix; 0 where there was none
+}
