@@ -67,14 +67,18 @@ type watch struct {
 	user, system, resident line // seconds, seconds, bytes
 }
 
-const watchEvery = 100 * time.Millisecond
+// How often a process is looked at: while it holds its connections, and while it opens them, which takes it a moment.
+const (
+	watchEvery     = 100 * time.Millisecond
+	watchDialEvery = 10 * time.Millisecond
+)
 
 // watchProcess follows a process until it ends or end is called.
-func watchProcess(pid int) *watch {
+func watchProcess(pid int, every time.Duration) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{pid: pid, stop: cancel}
 	w.done.Go(func() {
-		tick := time.NewTicker(watchEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for w.look() == nil {
 			select {
