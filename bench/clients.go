@@ -18,6 +18,7 @@ import (
 // clientFigures is what one client program cost in one round.
 type clientFigures struct {
 	user, system float64 // µs a message
+	rate         float64 // messages a second
 	connection   float64 // bytes of resident memory above the base
 	received     float64 // of what was to come, a share of 1
 	gateway      float64 // µs of the gateway's a delivery: the server side's work was the same
@@ -30,7 +31,7 @@ type clientFigures struct {
 
 func noFigures() clientFigures {
 	n := benchtable.Absent()
-	return clientFigures{n, n, n, n, n, n, n, n, n, n}
+	return clientFigures{n, n, n, n, n, n, n, n, n, n, n}
 }
 
 // clientResult is all rounds of one client program in one work.
@@ -76,12 +77,19 @@ func (b *bench) compareClients(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// clientRound measures each program once. weir's base is its own process in the runs of the others, where it has one client.
+// keeper is what weir's own process takes in a run whose connections another program holds: it sends, observes and keeps the
+// account of one client.
+type keeper struct {
+	user, system float64 // cores
+	memory       float64 // bytes
+}
+
+// clientRound measures each program once. weir's base is its own process in the runs of the others.
 func (b *bench) clientRound(ctx context.Context, work string, round int, all []*clientResult, k6Base float64) error {
-	var keepers benchtable.Sample
+	var users, systems, memories benchtable.Sample
 	for _, r := range all {
 		f := noFigures()
-		if r.program.missing == "" {
+		if r.program.missing == "" && r.program.name != weirReceiving {
 			say("clients, %s, round %d of %d: %s", work, round, b.rounds, r.program.name)
 			dir := filepath.Join(b.out, fmt.Sprintf("clients-%s-%s-%d", work, r.program.name, round))
 			var err error
@@ -91,9 +99,9 @@ func (b *bench) clientRound(ctx context.Context, work string, round int, all []*
 			case weirGoroutines:
 				f, err = b.ownClients(ctx, work, dir, "WEIR_READER=goroutines")
 			default:
-				var keeper float64
-				f, keeper, err = b.foreignClients(ctx, work, dir, r.program, k6Base)
-				keepers = append(keepers, keeper)
+				var k keeper
+				f, k, err = b.foreignClients(ctx, work, dir, r.program, k6Base)
+				users, systems, memories = append(users, k.user), append(systems, k.system), append(memories, k.memory)
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -105,13 +113,25 @@ func (b *bench) clientRound(ctx context.Context, work string, round int, all []*
 		}
 		r.rounds = append(r.rounds, f)
 	}
+	addBase(all, keeper{users.Median(), systems.Median(), memories.Median()}, b.clients)
+	return nil
+}
+
+// addBase takes weir's base off the memory in the last round, and off the processor time in the row that is for it.
+func addBase(all []*clientResult, base keeper, clients int) {
+	last := func(r *clientResult) *clientFigures { return &r.rounds[len(r.rounds)-1] }
+	whole := noFigures()
 	for _, r := range all {
-		if name := r.program.name; name == weirReader || name == weirGoroutines {
-			f := &r.rounds[len(r.rounds)-1]
-			f.connection = (f.connection - keepers.Median()) / float64(b.clients)
+		switch f := last(r); r.program.name {
+		case weirReader, weirGoroutines:
+			f.connection = (f.connection - base.memory) / float64(clients)
+			if r.program.name == weirReader {
+				whole = *f
+			}
+		case weirReceiving:
+			f.user, f.system = whole.user-base.user/whole.rate*1e6, whole.system-base.system/whole.rate*1e6
 		}
 	}
-	return nil
 }
 
 // ownClients measures a run in which weir holds the connections. The connection figure is the whole process's memory still.
@@ -150,6 +170,7 @@ func (b *bench) ownClients(ctx context.Context, work, dir string, env ...string)
 // figures fills in what the run's log tells. keepers is how many clients weir had beside those that are measured.
 func (b *bench) figures(s *seen, within span, messages float64, keepers int) clientFigures {
 	f := noFigures()
+	f.rate = messages / within.seconds()
 	f.received = messages / (within.seconds() * perClient * float64(b.clients))
 	f.gateway = s.gatewayCPU.grown(within) / (messages + within.seconds()*perClient*float64(keepers)) * 1e6
 	f.busy = s.busy.median(within)
@@ -157,13 +178,12 @@ func (b *bench) figures(s *seen, within span, messages float64, keepers int) cli
 	return f
 }
 
-// foreignClients measures a program that holds the connections beside one client of weir's. keeper is the memory of weir's
-// process meanwhile.
-func (b *bench) foreignClients(ctx context.Context, work, dir string, what program, k6Base float64) (f clientFigures, keeper float64, err error) {
-	keeper = benchtable.Absent()
+// foreignClients measures a program that holds the connections beside one client of weir's.
+func (b *bench) foreignClients(ctx context.Context, work, dir string, what program, k6Base float64) (f clientFigures, base keeper, err error) {
+	base = keeper{benchtable.Absent(), benchtable.Absent(), benchtable.Absent()}
 	p, err := b.startPipeline(ctx, work, dir, 1, 10*time.Minute)
 	if err != nil {
-		return f, keeper, err
+		return f, base, err
 	}
 	defer p.end()
 	var h holder
@@ -173,7 +193,7 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 		h, err = b.startClient(ctx, p, work, what)
 	}
 	if err != nil {
-		return f, keeper, err
+		return f, base, err
 	}
 	w := watchProcess(h.process().pid(), watchEvery)
 	weir := watchProcess(p.pid(), watchEvery)
@@ -181,23 +201,24 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 	messages, err := h.finish()
 	user, system, resident := w.end()
 	p.end()
-	_, _, weirs := weir.end()
+	weirUser, weirSystem, weirMemory := weir.end()
 	if failed != nil {
-		return f, keeper, failed
+		return f, base, failed
 	}
 	if err != nil {
-		return f, keeper, err
+		return f, base, err
 	}
 	s, err := readRun(dir, within)
 	if err != nil {
-		return f, keeper, err
+		return f, base, err
 	}
 	count := messages.grown(within)
 	f = b.figures(s, within, count, 1)
 	f.user, f.system = user.grown(within)/count*1e6, system.grown(within)/count*1e6
 	f.connection = (resident.median(within) - h.base()) / float64(b.clients)
 	f.ownP50, f.ownP99 = h.latency()
-	return f, weirs.median(within), nil
+	seconds := within.seconds()
+	return f, keeper{weirUser.grown(within) / seconds, weirSystem.grown(within) / seconds, weirMemory.median(within)}, nil
 }
 
 // openIn is how long all connections may take to be open.

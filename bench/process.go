@@ -21,8 +21,10 @@ type process struct {
 	log  string         // where its output is
 }
 
-// endIn is how long a program has to end in order.
-const endIn = 20 * time.Second
+const (
+	endIn     = 20 * time.Second // for a program to end in order
+	programIn = 30 * time.Minute // for a program at all: the longest is a first build
+)
 
 // start starts a program whose output goes to a file, but standard output to out where that is not nil.
 func start(ctx context.Context, log string, out io.Writer, env []string, name string, args ...string) (*process, error) {
@@ -31,6 +33,7 @@ func start(ctx context.Context, log string, out io.Writer, env []string, name st
 		return nil, err
 	}
 	defer f.Close()
+	ctx, cancel := context.WithTimeout(ctx, programIn)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr, cmd.Env = f, f, append(os.Environ(), env...)
 	if out != nil {
@@ -41,12 +44,15 @@ func start(ctx context.Context, log string, out io.Writer, env []string, name st
 	cmd.WaitDelay = endIn
 	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
 	if p.in, err = cmd.StdinPipe(); err != nil {
+		cancel()
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
+		cancel()
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go func() {
+		defer cancel()
 		defer close(p.done)
 		p.err = cmd.Wait()
 	}()

@@ -22,6 +22,7 @@ const builtIn = "bin/bench"
 // The client programs.
 const (
 	weirReader     = "weir"
+	weirReceiving  = "weir-receiving" // no program: weir's, less its base
 	weirGoroutines = "weir-goroutines"
 	goGorilla      = "gorilla"
 	goEpoll        = "epoll"
@@ -33,6 +34,7 @@ const (
 func (b *bench) build(ctx context.Context) ([]program, error) {
 	all := []program{
 		{name: weirReader, about: "weir: audit, histograms, kernel receive times; it sends and observes as well", path: b.weir},
+		{name: weirReceiving, about: "of that its clients alone: less the same run with one client", path: b.weir},
 		{name: weirGoroutines, about: "weir with a goroutine a connection", path: b.weir},
 		{name: goGorilla, about: "gorilla/websocket, a goroutine a connection, counts only"},
 		{name: goEpoll, about: "Go, bare epoll, counts only"},
@@ -41,7 +43,7 @@ func (b *bench) build(ctx context.Context) ([]program, error) {
 	}
 	var out []program
 	for _, p := range all {
-		if !b.wanted(p.name) {
+		if !b.wanted(p.name) && (p.name != weirReceiving || !b.wanted(weirReader)) {
 			continue
 		}
 		if p.path == "" {

@@ -114,7 +114,9 @@ type Table struct {
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // Note appends a paragraph to those below the table.
-func (t *Table) Note(format string, args ...any) { t.Notes = append(t.Notes, fmt.Sprintf(format, args...)) }
+func (t *Table) Note(format string, args ...any) {
+	t.Notes = append(t.Notes, fmt.Sprintf(format, args...))
+}
 
 // Write writes the table. A row with fewer cells than the head is filled up with empty ones.
 func (t *Table) Write(w io.Writer) error {
