@@ -185,7 +185,7 @@ func TestGatewayTable(t *testing.T) {
 			t.Errorf("row %d: got %s; want %s…", i, got, want)
 		}
 	}
-	if notes := strings.Join(table.Notes, "\n"); !strings.Contains(notes, "reference: health of its runs map[doubtful:1 valid:1]") {
+	if notes := strings.Join(table.Notes, "\n"); !strings.Contains(notes, "reference: health of its runs: 1 doubtful, 1 valid.") {
 		t.Errorf("a run that is not valid is not told of:\n%s", notes)
 	}
 }

@@ -31,7 +31,7 @@ func (b *bench) clientTable(work string, all []*clientResult) *benchtable.Table 
 		}
 		t.Add(clientRow(r, own, alone)...)
 	}
-	t.Note("%d rounds of %s, after %s of warm-up with all connections open; one pipeline of embedded Kafka and the reference gateway a program. "+
+	t.Note("Rounds: %d, each measured for %s after %s of warm-up with all connections open; one pipeline of embedded Kafka and the reference gateway a program. "+
 		"weir's processor time includes sending, observing, audit and all histograms; the others' runs have a weir with one client beside them, "+
 		"by which the latency of that run is known, and which is not in their processor time. Its own, of the same round, is what the row "+
 		"below weir's is less by. k6's latencies are of its whole time after the warm-up. The sum of user and system time is exact; how it is "+

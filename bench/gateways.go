@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,6 +150,15 @@ func gatewayFiguresOf(s *report.Summary) gatewayFigures {
 	return f
 }
 
+// tally lists counts by name: "1 doubtful, 4 valid".
+func tally(counts map[string]int) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, fmt.Sprintf("%d %s", counts[name], name))
+	}
+	return strings.Join(out, ", ")
+}
+
 // known is a figure of the summary, NaN where it was not measured.
 func known(v *float64) float64 {
 	if v == nil {
@@ -183,10 +194,10 @@ func (b *bench) gatewayTable(work string, all []*gatewayResult) *benchtable.Tabl
 			r.sample(func(f gatewayFigures) float64 { return f.delivered }).Cell(benchtable.Percent),
 			r.sample(func(f gatewayFigures) float64 { return f.busy }).Cell(benchtable.Percent))
 	}
-	t.Note("%d rounds of %s. A delivery carries its share of reading Kafka; memory is the whole gateway's by its connections.", b.rounds, b.measure)
+	t.Note("Rounds: %d, each measured for %s. A delivery carries its share of reading Kafka; memory is the whole gateway's by its connections.", b.rounds, b.measure)
 	for _, r := range all {
 		if len(r.health) > 0 && r.health[string(report.HealthValid)] < b.rounds {
-			t.Note("%s: health of its runs %v.", r.name, r.health)
+			t.Note("%s: health of its runs: %s.", r.name, tally(r.health))
 		}
 		if len(r.faults) > 0 {
 			t.Note("%s: %s", r.name, strings.Join(r.faults, "; "))

@@ -64,8 +64,11 @@ func growths(clients int) []growth {
 			[]string{"clients.viewers.count=1000", fmt.Sprintf("producers.feed.rate=%d/s", rate)}})
 	}
 	for _, keys := range []int{10, 100, 1000, 10_000} {
-		all[2].steps = append(all[2].steps, step{float64(keys), "keyed", []string{"clients.viewers.count=1000",
-			fmt.Sprintf("producers.feed.keys.count=%d", keys), fmt.Sprintf("clients.viewers.subscribe.keys=%d", keys/10)}})
+		sets := []string{"clients.viewers.count=1000", fmt.Sprintf("producers.feed.keys.count=%d", keys), fmt.Sprintf("clients.viewers.subscribe.keys=%d", keys/10)}
+		if keys > 1000 {
+			sets = append(sets, "phases.warm-up=20s") // for what is left of the join: a marker for each client and key, again and again
+		}
+		all[2].steps = append(all[2].steps, step{float64(keys), "keyed", sets})
 	}
 	for _, size := range []int{128, 512, 2048, 8192, 32_768, 65_536} {
 		all[3].steps = append(all[3].steps, step{float64(size), "broadcast",

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,6 +20,8 @@ type process struct {
 	done chan struct{}  // closed when it has ended
 	err  error          // how it ended; read it after done
 	log  string         // where its output is
+
+	interrupted sync.Once
 }
 
 const (
@@ -40,9 +43,9 @@ func start(ctx context.Context, log string, out io.Writer, env []string, name st
 		cmd.Stdout = out
 	}
 	cmd.SysProcAttr = diesWithParent()
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
-	cmd.WaitDelay = endIn
 	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
+	cmd.Cancel = p.interrupt
+	cmd.WaitDelay = endIn
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		cancel()
 		return nil, err
@@ -61,9 +64,15 @@ func start(ctx context.Context, log string, out io.Writer, env []string, name st
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
+// interrupt tells the program to end, once: a second interrupt would have weir leave its work undone.
+func (p *process) interrupt() (err error) {
+	p.interrupted.Do(func() { err = p.cmd.Process.Signal(syscall.SIGINT) })
+	return err
+}
+
 // end interrupts the program, and kills it where it does not end by that.
 func (p *process) end() {
-	_ = p.cmd.Process.Signal(syscall.SIGINT) // it may have ended
+	_ = p.interrupt() // it may have ended
 	timer := time.NewTimer(endIn)
 	defer timer.Stop()
 	select {

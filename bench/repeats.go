@@ -41,7 +41,7 @@ func (b *bench) compareRepeats(ctx context.Context, out io.Writer) error {
 		pairs = append(pairs, pair)
 	}
 	t := repeatsTable(pairs)
-	t.Note("`weir run quickstart` with %s measured, %d runs; health of the runs: %v.", repeatedFor, 2*b.aa, health)
+	t.Note("`weir run quickstart` with %s measured, %d runs; health of the runs: %s.", repeatedFor, 2*b.aa, tally(health))
 	t.Notes = append(t.Notes, faults...)
 	return t.Write(out)
 }
