@@ -10,8 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/weirbench/weir/internal/benchtable"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParseStat(t *testing.T) {
 	// The program's name holds a blank and a bracket.
@@ -235,6 +239,33 @@ func TestGrowths(t *testing.T) {
 	}
 	if got := growths(2000)[0].steps; len(got) != 2 {
 		t.Errorf("%d steps up to 2,000 clients; want 2", len(got))
+	}
+}
+
+// TestStepRefused: a step that weir refuses says so, with weir's words, and where they are.
+func TestStepRefused(t *testing.T) {
+	weir := filepath.Join(t.TempDir(), "weir")
+	if err := os.WriteFile(weir, []byte("#!/bin/sh\necho no such key >&2\nexit 2\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{settings: settings{weir: weir}}
+	dir := filepath.Join(t.TempDir(), "step")
+	_, err := b.step(t.Context(), dir, step{work: "broadcast"})
+	if want := "weir ended too early: exit status 2: no such key (" + dir + ".txt)"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestProcessEnds: a program that is interrupted ends, and one that has ended may be ended again.
+func TestProcessEnds(t *testing.T) {
+	p, err := start(t.Context(), filepath.Join(t.TempDir(), "log"), nil, nil, "cat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.end()
+	p.end()
+	if p.err == nil || p.cmd.ProcessState == nil {
+		t.Errorf("it ended with %v; want an interrupt", p.err)
 	}
 }
 

@@ -122,11 +122,8 @@ func parseK6Count(in *json.Decoder) (float64, error) {
 func (k *k6) process() *process { return k.p }
 
 func (k *k6) open() (bool, error) {
-	n, err := k.ask("ws_sessions")
-	if err != nil {
-		return false, nil // none is open yet
-	}
-	return int(n) >= k.connections, nil
+	n, err := k.ask("ws_sessions") // an error while none is open yet
+	return err == nil && int(n) >= k.connections, nil
 }
 
 func (k *k6) finish() (line, error) {

@@ -2,6 +2,8 @@ module github.com/weirbench/weir/bench/k6
 
 go 1.26.0
 
+tool go.k6.io/k6
+
 require (
 	buf.build/gen/go/gogo/protobuf/protocolbuffers/go v1.36.11-20240617172848-e1dbca2775a7.1 // indirect
 	buf.build/gen/go/prometheus/prometheus/protocolbuffers/go v1.36.11-20251118093737-4105057cc7d4.1 // indirect

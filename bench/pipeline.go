@@ -61,12 +61,7 @@ func (b *bench) startPipeline(ctx context.Context, work, dir string, clients int
 	}
 	p.url = "ws://" + address + "/ws"
 	err = await(ctx, "the pipeline's start", upIn, func() (bool, error) {
-		resp, err := http.Get("http://" + address + "/readyz")
-		if err != nil {
-			return false, nil
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
+		if !ready(address) {
 			return false, nil
 		}
 		p.topic, err = topicOf(filepath.Join(dir, "gateway.yaml"))
@@ -77,6 +72,16 @@ func (b *bench) startPipeline(ctx context.Context, work, dir string, clients int
 		return nil, err
 	}
 	return p, nil
+}
+
+// ready reports whether a gateway there says that it is.
+func ready(address string) bool {
+	resp, err := http.Get("http://" + address + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // freeAddress is a loopback address at which nobody listens at the moment.

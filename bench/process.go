@@ -87,7 +87,7 @@ func (p *process) end() {
 func (p *process) failed(what string) error {
 	text, _ := os.ReadFile(p.log) // what there is
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return fmt.Errorf("%s ended too early: %v: %s (%s)", what, p.err, strings.Join(lines[max(0, len(lines)-3):], " / "), p.log)
+	return fmt.Errorf("%s ended too early: %s: %s (%s)", what, p.cmd.ProcessState, strings.Join(lines[max(0, len(lines)-3):], " / "), p.log)
 }
 
 // await calls try every 50 ms until it says yes or fails, for so long at most and as long as the programs live.

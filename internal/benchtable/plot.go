@@ -59,16 +59,23 @@ func (a axis) place(v float64) float64 {
 	return a.from + (math.Log(v)-math.Log(a.low))/(math.Log(a.high)-math.Log(a.low))*(a.to-a.from)
 }
 
-// ticks are the powers of ten in the axis, or, where there are fewer than two, its ends.
+// ticks are the powers of ten in the axis; where there are fewer than three also twice and five times them, and where that
+// gives fewer than two its ends.
 func (a axis) ticks() []float64 {
-	var out []float64
-	for e := math.Ceil(math.Log10(a.low) - 1e-9); math.Pow(10, e) <= a.high*(1+1e-9); e++ {
-		out = append(out, math.Pow(10, e))
+	for _, steps := range [][]float64{{1}, {1, 2, 5}} {
+		var out []float64
+		for e := math.Floor(math.Log10(a.low)); math.Pow(10, e) <= a.high; e++ {
+			for _, s := range steps {
+				if v := s * math.Pow(10, e); v >= a.low*(1-1e-9) && v <= a.high*(1+1e-9) {
+					out = append(out, v)
+				}
+			}
+		}
+		if len(out) > 2 || len(steps) > 1 && len(out) > 1 {
+			return out
+		}
 	}
-	if len(out) < 2 {
-		return []float64{a.low, a.high}
-	}
-	return out
+	return []float64{a.low, a.high}
 }
 
 // around returns an axis that holds all values above 0.

@@ -44,11 +44,19 @@ func TestAxis(t *testing.T) {
 	if got := a.place(10); math.Abs(got-100) > 1e-9 {
 		t.Errorf("10 of 1 to 100 lies at %v; want 100, the middle", got)
 	}
-	if got := a.ticks(); len(got) != 3 || got[0] != 1 || got[1] != 10 || math.Abs(got[2]-100) > 1e-9 {
-		t.Errorf("ticks %v; want 1, 10 and 100", got)
-	}
-	if got := (axis{2, 5, 0, 1}).ticks(); len(got) != 2 || got[0] != 2 || got[1] != 5 {
-		t.Errorf("ticks %v of an axis without a power of ten; want its ends", got)
+	for _, c := range []struct {
+		low, high float64
+		want      string
+	}{
+		{1, 100, "1 10 100"}, {12.3, 96.5, "20 50"}, {0.9, 60, "1 2 5 10 20 50"}, {2, 5, "2 5"}, {6, 9, "6 9"}, {0.02, 30, "0.1 1 10"},
+	} {
+		var got []string
+		for _, v := range (axis{c.low, c.high, 0, 1}).ticks() {
+			got = append(got, short(v))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%v to %v: ticks %v; want %s", c.low, c.high, got, c.want)
+		}
 	}
 }
 
