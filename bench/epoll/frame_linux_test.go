@@ -87,3 +87,19 @@ func received(t *testing.T, address string) []byte {
 		data = append(data, buffer[:n]...)
 	}
 }
+
+// FuzzFrame: whatever comes, a frame that is taken is cut out of the data, and the rest follows it.
+func FuzzFrame(f *testing.F) {
+	for _, seed := range []string{"", "\x81\x01a", "\x81\x7e\x00", "\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", "\x89\x00\x81\x00"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		_, payload, rest, ok := frame(data)
+		if !ok {
+			return
+		}
+		if whole := append(bytes.Clone(payload), rest...); !bytes.HasSuffix(data, whole) || len(data)-len(whole) < 2 {
+			t.Errorf("%q: payload %q and rest %q are not its end behind a head", data, payload, rest)
+		}
+	})
+}
