@@ -190,7 +190,7 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 	if what.name == k6Client {
 		h, err = b.startK6(ctx, p, work, what.path, k6Base)
 	} else {
-		h, err = b.startClient(ctx, p, work, what)
+		h, err = b.startClient(ctx, p, channels(work, p.topic), what)
 	}
 	if err != nil {
 		return f, base, err
@@ -267,9 +267,9 @@ type client struct {
 	messages line
 }
 
-func (b *bench) startClient(ctx context.Context, p *pipeline, work string, what program) (*client, error) {
+func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string, what program) (*client, error) {
 	out, in := io.Pipe()
-	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, "-url", p.url, "-channels", strings.Join(channels(work, p.topic), ","),
+	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, "-url", p.url, "-channels", strings.Join(channels, ","),
 		"-connections", fmt.Sprint(b.clients))
 	if err != nil {
 		return nil, err

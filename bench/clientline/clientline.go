@@ -41,13 +41,16 @@ const Record = `{"type":"message"`
 // Options is what a client program is to do.
 type Options struct {
 	URL         *url.URL // without channels
-	Channels    []string // connection i follows channel i modulo their number
+	Channels    []string // connection i follows channel i modulo their number; none follows any where there is none
 	Connections int
 	Dialling    int // connections that are opened at a time
 }
 
 // ChannelURL is the address by which connection i follows its channel.
 func (o Options) ChannelURL(i int) string {
+	if len(o.Channels) == 0 {
+		return o.URL.String()
+	}
 	u := *o.URL
 	u.RawQuery = "channel=" + url.QueryEscape(o.Channels[i%len(o.Channels)])
 	return u.String()
@@ -60,7 +63,7 @@ func Parse(args []string) (Options, error) {
 	flags := flag.NewFlagSet("client", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&address, "url", "", "the gateway's `ADDRESS`, ws://HOST:PORT/PATH")
-	flags.StringVar(&channels, "channels", "", "the channels, split by commas")
+	flags.StringVar(&channels, "channels", "", "the channels, split by commas (default none)")
 	flags.IntVar(&o.Connections, "connections", 0, "how many connections to hold")
 	flags.IntVar(&o.Dialling, "dialling", 64, "how many connections to open at a time")
 	if err := flags.Parse(args); err != nil {
@@ -72,12 +75,13 @@ func Parse(args []string) (Options, error) {
 		return o, fmt.Errorf("-url: %w", err)
 	case u.Scheme != "ws" || u.Host == "":
 		return o, fmt.Errorf("-url %q is not ws://HOST:PORT/PATH", address)
-	case channels == "":
-		return o, errors.New("-channels names none")
 	case o.Connections < 1 || o.Dialling < 1:
 		return o, errors.New("-connections and -dialling must be 1 or more")
 	}
-	o.URL, o.Channels = u, strings.Split(channels, ",")
+	o.URL = u
+	if channels != "" {
+		o.Channels = strings.Split(channels, ",")
+	}
 	return o, nil
 }
 

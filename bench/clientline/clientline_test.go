@@ -96,10 +96,12 @@ func TestParse(t *testing.T) {
 			t.Errorf("connection %d: got %s; want %s", i, got, want)
 		}
 	}
+	if o, err = Parse([]string{"-url", "ws://127.0.0.1:1/ws", "-connections", "5"}); err != nil || o.ChannelURL(3) != "ws://127.0.0.1:1/ws" {
+		t.Errorf("without channels: got %s, %v; want the address as it is", o.ChannelURL(3), err)
+	}
 	for name, args := range map[string][]string{
 		"no address":     {"-channels", "a", "-connections", "1"},
 		"no WebSocket":   {"-url", "http://127.0.0.1:1/", "-channels", "a", "-connections", "1"},
-		"no channel":     {"-url", "ws://127.0.0.1:1/", "-connections", "1"},
 		"no connections": {"-url", "ws://127.0.0.1:1/", "-channels", "a"},
 		"unknown":        {"-what"},
 	} {
