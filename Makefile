@@ -38,9 +38,26 @@ check: ## format, vet, lint and race tests
 	$(GO) tool -modfile=tools.mod golangci-lint run ./...
 	$(MAKE) test
 
-.PHONY: bench
-bench: ## the micro-benchmarks of the hot paths
+.PHONY: bench-micro
+bench-micro: ## the micro-benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./loadgen ./gateway ./results
+
+# The targets below compare on this machine, which is to be left alone meanwhile; bench/README.md says how.
+# BENCH adds flags: make bench ROUNDS=1 BENCH='-clients 500'.
+ROUNDS ?= 5
+AA ?= 10
+BENCH ?=
+.PHONY: bench
+bench: bench-build ## clients, gateways and dialling side by side in ROUNDS rounds (5), AA pairs of equal runs (10): tables in results/runs/bench-TIME
+	bin/bench/bench -rounds $(ROUNDS) -aa $(AA) $(BENCH)
+
+.PHONY: bench-growth
+bench-growth: bench-build ## what clients, rate, streams and size cost as they grow: tables and plots in results/runs/bench-TIME
+	bin/bench/bench -parts growth -warm 2s -measure 6s $(BENCH)
+
+.PHONY: bench-build
+bench-build: build
+	$(GO) build -o bin/bench/bench ./bench
 
 .PHONY: gateways
 gateways: RUNS ?= 3

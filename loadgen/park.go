@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"github.com/weirbench/weir/scenarios"
 )
@@ -17,10 +19,24 @@ func (s *swarm) parks(g int) bool {
 	return s.dialer.netDial == nil && parks(s.topo.plan, &s.topo.groups[g].plan, s.instances[0].url)
 }
 
+// ReaderVariable is the environment variable that has all connections read by goroutines, for comparisons: ReaderGoroutines,
+// or ReaderEpoll, which is empty's meaning too.
+const ReaderVariable = "WEIR_READER"
+
+// checkReader refuses a word that means nothing.
+func checkReader() error {
+	switch word := os.Getenv(ReaderVariable); word {
+	case "", ReaderEpoll, ReaderGoroutines:
+		return nil
+	default:
+		return fmt.Errorf("read %s=%q: it is neither %s nor %s", ReaderVariable, word, ReaderEpoll, ReaderGoroutines)
+	}
+}
+
 // parks is that of a group whose target is reached at an address: connections are plain sockets, and what their clients
 // send beside pongs is over once they have subscribed. A client that reads slowly waits on purpose.
 func parks(plan *scenarios.Plan, g *scenarios.ClientGroup, address string) bool {
-	return pollerKnown && !overTLS(address) && !answers(&plan.Gateway.Profile) && g.Slow == nil && g.Publish == nil
+	return pollerKnown && os.Getenv(ReaderVariable) != ReaderGoroutines && !overTLS(address) && !answers(&plan.Gateway.Profile) && g.Slow == nil && g.Publish == nil
 }
 
 // ReaderFor says how most connections of a run are read whose target is reached at an address. Those of clients that come and
@@ -38,8 +54,8 @@ func ReaderFor(plan *scenarios.Plan, address string) string {
 
 // startPollers has the workers' pollers read until life ends, where any group's connections are read by them.
 func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
-	if !s.parksAny() {
-		return nil
+	if err := checkReader(); err != nil || !s.parksAny() {
+		return err
 	}
 	ended := func(c *client, why error) {
 		s.wg.Go(func() {

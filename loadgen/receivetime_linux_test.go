@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/scenarios"
 )
@@ -17,11 +15,12 @@ import (
 func TestReceiveTimeOfALateReader(t *testing.T) {
 	const messages, busy = 10, 10 * time.Millisecond
 	from, to := loopbackPair(t)
-	fd, err := duplicate(to)
+	file, err := to.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	defer file.Close()
+	fd := int(file.Fd())
 	if err := stampSocket(fd); err != nil {
 		t.Fatal(err)
 	}
@@ -97,19 +96,21 @@ func seriesOf(t *testing.T, sum *tally, stage results.Stage) *results.Series {
 }
 
 // loopbackPair returns both ends of a TCP connection.
-func loopbackPair(t *testing.T) (from, to net.Conn) {
+func loopbackPair(t *testing.T) (from, to *net.TCPConn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if from, err = net.Dial("tcp", l.Addr().String()); err != nil {
+	dialled, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if to, err = l.Accept(); err != nil {
+	accepted, err := l.Accept()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { from.Close(); to.Close() })
-	return from, to
+	t.Cleanup(func() { dialled.Close(); accepted.Close() })
+	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }

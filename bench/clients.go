@@ -1,0 +1,352 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weirbench/weir/bench/clientline"
+	"github.com/weirbench/weir/internal/benchtable"
+)
+
+// clientFigures is what one client program cost in one round.
+type clientFigures struct {
+	user, system float64 // µs a message
+	rate         float64 // messages a second
+	connection   float64 // bytes of resident memory above the base
+	received     float64 // of what was to come, a share of 1
+	gateway      float64 // µs of the gateway's a delivery: the server side's work was the same
+	busy         float64 // share of the machine
+	keeperP50    float64 // ms, of weir's own client in the same run
+	keeperP99    float64
+	ownP50       float64 // ms, where the program tells latencies
+	ownP99       float64
+}
+
+func noFigures() clientFigures {
+	n := benchtable.Absent()
+	return clientFigures{n, n, n, n, n, n, n, n, n, n, n}
+}
+
+// clientResult is all rounds of one client program in one work.
+type clientResult struct {
+	program program
+	rounds  []clientFigures
+	faults  []string
+}
+
+// sample takes one figure out of all rounds.
+func (r *clientResult) sample(of func(clientFigures) float64) benchtable.Sample {
+	var s benchtable.Sample
+	for _, f := range r.rounds {
+		s = append(s, of(f))
+	}
+	return s
+}
+
+// compareClients has each client program hold the same connections to the same pipeline, in turn, for some rounds.
+func (b *bench) compareClients(ctx context.Context, out io.Writer) error {
+	programs, err := b.build(ctx)
+	if err != nil {
+		return err
+	}
+	k6Base := b.k6Base(ctx, programs)
+	for _, work := range strings.Split(b.works, ",") {
+		all := make([]*clientResult, len(programs))
+		for i, p := range programs {
+			all[i] = &clientResult{program: p}
+		}
+		for round := 1; round <= b.rounds; round++ {
+			if err := b.others.look(ctx); err != nil {
+				return err
+			}
+			if err := b.clientRound(ctx, work, round, all, k6Base); err != nil {
+				return err
+			}
+		}
+		if err := b.clientTable(work, all).Write(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keeper is what weir's own process takes in a run whose connections another program holds: it sends, observes and keeps the
+// account of one client.
+type keeper struct {
+	user, system float64 // cores
+	memory       float64 // bytes
+}
+
+// clientRound measures each program once. weir's base is its own process in the runs of the others.
+func (b *bench) clientRound(ctx context.Context, work string, round int, all []*clientResult, k6Base float64) error {
+	var users, systems, memories benchtable.Sample
+	for _, r := range all {
+		f := noFigures()
+		if r.program.missing == "" && r.program.name != weirReceiving {
+			say("clients, %s, round %d of %d: %s", work, round, b.rounds, r.program.name)
+			dir := filepath.Join(b.out, fmt.Sprintf("clients-%s-%s-%d", work, r.program.name, round))
+			var err error
+			switch r.program.name {
+			case weirReader:
+				f, err = b.ownClients(ctx, work, dir)
+			case weirGoroutines:
+				f, err = b.ownClients(ctx, work, dir, "WEIR_READER=goroutines")
+			default:
+				var k keeper
+				f, k, err = b.foreignClients(ctx, work, dir, r.program, k6Base)
+				users, systems, memories = append(users, k.user), append(systems, k.system), append(memories, k.memory)
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				r.faults = append(r.faults, fmt.Sprintf("round %d: %v", round, err))
+				f = noFigures()
+			}
+		}
+		r.rounds = append(r.rounds, f)
+	}
+	addBase(all, keeper{users.Median(), systems.Median(), memories.Median()}, b.clients)
+	return nil
+}
+
+// addBase takes weir's base off the memory in the last round, and off the processor time in the row that is for it.
+func addBase(all []*clientResult, base keeper, clients int) {
+	last := func(r *clientResult) *clientFigures { return &r.rounds[len(r.rounds)-1] }
+	whole := noFigures()
+	for _, r := range all {
+		switch f := last(r); r.program.name {
+		case weirReader, weirGoroutines:
+			f.connection = (f.connection - base.memory) / float64(clients)
+			if r.program.name == weirReader {
+				whole = *f
+			}
+		case weirReceiving:
+			f.user, f.system = whole.user-base.user/whole.rate*1e6, whole.system-base.system/whole.rate*1e6
+		}
+	}
+}
+
+// ownClients measures a run in which weir holds the connections. The connection figure is the whole process's memory still.
+func (b *bench) ownClients(ctx context.Context, work, dir string, env ...string) (clientFigures, error) {
+	p, err := b.startRun(ctx, work, dir, env, fmt.Sprintf("clients.viewers.count=%d", b.clients),
+		"phases.warm-up="+b.warm.String(), "phases.measure.steady.duration="+b.measure.String())
+	if err != nil {
+		return clientFigures{}, err
+	}
+	w := watchProcess(p.pid(), watchEvery)
+	err = p.wait(ctx)
+	user, system, resident := w.end()
+	if err != nil {
+		return clientFigures{}, err
+	}
+	if _, err := complete(dir); err != nil {
+		return clientFigures{}, fmt.Errorf("%w (%s)", err, p.log)
+	}
+	s, err := readRun(dir, span{})
+	if err != nil {
+		return clientFigures{}, err
+	}
+	// The last second is left to the intervals, which end once a second.
+	within := span{s.steady.fromNS, s.steady.toNS - int64(time.Second)}
+	if s, err = readRun(dir, within); err != nil {
+		return clientFigures{}, err
+	}
+	messages := s.delivered.grown(within)
+	f := b.figures(s, within, messages, 0)
+	f.user, f.system = user.grown(within)/messages*1e6, system.grown(within)/messages*1e6
+	f.connection = resident.median(within)
+	f.ownP50, f.ownP99 = f.keeperP50, f.keeperP99
+	return f, nil
+}
+
+// figures fills in what the run's log tells. keepers is how many clients weir had beside those that are measured.
+func (b *bench) figures(s *seen, within span, messages float64, keepers int) clientFigures {
+	f := noFigures()
+	f.rate = messages / within.seconds()
+	f.received = messages / (within.seconds() * perClient * float64(b.clients))
+	f.gateway = s.gatewayCPU.grown(within) / (messages + within.seconds()*perClient*float64(keepers)) * 1e6
+	f.busy = s.busy.median(within)
+	f.keeperP50, f.keeperP99 = s.quantile(0.5), s.quantile(0.99)
+	return f
+}
+
+// foreignClients measures a program that holds the connections beside one client of weir's.
+func (b *bench) foreignClients(ctx context.Context, work, dir string, what program, k6Base float64) (f clientFigures, base keeper, err error) {
+	base = keeper{benchtable.Absent(), benchtable.Absent(), benchtable.Absent()}
+	p, err := b.startPipeline(ctx, work, dir, 1, 10*time.Minute)
+	if err != nil {
+		return f, base, err
+	}
+	defer p.end()
+	var h holder
+	if what.name == k6Client {
+		h, err = b.startK6(ctx, p, work, what.path, k6Base)
+	} else {
+		h, err = b.startClient(ctx, p, channels(work, p.topic), what)
+	}
+	if err != nil {
+		return f, base, err
+	}
+	w := watchProcess(h.process().pid(), watchEvery)
+	weir := watchProcess(p.pid(), watchEvery)
+	within, failed := b.window(ctx, p, h)
+	messages, err := h.finish()
+	user, system, resident := w.end()
+	p.end()
+	weirUser, weirSystem, weirMemory := weir.end()
+	if failed != nil {
+		return f, base, failed
+	}
+	if err != nil {
+		return f, base, err
+	}
+	s, err := readRun(dir, within)
+	if err != nil {
+		return f, base, err
+	}
+	count := messages.grown(within)
+	f = b.figures(s, within, count, 1)
+	f.user, f.system = user.grown(within)/count*1e6, system.grown(within)/count*1e6
+	f.connection = (resident.median(within) - h.base()) / float64(b.clients)
+	f.ownP50, f.ownP99 = h.latency()
+	seconds := within.seconds()
+	return f, keeper{weirUser.grown(within) / seconds, weirSystem.grown(within) / seconds, weirMemory.median(within)}, nil
+}
+
+// openIn is how long all connections may take to be open.
+const openIn = 2 * time.Minute
+
+// window waits until all connections are open and warm, and then for the time that is measured.
+func (b *bench) window(ctx context.Context, p *pipeline, h holder) (span, error) {
+	err := await(ctx, "opening the connections", openIn, h.open, h.process(), p.process)
+	if err == nil {
+		err = pause(ctx, b.warm)
+	}
+	if err != nil {
+		return span{}, err
+	}
+	from := time.Now().UnixNano()
+	if err := pause(ctx, b.measure); err != nil {
+		return span{}, err
+	}
+	// What was counted and used is read between two looks: the span ends before the last.
+	return span{from, time.Now().UnixNano()}, pause(ctx, 3*time.Second/2)
+}
+
+// holder is a client program under way.
+type holder interface {
+	process() *process
+	// open reports whether all connections are open; it fails where one has ended again.
+	open() (bool, error)
+	// finish ends the program and returns the messages that it had taken by when.
+	finish() (line, error)
+	// base is the process's memory before it connected, in bytes.
+	base() float64
+	// latency is what the program itself says, in ms; NaN where it says nothing. After finish.
+	latency() (p50, p99 float64)
+}
+
+// client is a program that speaks as bench/clientline does.
+type client struct {
+	p      *process
+	memory float64
+	read   chan struct{} // closed when its output has ended
+
+	mu       sync.Mutex
+	ready    bool
+	isOpen   bool
+	ended    int64
+	messages line
+}
+
+func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string, what program) (*client, error) {
+	out, in := io.Pipe()
+	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, "-url", p.url, "-channels", strings.Join(channels, ","),
+		"-connections", fmt.Sprint(b.clients))
+	if err != nil {
+		return nil, err
+	}
+	c := &client{p: proc, read: make(chan struct{})}
+	go func() {
+		<-proc.done
+		_ = in.Close()
+	}()
+	go c.listen(out)
+	err = await(ctx, what.name+"'s start", upIn, func() (bool, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.ready, nil
+	}, proc)
+	if err != nil {
+		proc.end()
+		<-c.read
+		return nil, err
+	}
+	w := watchProcess(proc.pid(), watchEvery)
+	c.memory = w.memory()
+	w.end()
+	if _, err := io.WriteString(proc.in, "go\n"); err != nil {
+		proc.end()
+		<-c.read
+		return nil, fmt.Errorf("tell %s to connect: %w", what.name, err)
+	}
+	return c, nil
+}
+
+// listen takes the program's lines.
+func (c *client) listen(out io.Reader) {
+	defer close(c.read)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var l clientline.Line
+		if json.Unmarshal(lines.Bytes(), &l) != nil {
+			continue // a word of a library's
+		}
+		c.mu.Lock()
+		c.ready = true
+		c.isOpen = c.isOpen || l.State == clientline.StateOpen
+		c.ended = l.Ended
+		if l.State != clientline.StateReady {
+			c.messages = append(c.messages, point{l.AtNS, float64(l.Messages)})
+		}
+		c.mu.Unlock()
+	}
+	_, _ = io.Copy(io.Discard, out)
+}
+
+func (c *client) process() *process { return c.p }
+
+func (c *client) open() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isOpen, c.torn()
+}
+
+// torn is an error where connections have ended by themselves.
+func (c *client) torn() error {
+	if c.ended > 0 {
+		return fmt.Errorf("%d of its connections ended by themselves (%s)", c.ended, c.p.log)
+	}
+	return nil
+}
+
+func (c *client) finish() (line, error) {
+	c.mu.Lock()
+	err := c.torn() // the end takes the connections down
+	c.mu.Unlock()
+	_ = c.p.in.Close()
+	c.p.end()
+	<-c.read
+	return c.messages, err
+}
+
+func (c *client) base() float64 { return c.memory }
+
+func (c *client) latency() (p50, p99 float64) { return benchtable.Absent(), benchtable.Absent() }

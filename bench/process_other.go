@@ -1,0 +1,9 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// diesWithParent: what a killed comparison leaves ends by itself, by its standard input or when its work is over. The figures
+// come from /proc, so that no part runs on other systems than Linux anyhow.
+func diesWithParent() *syscall.SysProcAttr { return nil }
