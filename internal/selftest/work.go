@@ -30,8 +30,10 @@ type Work struct {
 	Length  time.Duration // of the measure phase, whole seconds
 	Every   time.Duration // length of an interval; 0 is the scenario's default
 	// Echo has the clients publish through the target, each to a key that it alone follows, in place of a producer.
-	Echo   bool
-	Faults nulltarget.Faults
+	Echo bool
+	// DialRate, where it is not 0, is how many clients a second are to dial.
+	DialRate float64
+	Faults   nulltarget.Faults
 }
 
 // PerSecond is how many deliveries a second are due.
@@ -97,6 +99,9 @@ func (w Work) plan(target []string) (*scenarios.Plan, error) {
 	}
 	plan.Gateway.Command.Args = append(append([]string{}, target...), "--listen", "127.0.0.1:{port}", "--seeds", "{seeds}", "--topics", "{topics}")
 	plan.Gateway.Command.Args = append(plan.Gateway.Command.Args, w.Faults.Args()...)
+	if w.DialRate > 0 {
+		plan.Clients[0].ConnectRate = w.DialRate
+	}
 	if w.Every > 0 {
 		plan.IntervalNS = w.Every
 	}
