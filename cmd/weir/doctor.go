@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirbench/weir/internal/doctor"
+	"github.com/weirbench/weir/internal/selftest"
 	"github.com/weirbench/weir/runner"
 )
 
@@ -17,6 +18,9 @@ type doctorFlags struct {
 	json     bool
 
 	selfTests, calibrates bool
+
+	selfTestOptions selftest.Options // beside what every self-test has; for tests
+	executable      string           // "" is this one
 }
 
 func doctorCommand() *cobra.Command {

@@ -21,7 +21,7 @@ func (f *doctorFlags) calibrate(cmd *cobra.Command) error {
 			return usageOf(fmt.Sprintf("--out %s is a directory (write --out %s/calibration.json)", file, file))
 		}
 	}
-	b, err := newBench(cmd.ErrOrStderr())
+	b, err := newBench(cmd.ErrOrStderr(), f.executable)
 	if err != nil {
 		return err
 	}

@@ -26,10 +26,13 @@ type bench struct {
 	progress   io.Writer
 }
 
-func newBench(progress io.Writer) (*bench, error) {
-	executable, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find the weir binary: %w", err)
+// newBench makes one. executable is the weir binary; "" is this one.
+func newBench(progress io.Writer, executable string) (*bench, error) {
+	if executable == "" {
+		var err error
+		if executable, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("find the weir binary: %w", err)
+		}
 	}
 	dir, err := os.MkdirTemp("", "weir-doctor-*")
 	if err != nil {
@@ -66,14 +69,15 @@ func (b *bench) close(keep bool) {
 
 // selfTest measures a target of known delay, loss and capacity, and says whether they are read back here.
 func (f *doctorFlags) selfTest(cmd *cobra.Command) error {
-	b, err := newBench(cmd.ErrOrStderr())
+	b, err := newBench(cmd.ErrOrStderr(), f.executable)
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible(cmd.ErrOrStderr(), "ending")
 	defer stop()
 	out := cmd.OutOrStdout()
-	o := selftest.Options{Run: b.run, Target: b.target(), Progress: b.say}
+	o := f.selfTestOptions
+	o.Run, o.Target, o.Progress = b.run, b.target(), b.say
 	if !f.json {
 		o.Tell = func(finding doctor.Finding) { fmt.Fprintln(out, printableLines(finding.String())) }
 	}

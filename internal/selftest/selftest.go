@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weirbench/weir/internal/doctor"
@@ -23,6 +24,8 @@ type Options struct {
 	// Tell is called with each finding as it is made, Progress with a line about what is done now; either may be nil.
 	Tell     func(doctor.Finding)
 	Progress func(string)
+	// Only names the checks that are made; none is all.
+	Only []string
 	// Instead, where it is set, says what is planted in place of what a check says that it plants. It is for tests: the
 	// check must fail then.
 	Instead func(check string, told nulltarget.Faults) nulltarget.Faults
@@ -34,6 +37,9 @@ type check struct {
 	about string
 	judge func(w Work, got *Measured, clean *report.Summary) doctor.Finding
 }
+
+// cleanCheck is the check whose run the others may be compared with.
+const cleanCheck = "clean"
 
 // The work of the checks is light enough for a machine that does something else beside, and heavy enough that a second has
 // hundreds of deliveries. Where the account is compared there is no warm-up, so that the target's counting begins with the
@@ -48,7 +54,7 @@ func checks() []check {
 	}
 	const each = 25 // of 200 records a client
 	return []check{
-		{with("clean", light, nulltarget.Faults{}), "nothing planted", judgeClean},
+		{with(cleanCheck, light, nulltarget.Faults{}), "nothing planted", judgeClean},
 		{with("delay", light, nulltarget.Faults{Delay: 20 * time.Millisecond}), "each record held back", judgeDelay},
 		{with("audit", single, nulltarget.Faults{DropEach: each, DuplicateEach: each, SwapEach: each}), "records lost, doubled, swapped", judgeAudit},
 		{with("stop", single, nulltarget.Faults{StopAfter: 1500 * time.Millisecond, StopFor: 500 * time.Millisecond}), "the target stops", judgeStop},
@@ -62,18 +68,19 @@ func Run(ctx context.Context, o Options) []doctor.Finding {
 	defer cancel()
 	var found []doctor.Finding
 	var clean *report.Summary
-	for i, c := range checks() {
+	wanted := slices.DeleteFunc(checks(), func(c check) bool { return len(o.Only) > 0 && !slices.Contains(o.Only, c.Name) })
+	for i, c := range wanted {
 		if ctx.Err() != nil {
 			break
 		}
 		if o.Progress != nil {
-			o.Progress(fmt.Sprintf("check %d of %d, %s: %s", i+1, len(checks()), c.Name, c.about))
+			o.Progress(fmt.Sprintf("check %d of %d, %s: %s", i+1, len(wanted), c.Name, c.about))
 		}
 		f, got := c.make(limited, o, clean)
 		if ctx.Err() != nil {
 			break // what was cut short says nothing
 		}
-		if i == 0 && got != nil {
+		if c.Name == cleanCheck && got != nil {
 			clean = got.Summary
 		}
 		f.Check = c.Name
