@@ -77,7 +77,7 @@ func (f *doctorFlags) selfTest(cmd *cobra.Command) error {
 	defer stop()
 	out := cmd.OutOrStdout()
 	o := f.selfTestOptions
-	o.Run, o.Target, o.Progress = b.run, b.target(), b.say
+	o.Run, o.RunStopped, o.Target, o.Progress = b.run, b.stoppedRunner(), b.target(), b.say
 	if !f.json {
 		o.Tell = func(finding doctor.Finding) { fmt.Fprintln(out, printableLines(finding.String())) }
 	}

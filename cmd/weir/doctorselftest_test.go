@@ -78,6 +78,23 @@ func TestSelfTestReadsBack(t *testing.T) {
 	}
 }
 
+// TestSelfTestStops: a stop is in the corrected latency, be it the target's or the generator's own, however busy the machine is.
+func TestSelfTestStops(t *testing.T) {
+	only := []string{"stop"}
+	if runtime.GOOS == "linux" {
+		only = append(only, "own-stop")
+	}
+	found, _ := selfTest(t, nil, only...)
+	for _, name := range only {
+		if got := found[name]; strings.Contains(got.Text, "it is hidden") || strings.Contains(got.Text, "could not be made") {
+			t.Errorf("got %s; want the stop in the figures", got.Text)
+		}
+	}
+	if got := found["own-stop"]; strings.Contains(got.Text, "health is") {
+		t.Errorf("got %s; want the run to be invalid", got.Text)
+	}
+}
+
 // TestSelfTestCatchesALie: a target that does something else than it is said to fails each check.
 func TestSelfTestCatchesALie(t *testing.T) {
 	found, code := selfTest(t, func(_ string, told nulltarget.Faults) nulltarget.Faults {

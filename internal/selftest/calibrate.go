@@ -71,7 +71,7 @@ func (c *calibrating) say(format string, args ...any) {
 
 // run makes the work's run, which must come to its end.
 func (c *calibrating) run(w Work) (*Measured, error) {
-	got, err := w.run(c.ctx, c.options.Target, c.options.Run)
+	got, err := w.run(c.ctx, c.options)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,10 @@ func right(t *testing.T, name string) *report.Summary {
 		s.Audit.Classes = results.Classes{Expected: 4000, Delivered: 3840, Lost: 160, Duplicate: 160, Reordered: 160}
 	case "stop":
 		s.Latency.E2E = report.Latency{Count: w.expected(), MinNS: ms / 5, P50NS: ms / 2, P99NS: 461 * ms, MaxNS: 501 * ms}
+	case "own-stop":
+		sick(s, report.HealthInvalid, "send_lag")
+		s.Latency.E2E = report.Latency{Count: w.expected(), MinNS: ms / 5, P50NS: ms / 2, P99NS: 461 * ms, MaxNS: 501 * ms}
+		s.Latency.E2EUncorrected = report.Latency{Count: w.expected(), MinNS: ms / 5, P50NS: ms / 2, P99NS: 9 * ms, MaxNS: 12 * ms}
 	case "capacity":
 		s.Latency.E2E.MaxNS = 2001 * ms
 	}
@@ -90,6 +94,10 @@ func TestJudges(t *testing.T) {
 			s.Latency.E2E.P50NS += 9 * ms
 			sick(s, report.HealthDoubtful, "machine_busy")
 		}, doctor.Warn, "could not be told: planted 20ms"},
+		{"delay", "all too late on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Latency.E2E.MinNS = 30 * ms
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Fail, "29.8ms above that without: wrong by 9.8ms"},
 		{"delay", "one too early", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E.MinNS = 20*ms - 1 }, doctor.Fail, "less than what it must be"},
 		{"delay", "one too early on a busy machine", func(s, _ *report.Summary, _ *flow) {
 			s.Latency.E2E.MinNS = 19 * ms
@@ -118,6 +126,19 @@ func TestJudges(t *testing.T) {
 		{"stop", "one message a client", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E.P99NS = 2 * ms }, doctor.Fail, "wrong by more than 10%"},
 		{"stop", "longer", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E.MaxNS = 551 * ms }, doctor.Fail, "longer than the stop"},
 		{"stop", "late", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthInvalid, "send_lag") }, doctor.Warn, "because of send_lag"},
+
+		{"own-stop", "as planted", nil, doctor.OK, "corrected longest 501ms, p99 461ms where 460ms follow; uncorrected p99 9ms; the run is invalid, as it must be"},
+		{"own-stop", "not corrected", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E = s.Latency.E2EUncorrected }, doctor.Fail, "it is hidden"},
+		{"own-stop", "p99 not corrected", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E.P99NS = 9 * ms }, doctor.Fail, "it is hidden"},
+		{"own-stop", "said to be valid", func(s, _ *report.Summary, _ *flow) {
+			s.Health.State, s.Health.Reasons = report.HealthValid, nil
+		}, doctor.Fail, "health is valid: nothing is found wrong with it"},
+		{"own-stop", "both alike", func(s, _ *report.Summary, _ *flow) { s.Latency.E2EUncorrected.P99NS = 400 * ms }, doctor.Fail, "the two should be apart"},
+		{"own-stop", "longer", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E.P99NS = 600 * ms }, doctor.Fail, "wrong by more than 10%"},
+		{"own-stop", "on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			busy := 0.99
+			s.Latency.E2EUncorrected.P99NS, s.Health.Figures.MachineBusy = 400*ms, &busy
+		}, doctor.Warn, "the machine was 99.0% busy"},
 
 		{"capacity", "as planted", nil, doctor.OK, "1000 deliveries/s of 1500 due; 1000/s arrived; the backlog grew by 500/s where 500 follow"},
 		{"capacity", "within", func(_, _ *report.Summary, f *flow) { f.Arrived, f.Growth = 981, 529 }, doctor.OK, "981/s arrived"},
@@ -157,7 +178,7 @@ func judged(t *testing.T, name string, got, clean *report.Summary, f flow) docto
 	}
 	for _, c := range checks() {
 		if c.Name == name {
-			return c.judge(c.Work, &Measured{Summary: got}, clean)
+			return c.judge(c.Work, &Measured{Summary: got, Stopped: c.OwnStopFor}, clean)
 		}
 	}
 	t.Fatalf("there is no check %s", name)
@@ -182,6 +203,17 @@ func TestRun(t *testing.T) {
 			}
 			return &Measured{Summary: right(t, name)}, nil
 		},
+		RunStopped: func(_ context.Context, name, scenario string, after, stop time.Duration) (*Measured, error) {
+			ran = append(ran, name)
+			parsed, err := scenarios.Parse(name, []byte(scenario), scenarios.Options{})
+			if err != nil {
+				return nil, err
+			}
+			if plan, err := parsed.Resolve(); err != nil || plan.Name != name || after != 1500*time.Millisecond {
+				return nil, errors.Join(err, errors.New("not as planned"))
+			}
+			return &Measured{Summary: right(t, "own-stop"), Stopped: stop}, nil
+		},
 		Tell: func(f doctor.Finding) { told = append(told, string(f.State)+" "+f.Check+" "+f.Text) },
 		Instead: func(check string, told nulltarget.Faults) nulltarget.Faults {
 			if check == "audit" {
@@ -191,18 +223,18 @@ func TestRun(t *testing.T) {
 		},
 	}
 	found := Run(t.Context(), o)
-	if len(found) != 5 || len(told) != 5 {
-		t.Fatalf("got %d findings, %d told; want 5", len(found), len(told))
+	if len(found) != 6 || len(told) != 6 {
+		t.Fatalf("got %d findings, %d told; want 6", len(found), len(told))
 	}
 	for i, want := range []string{"ok clean nothing planted", "fail delay the run could not be made: no room", "ok audit ",
-		"fail stop the run did not come to its end: the target died", "fail capacity how much flowed can't be read: "} {
+		"fail stop the run did not come to its end: the target died", "ok own-stop the generator was stopped for 500ms", "fail capacity how much flowed can't be read: "} {
 		if !strings.HasPrefix(told[i], want) {
 			t.Errorf("got %q; want %q", told[i], want)
 		}
 	}
 	common := "/bin/weir child null-target --listen 127.0.0.1:{port} --seeds {seeds} --topics {topics}"
 	want := []string{common, common + " --delay 20ms", common + " --drop-each 50 --duplicate-each 25 --swap-each 25",
-		common + " --stop-after 1.5s --stop-for 500ms", common + " --capacity 1000"}
+		common + " --stop-after 1.5s --stop-for 500ms", "null-target-own-stop", common + " --capacity 1000"}
 	if !slices.Equal(ran, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(ran, "\n"), strings.Join(want, "\n"))
 	}

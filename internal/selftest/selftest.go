@@ -19,6 +19,8 @@ const Limit = 55 * time.Second
 // Options is what a self-test is made of.
 type Options struct {
 	Run Runner
+	// RunStopped makes the run of a generator that is stopped; nil where a process can't be, and the check is left out.
+	RunStopped StoppedRunner
 	// Target is the command line that starts a null target, without its flags.
 	Target []string
 	// Tell is called with each finding as it is made, Progress with a line about what is done now; either may be nil.
@@ -38,8 +40,11 @@ type check struct {
 	judge func(w Work, got *Measured, clean *report.Summary) doctor.Finding
 }
 
-// cleanCheck is the check whose run the others may be compared with.
-const cleanCheck = "clean"
+// cleanCheck is the check whose run the others may be compared with, ownStopCheck the one that needs RunStopped.
+const (
+	cleanCheck   = "clean"
+	ownStopCheck = "own-stop"
+)
 
 // The work of the checks is light enough for a machine that does something else beside, and heavy enough that a second has
 // hundreds of deliveries. Where the account is compared there is no warm-up, so that the target's counting begins with the
@@ -52,12 +57,15 @@ func checks() []check {
 		w.Name, w.Faults = name, f
 		return w
 	}
+	paused := single
+	paused.OwnStopAfter, paused.OwnStopFor = 1500*time.Millisecond, 500*time.Millisecond
 	const each = 25 // of 200 records a client
 	return []check{
 		{with(cleanCheck, light, nulltarget.Faults{}), "nothing planted", judgeClean},
 		{with("delay", light, nulltarget.Faults{Delay: 20 * time.Millisecond}), "each record held back", judgeDelay},
 		{with("audit", single, nulltarget.Faults{DropEach: each, DuplicateEach: each, SwapEach: each}), "records lost, doubled, swapped", judgeAudit},
 		{with("stop", single, nulltarget.Faults{StopAfter: 1500 * time.Millisecond, StopFor: 500 * time.Millisecond}), "the target stops", judgeStop},
+		{with(ownStopCheck, paused, nulltarget.Faults{}), "the generator stops", judgeOwnStop},
 		{with("capacity", full, nulltarget.Faults{Capacity: 1000}), "half as much again as the target takes", judgeCapacity},
 	}
 }
@@ -68,7 +76,9 @@ func Run(ctx context.Context, o Options) []doctor.Finding {
 	defer cancel()
 	var found []doctor.Finding
 	var clean *report.Summary
-	wanted := slices.DeleteFunc(checks(), func(c check) bool { return len(o.Only) > 0 && !slices.Contains(o.Only, c.Name) })
+	wanted := slices.DeleteFunc(checks(), func(c check) bool {
+		return len(o.Only) > 0 && !slices.Contains(o.Only, c.Name) || c.Name == ownStopCheck && o.RunStopped == nil
+	})
 	for i, c := range wanted {
 		if ctx.Err() != nil {
 			break
@@ -98,7 +108,7 @@ func (c check) make(ctx context.Context, o Options, clean *report.Summary) (doct
 	if o.Instead != nil {
 		planted.Faults = o.Instead(c.Name, planted.Faults)
 	}
-	got, err := planted.run(ctx, o.Target, o.Run)
+	got, err := planted.run(ctx, o)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return untold("the self-test's %v were over", Limit), nil

@@ -2,6 +2,7 @@ package selftest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -14,7 +15,13 @@ import (
 type Measured struct {
 	Summary *report.Summary
 	Dir     string // its run directory
+	// Stopped is how long the generator was stopped on purpose.
+	Stopped time.Duration
 }
+
+// StoppedRunner makes the run of a scenario's text in a process of its own, and stops that process for some time, so long after
+// the load began. Name names the run.
+type StoppedRunner func(ctx context.Context, name, scenario string, after, stop time.Duration) (*Measured, error)
 
 // Runner makes the run of a plan. An error is one of the harness: a run that failed has a summary that says so. When ctx
 // ends it returns soon, with what there is.
@@ -31,6 +38,8 @@ type Work struct {
 	Every   time.Duration // length of an interval; 0 is the scenario's default
 	// Echo has the clients publish through the target, each to a key that it alone follows, in place of a producer.
 	Echo bool
+	// OwnStopAfter and OwnStopFor say when the generator itself is stopped, after the load's beginning; 0 is never.
+	OwnStopAfter, OwnStopFor time.Duration
 	// DialRate, where it is not 0, is how many clients a second are to dial.
 	DialRate float64
 	Faults   nulltarget.Faults
@@ -65,7 +74,7 @@ kafka: {provider: embedded, brokers: 1, topics: [{name: known, partitions: 1}]}
 gateway:
   target: command
   profile: reference
-  command: {args: [weir], url: 'ws://127.0.0.1:{port}/ws', ready: {url: 'http://127.0.0.1:{port}/readyz'}}
+  command: {args: %s, url: 'ws://127.0.0.1:{port}/ws', ready: {url: 'http://127.0.0.1:{port}/readyz'}}
 %s
 phases:
   warm-up: %s
@@ -82,14 +91,20 @@ const echoed = `
 producers: [{name: keys, topic: known, rate: 1/h, size: 128B, keys: {kind: round-robin, count: %[2]d}}]
 clients: [{name: echoes, count: %[2]d, connect_rate: 1000/s, subscribe: {topic: known, keys: 1}, publish: {topic: known, keys: %[2]d, rate: %[1]d/s, size: 128B}}]`
 
-// plan is the work as a run executes it. target is the command line of the null target, to which its flags are added.
-func (w Work) plan(target []string) (*scenarios.Plan, error) {
+// scenario is the work's text. target is the command line of the null target, to which its flags are added.
+func (w Work) scenario(target []string) string {
 	load := fmt.Sprintf(fannedOut, w.Rate, w.Keys, w.Clients)
 	if w.Echo {
 		load = fmt.Sprintf(echoed, w.Rate, w.Clients)
 	}
-	text := fmt.Sprintf(workScenario, w.Name, load, w.WarmUp, w.Length)
-	scenario, err := scenarios.Parse("null-target-"+w.Name, []byte(text), scenarios.Options{LiftLimits: true})
+	args := append(append([]string{}, target...), "--listen", "127.0.0.1:{port}", "--seeds", "{seeds}", "--topics", "{topics}")
+	quoted, _ := json.Marshal(append(args, w.Faults.Args()...)) // strings always can be, and JSON is YAML
+	return fmt.Sprintf(workScenario, w.Name, quoted, load, w.WarmUp, w.Length)
+}
+
+// plan is the work as a run executes it.
+func (w Work) plan(target []string) (*scenarios.Plan, error) {
+	scenario, err := scenarios.Parse("null-target-"+w.Name, []byte(w.scenario(target)), scenarios.Options{LiftLimits: true})
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +112,6 @@ func (w Work) plan(target []string) (*scenarios.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan.Gateway.Command.Args = append(append([]string{}, target...), "--listen", "127.0.0.1:{port}", "--seeds", "{seeds}", "--topics", "{topics}")
-	plan.Gateway.Command.Args = append(plan.Gateway.Command.Args, w.Faults.Args()...)
 	if w.DialRate > 0 {
 		plan.Clients[0].ConnectRate = w.DialRate
 	}
@@ -109,10 +122,13 @@ func (w Work) plan(target []string) (*scenarios.Plan, error) {
 }
 
 // run makes the work's run.
-func (w Work) run(ctx context.Context, target []string, run Runner) (*Measured, error) {
-	plan, err := w.plan(target)
+func (w Work) run(ctx context.Context, o Options) (*Measured, error) {
+	if w.OwnStopFor > 0 {
+		return o.RunStopped(ctx, "null-target-"+w.Name, w.scenario(o.Target), w.OwnStopAfter, w.OwnStopFor)
+	}
+	plan, err := w.plan(o.Target)
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", w.Name, err)
 	}
-	return run(ctx, plan)
+	return o.Run(ctx, plan)
 }
