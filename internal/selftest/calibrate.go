@@ -146,7 +146,7 @@ func (c *calibrating) step(perS int) (Step, bool) {
 	perMessage := stepClients / stepKeys
 	w := Work{
 		Name: fmt.Sprintf("step-%d", perS), Clients: stepClients, Keys: stepKeys, Rate: max(1, perS/perMessage),
-		WarmUp: time.Second, Length: 3 * time.Second, Every: 500 * time.Millisecond,
+		WarmUp: time.Second, Length: 3 * time.Second, Every: 500 * time.Millisecond, Drain: 2 * time.Second,
 	}
 	c.say("ceiling: %s deliveries/s", whole(w.PerSecond()))
 	got, err := c.run(w)

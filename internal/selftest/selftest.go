@@ -59,11 +59,13 @@ func checks() []check {
 	}
 	paused := single
 	paused.OwnStopAfter, paused.OwnStopFor = 1500*time.Millisecond, 500*time.Millisecond
-	const each = 25 // of 200 records a client
+	lossy := single
+	lossy.Drain = 5 * time.Second // all of it, since what is lost does not come
+	const each = 25               // of 200 records a client
 	return []check{
 		{with(cleanCheck, light, nulltarget.Faults{}), "nothing planted", judgeClean},
 		{with("delay", light, nulltarget.Faults{Delay: 20 * time.Millisecond}), "each record held back", judgeDelay},
-		{with("audit", single, nulltarget.Faults{DropEach: each, DuplicateEach: each, SwapEach: each}), "records lost, doubled, swapped", judgeAudit},
+		{with("audit", lossy, nulltarget.Faults{DropEach: each, DuplicateEach: each, SwapEach: each}), "records lost, doubled, swapped", judgeAudit},
 		{with("stop", single, nulltarget.Faults{StopAfter: 1500 * time.Millisecond, StopFor: 500 * time.Millisecond}), "the target stops", judgeStop},
 		{with(ownStopCheck, paused, nulltarget.Faults{}), "the generator stops", judgeOwnStop},
 		{with("capacity", full, nulltarget.Faults{Capacity: 1000}), "half as much again as the target takes", judgeCapacity},
