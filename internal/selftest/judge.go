@@ -110,6 +110,10 @@ func accounted(expected, lost, duplicate, reordered int64, s *report.Summary) *d
 		return nil
 	}
 	f := failed(mendDefect, "planted %s; read back %s", classesText(want), classesText(s.Audit.Classes))
+	if s.Audit.Unseen > 0 && s.Health.State != report.HealthValid {
+		f = untold("%s, which was on its way when the drain was over (%s)", f.Text, healthReasons(s))
+		return &f
+	}
 	if len(s.Audit.Defects) > 0 {
 		f.Text += "; " + strings.Join(s.Audit.Defects, "; ")
 	}

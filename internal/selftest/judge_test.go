@@ -114,6 +114,10 @@ func TestJudges(t *testing.T) {
 		{"audit", "one twice more", func(s, _ *report.Summary, _ *flow) { s.Audit.Duplicate++ }, doctor.Fail, "161 twice"},
 		{"audit", "one swapped less", func(s, _ *report.Summary, _ *flow) { s.Audit.Reordered-- }, doctor.Fail, "159 out of order"},
 		{"audit", "lost is unseen", func(s, _ *report.Summary, _ *flow) { s.Audit.Lost, s.Audit.Unseen = 159, 1 }, doctor.Fail, "1 unseen"},
+		{"audit", "lost is unseen on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Audit.Lost, s.Audit.Unseen = 159, 1
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Warn, "1 unseen, which was on its way when the drain was over (because of machine_busy)"},
 		{"audit", "not available", func(s, _ *report.Summary, _ *flow) { s.Audit.Available = false }, doctor.Fail, "planted 160 lost"},
 		{"audit", "passed all the same", func(s, _ *report.Summary, _ *flow) { s.Verdict = report.VerdictPassed }, doctor.Fail, "and the run passed"},
 

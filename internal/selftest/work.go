@@ -37,7 +37,7 @@ type Work struct {
 	WarmUp  time.Duration
 	Length  time.Duration // of the measure phase, whole seconds
 	Every   time.Duration // length of an interval; 0 is the scenario's default
-	Drain   time.Duration // what is lost is waited for so long; 0 is 10 s
+	Drain   time.Duration // what does not come is waited for so long; 0 is 5 s
 	// Echo has the clients publish through the target, each to a key that it alone follows, in place of a producer.
 	Echo bool
 	// OwnStopAfter and OwnStopFor say when the generator itself is stopped, after the load's beginning; 0 is never.
@@ -101,7 +101,7 @@ func (w Work) scenario(target []string) string {
 	}
 	args := append(append([]string{}, target...), "--listen", "127.0.0.1:{port}", "--seeds", "{seeds}", "--topics", "{topics}")
 	quoted, _ := json.Marshal(append(args, w.Faults.Args()...)) // strings always can be, and JSON is YAML
-	return fmt.Sprintf(workScenario, w.Name, quoted, load, w.WarmUp, w.Length, cmp.Or(w.Drain, 10*time.Second))
+	return fmt.Sprintf(workScenario, w.Name, quoted, load, w.WarmUp, w.Length, cmp.Or(w.Drain, 5*time.Second))
 }
 
 // plan is the work as a run executes it.
