@@ -36,6 +36,6 @@ func childCommand() *cobra.Command {
 			return testbed.ServeGuard(context.Background(), cmd.InOrStdin())
 		},
 	}
-	cmd.AddCommand(embedded, reaper, guard)
+	cmd.AddCommand(embedded, reaper, guard, nullTargetCommand())
 	return cmd
 }

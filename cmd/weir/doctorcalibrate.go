@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirbench/weir/internal/selftest"
+	"github.com/weirbench/weir/report"
+)
+
+// calibrate states this machine's floor and ceiling. They are written to a file where one is named.
+func (f *doctorFlags) calibrate(cmd *cobra.Command) error {
+	file := ""
+	if cmd.Flags().Changed("out") {
+		file = f.out
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			return usageOf(fmt.Sprintf("--out %s is a directory (write --out %s/calibration.json)", file, file))
+		}
+	}
+	b, err := newBench(cmd.ErrOrStderr(), f.executable)
+	if err != nil {
+		return err
+	}
+	defer b.close(false)
+	ctx, stop := interruptible(cmd.ErrOrStderr(), "ending")
+	defer stop()
+	found, err := selftest.Calibrate(ctx, selftest.Options{Run: b.run, Target: b.target(), Progress: b.say})
+	if ctx.Err() != nil {
+		return &exitError{code: report.ExitInterrupted}
+	}
+	if err != nil {
+		return err
+	}
+	if file != "" {
+		if err := writeCalibration(file, found); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return printJSON(cmd.OutOrStdout(), found)
+	}
+	var text bytes.Buffer
+	if err := found.Print(&text); err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), printableLines(text.String()))
+	return nil
+}
+
+func writeCalibration(file string, found *selftest.Calibration) error {
+	data, err := json.MarshalIndent(found, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the calibration: %w", err)
+	}
+	if err := os.WriteFile(file, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the calibration: %w (choose another --out)", err)
+	}
+	return nil
+}
