@@ -34,9 +34,9 @@ func newFraming(name string) framing {
 type talk struct {
 	// askedAt is when the client subscribed, Unix ns: what arrived before answers something else.
 	askedAt     int64
-	answers     int  // to the client's subscription
-	attachments int  // binary messages that follow a Socket.IO event
-	introduced  bool // the target has taken the client's introduction
+	answers     int32 // to the client's subscription
+	attachments int16 // binary messages that follow a Socket.IO event
+	introduced  bool  // the target has taken the client's introduction
 }
 
 // plain is no framing: what the profile says is sent, and messages are as they come.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -175,6 +176,26 @@ func (s *swarm) connect(ctx, life context.Context) error {
 	if err := s.startPollers(life, gate); err != nil {
 		return err
 	}
+	s.startClients(life, gate)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for int(s.everUp.Load()) < s.early {
+		select {
+		case <-ctx.Done():
+			return s.connectError(ctx)
+		case <-s.failed:
+			return s.err
+		case <-tick.C:
+		}
+	}
+	if s.early >= maxDials {
+		debug.FreeOSMemory() // the load begins without the dials' garbage, and without the room that it took
+	}
+	return nil
+}
+
+// startClients begins the clients' lives, one after the other in each group.
+func (s *swarm) startClients(life context.Context, gate chan struct{}) {
 	groups := make([][]*client, len(s.topo.groups))
 	for _, c := range s.clients {
 		if c.present {
@@ -199,18 +220,6 @@ func (s *swarm) connect(ctx, life context.Context) error {
 			}
 		})
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for int(s.everUp.Load()) < s.early {
-		select {
-		case <-ctx.Done():
-			return s.connectError(ctx)
-		case <-s.failed:
-			return s.err
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // polled reports whether the workers' pollers dial and read the group's clients all their lives, so that none of them has
