@@ -167,12 +167,13 @@ func (a *auditor) auditClient(c *client) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	group := &a.topo.groups[c.group]
-	account := clientAccount{shed: maps.Clone(c.shed)}
+	account := clientAccount{shed: maps.Clone(c.rarely().shed)}
+	past := c.rarely().past
 	for stream := range c.trackers {
 		key, _ := group.streamID(c.index, stream)
-		if c.past != nil {
-			for i := range c.past[stream] {
-				a.auditStint(c, &c.past[stream][i], key, &account)
+		if past != nil {
+			for i := range past[stream] {
+				a.auditStint(c, &past[stream][i], key, &account)
 			}
 		}
 		if t := &c.trackers[stream]; t.flag&(flagExpected|flagJoined) == flagExpected|flagJoined {
@@ -328,7 +329,7 @@ const worstClients = 10
 func (a *auditor) closeClient(c *client, account clientAccount) {
 	ca := results.ClientAudit{
 		Client: a.swarm.clientName(c), Expected: account.expected, Missing: account.missing,
-		MaxNS: c.stats.max, WithinShare: 1, Sessions: c.sessions,
+		MaxNS: c.stats.max, WithinShare: 1, Sessions: int(c.sessions),
 	}
 	judged := account.expected
 	if c.comeback != nil {

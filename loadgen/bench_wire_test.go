@@ -8,21 +8,19 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-// benchReader is a client whose stream has been joined, without a connection.
-func benchReader(b testing.TB, profile scenarios.WireProfile) *client {
-	b.Helper()
-	plan := enginePlan("ws://127.0.0.1:1/", nil)
-	plan.Gateway.Profile = profile
+// pollessReader is the plan's first client, whose stream has been joined, without a connection.
+func pollessReader(tb testing.TB, plan *scenarios.Plan) *client {
+	tb.Helper()
 	same := func(s string) string { return s }
 	topo, err := newTopology(plan, 1, same, map[string]int{"t": 1})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	p := &producer{shape: &topo.producers[0], join: newPending(1, 0), final: newPending(1, 0), ledger: newLedger(1, 0)}
 	o := Options{Plan: plan, URL: "ws://127.0.0.1:1/", TopicName: same, Workers: 1}
 	s, err := newSwarm(topo, o, []*producer{p}, [][]*sightings{{newSightings(2)}}, newRecorderPool())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.loadUnix.Store(0)
 	s.phase.Store(0)
@@ -37,7 +35,7 @@ func BenchmarkFrames(b *testing.B) {
 	const messages = 1000
 	for _, size := range []int{128, 512, 4096} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			c := benchReader(b, scenarios.ReferenceProfile())
+			c := pollessReader(b, enginePlan("ws://127.0.0.1:1/", nil))
 			var frames [][]byte
 			for i := range uint64(messages) {
 				head := `{"type":"message","channel":"t","topic":"t","partition":0,"offset":1234,"received_at_ns":1234567890,"queued_at_ns":1234567890}` + "\n"

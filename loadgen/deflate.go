@@ -128,9 +128,10 @@ func remember(window, message []byte) []byte {
 
 // inflate returns the bytes of a compressed message. The worker is locked.
 func (w *worker) inflate(c *client, payload []byte) ([]byte, error) {
-	message, err := w.inflater.inflate(payload, c.window)
+	message, err := w.inflater.inflate(payload, c.rarely().window)
 	if err == nil && c.deflate.takeover {
-		c.window = remember(c.window, message)
+		r := c.rare()
+		r.window = remember(r.window, message)
 	}
 	return message, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // WebSocket opcodes (RFC 6455, section 5.2).
@@ -22,14 +23,44 @@ const maxFrame = 32 << 20
 var errFrame = errors.New("the target broke the WebSocket protocol")
 
 // frameReader cuts the bytes that a server sends into messages. It keeps only what is left of an unfinished frame
-// between reads, so that an idle connection costs a few words. Messages that lie whole in the bytes read are handed on
+// between reads, so that an idle connection costs two words. Messages that lie whole in the bytes read are handed on
 // without a copy.
 type frameReader struct {
-	rest    []byte // bytes of an unfinished frame
-	message []byte // payloads of an unfinished fragmented message
-	opcode  byte   // of the fragmented message; 0 for none
+	unfinished *unfinished // nil where nothing is
+	opcode     byte        // of the fragmented message; 0 for none
 	// deflate tells that messages may be compressed; compressed that the fragmented one is.
 	deflate, compressed bool
+}
+
+// unfinished is what a read left: bytes of a frame, and payloads of a fragmented message.
+type unfinished struct{ rest, message []byte }
+
+// leftovers are of all readers, since few have something unfinished at a time: a message that takes several reads costs
+// no memory that another has not had before it.
+var leftovers = sync.Pool{New: func() any { return new(unfinished) }}
+
+// keptRest bounds what goes back to leftovers.
+const keptRest = 256 << 10
+
+// begin returns what is unfinished, to be added to.
+func (r *frameReader) begin() *unfinished {
+	if r.unfinished == nil {
+		r.unfinished = leftovers.Get().(*unfinished)
+	}
+	return r.unfinished
+}
+
+// release gives back what nothing stands in any more.
+func (r *frameReader) release() {
+	u := r.unfinished
+	if u == nil || len(u.rest) > 0 || r.opcode != 0 {
+		return
+	}
+	r.unfinished = nil
+	if cap(u.rest) <= keptRest && cap(u.message) <= keptRest {
+		u.message = u.message[:0]
+		leftovers.Put(u)
+	}
 }
 
 // frame is one whole message or control frame. Its payload is valid until the next feed.
@@ -48,10 +79,10 @@ const (
 // feed takes the bytes of one read and calls each for every message that they complete. last tells that the message ends
 // where the bytes do: only then is the read's time its own. The reader is dead after an error.
 func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error {
-	data := p
-	if len(r.rest) > 0 {
-		r.rest = append(r.rest, p...)
-		data = r.rest
+	data, inPlace := p, false
+	if u := r.unfinished; u != nil && len(u.rest) > 0 {
+		u.rest = append(u.rest, p...)
+		data, inPlace = u.rest, true
 	}
 	at := 0
 	for {
@@ -74,21 +105,21 @@ func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error 
 			return err
 		}
 	}
-	r.keep(data[at:], len(r.rest) > 0)
+	r.keep(data[at:], inPlace)
 	return nil
 }
 
 // keep stores what is left of an unfinished frame. inPlace tells that left is the tail of rest itself.
 func (r *frameReader) keep(left []byte, inPlace bool) {
 	switch {
-	case len(left) == 0:
-		r.rest = nil
 	case inPlace:
-		n := copy(r.rest, left)
-		r.rest = r.rest[:n]
-	default:
-		r.rest = append(make([]byte, 0, max(len(left)*2, 512)), left...)
+		u := r.unfinished
+		u.rest = u.rest[:copy(u.rest, left)]
+	case len(left) > 0:
+		u := r.begin()
+		u.rest = append(u.rest[:0], left...)
 	}
+	r.release()
 }
 
 // assemble joins fragments. ok is false while a message is unfinished.
@@ -109,16 +140,19 @@ func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err err
 		return f, true, nil
 	}
 	if f.opcode != opContinuation {
-		r.opcode, r.compressed, r.message = f.opcode, f.compressed, r.message[:0]
+		r.opcode, r.compressed = f.opcode, f.compressed
+		u := r.begin()
+		u.message = u.message[:0]
 	}
-	if len(r.message)+len(f.payload) > maxFrame {
+	u := r.unfinished
+	if len(u.message)+len(f.payload) > maxFrame {
 		return frame{}, false, fmt.Errorf("%w: a message of more than %d bytes", errFrame, maxFrame)
 	}
-	r.message = append(r.message, f.payload...)
+	u.message = append(u.message, f.payload...)
 	if !fin {
 		return frame{}, false, nil
 	}
-	whole = frame{r.opcode, r.compressed, r.message}
+	whole = frame{r.opcode, r.compressed, u.message}
 	r.opcode = 0
 	return whole, true, nil
 }

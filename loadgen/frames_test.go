@@ -119,8 +119,8 @@ func TestFrameReaderKeepsNothingBetweenWholeFrames(t *testing.T) {
 	got := testing.AllocsPerRun(100, func() {
 		_ = r.feed(stream, func(frame, bool) error { return nil })
 	})
-	if got != 0 || r.rest != nil {
-		t.Errorf("got %v allocations and %d bytes kept; want none", got, len(r.rest))
+	if got != 0 || r.unfinished != nil {
+		t.Errorf("got %v allocations and %+v kept; want none", got, r.unfinished)
 	}
 }
 

@@ -32,11 +32,11 @@ func newFraming(name string) framing {
 
 // talk is where a client's conversation with a target stands that has a framing of its own.
 type talk struct {
-	introduced  bool // the target has taken the client's introduction
-	attachments int  // binary messages that follow a Socket.IO event
-	answers     int  // to the client's subscription
 	// askedAt is when the client subscribed, Unix ns: what arrived before answers something else.
-	askedAt int64
+	askedAt     int64
+	answers     int32 // to the client's subscription
+	attachments int16 // binary messages that follow a Socket.IO event
+	introduced  bool  // the target has taken the client's introduction
 }
 
 // plain is no framing: what the profile says is sent, and messages are as they come.
@@ -76,8 +76,8 @@ func (plain) lane(f *publishFrame, with *terms) laneFrame { return f.text.lane(w
 // is sent at the end of the read, and the client may publish.
 func (w *worker) introduced(c *client) {
 	c.talk.introduced = true
-	if c.lane != nil && c.link != nil {
-		c.lane.connect(c.link)
+	if link := c.rarely().link; c.lane != nil && link != nil {
+		c.lane.connect(link)
 	}
 }
 

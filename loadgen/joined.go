@@ -53,7 +53,7 @@ func (w *worker) takeJoined(c *client, arrivedAt int64) {
 		return // it answers nothing that this client asked
 	}
 	w.marked = true
-	if c.talk.answers++; c.talk.answers != s.answersTo(c) {
+	if c.talk.answers++; int(c.talk.answers) != s.answersTo(c) {
 		return
 	}
 	for stream := range c.trackers {

@@ -261,7 +261,7 @@ func TestAnswerBeforeTheQuestion(t *testing.T) {
 			c.worker.takeMessage(c, p, time.Now().UnixNano(), true)
 			return nil
 		})
-		if err != nil || c.talk.answers != want {
+		if err != nil || int(c.talk.answers) != want {
 			t.Errorf("subscribe %q: got %d answers, %v; want %d", subscribe, c.talk.answers, err, want)
 		}
 		e.swarm.told(0, "ok", 8)

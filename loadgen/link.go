@@ -46,7 +46,9 @@ func (s *swarm) opened(c *client, out *outlet) {
 }
 
 func (s *swarm) openedLocked(c *client, out *outlet) {
-	c.link = out
+	if out != nil || c.seldom != nil {
+		c.rare().link = out
+	}
 	if s.profile.wire.Deflate && !c.deflate.agreed {
 		s.plain.Do(func() {
 			c.worker.remarks.add("the target did not agree to permessage-deflate: its messages are not compressed")
@@ -87,14 +89,14 @@ func (w *worker) pong(reply io.Writer, frame []byte) error {
 }
 
 // answerPings answers the messages of the last frame that are the profile's ping.
-func (w *worker) answerPings(c *client, reply io.Writer) error {
+func (w *worker) answerPings(reply io.Writer) error {
 	if w.pings == 0 {
 		return nil
 	}
-	c.out = c.out[:0]
+	w.out = w.out[:0]
 	for range min(w.pings, maxPongs) {
-		c.out = append(c.out, w.swarm.profile.pong...)
+		w.out = append(w.out, w.swarm.profile.pong...)
 	}
 	w.pings = 0
-	return w.pong(reply, c.out)
+	return w.pong(reply, w.out)
 }

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 )
@@ -216,25 +215,4 @@ func (s *scanner) skip() bool {
 		s.at++
 	}
 	return false
-}
-
-// natural reads the decimal number at the beginning of data and how long it is: 0 where there is none that fits.
-func natural(data []byte) (n int64, size int) {
-	for ; size < len(data) && data[size] >= '0' && data[size] <= '9'; size++ {
-		if n > (math.MaxInt64-9)/10 {
-			return 0, 0
-		}
-		n = n*10 + int64(data[size]-'0')
-	}
-	return n, size
-}
-
-// numberBehind reads the digits behind the first place where mark stands in head.
-func numberBehind(head, mark []byte) (n int64, ok bool) {
-	at := bytes.Index(head, mark)
-	if at < 0 {
-		return 0, false
-	}
-	n, size := natural(head[at+len(mark):])
-	return n, size > 0
 }

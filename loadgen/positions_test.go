@@ -99,9 +99,10 @@ func TestPositionsAllocateNothing(t *testing.T) {
 	head := []byte(`{"type":"message","topic":"t","partition":2,"offset":123456789,"received_at_ns":1}` + "\n")
 	message := []byte(`{"type":"positions","positions":{"t":{"epoch":"e","next":{"0":9,"1":3}}}}`)
 	field, topic := []byte(`"positions"`), "t"
+	partitionMark, offsetMark := newMark(`"partition":`), newMark(`"offset":`)
 	n := testing.AllocsPerRun(100, func() {
-		partition, _ := numberBehind(head, []byte(`"partition":`))
-		offset, _ := numberBehind(head, []byte(`"offset":`))
+		partition, _ := numberBehind(head, &partitionMark)
+		offset, _ := numberBehind(head, &offsetMark)
 		p.advance(partition, offset)
 		told, _ := findPositions(message, field, topic)
 		p.take(told, false, same)

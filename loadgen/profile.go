@@ -31,8 +31,8 @@ type profile struct {
 	refusal, notices    []byte
 	ping                []byte
 	pong                []byte // its whole frame
-	receivedAt          []byte
-	queuedAt            []byte
+	receivedAt          mark
+	queuedAt            mark
 	resume              *resumeProfile // nil where the profile has none
 	joined              []byte         // begins the answer that puts subscriptions in force; nil where join markers do
 	framing             framing
@@ -53,7 +53,7 @@ func compileProfile(plan *scenarios.Plan) (*profile, error) {
 		wire: w, path: parseTemplate(w.Path), channel: parseTemplate(w.Channel), keyChannel: parseTemplate(w.KeyChannel),
 		subscribe: parseTemplate(w.Subscribe), secrets: make([]string, len(w.Headers)), querySecrets: make([]string, len(w.Query)), opcode: opText,
 		separator: bytesOf(w.Separator), refusal: bytesOf(w.Refusal), notices: bytesOf(w.Notice), ping: bytesOf(w.Ping),
-		receivedAt: bytesOf(w.ReceivedAt), queuedAt: bytesOf(w.QueuedAt),
+		receivedAt: newMark(w.ReceivedAt), queuedAt: newMark(w.QueuedAt),
 	}
 	if w.Binary {
 		p.opcode = opBinary
@@ -379,13 +379,4 @@ func parseNotice(payload []byte) (notice, error) {
 		return n, fmt.Errorf("parse a notice: %w", err)
 	}
 	return n, nil
-}
-
-// gatewayStamp reads the digits behind mark in head, or returns 0.
-func gatewayStamp(head, mark []byte) int64 {
-	if len(mark) == 0 {
-		return 0
-	}
-	ns, _ := numberBehind(head, mark)
-	return ns
 }

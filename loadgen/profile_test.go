@@ -232,11 +232,11 @@ func TestMeanings(t *testing.T) {
 		`{"received_at_ns":1234,"x":1}`: 1234, `{"received_at_ns":1234`: 1234, `{"received_at_ns":"12"}`: 0, `{}`: 0,
 		`{"received_at_ns":99999999999999999999}`: 0, `"received_at_ns":`: 0,
 	} {
-		if got := gatewayStamp([]byte(text), reference.receivedAt); got != want {
+		if got := gatewayStamp([]byte(text), &reference.receivedAt); got != want {
 			t.Errorf("%s: got %d; want %d", text, got, want)
 		}
 	}
-	if got := gatewayStamp([]byte("abc"), nil); got != 0 {
+	if got := gatewayStamp([]byte("abc"), &mark{}); got != 0 {
 		t.Errorf("got %d from a target that gives no stamps; want 0", got)
 	}
 }

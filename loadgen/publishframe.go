@@ -23,12 +23,12 @@ const (
 // publishFrame is a wire profile's way to publish.
 type publishFrame struct {
 	profile *scenarios.PublishProfile
-	id      []byte // what stands before an answer's number
+	id      mark // what stands before an answer's number
 	text    template
 }
 
 func newPublishFrame(p *scenarios.PublishProfile) publishFrame {
-	return publishFrame{profile: p, id: []byte(p.ID), text: parseTemplate(p.Frame, holeID, holeValue)}
+	return publishFrame{profile: p, id: newMark(p.ID), text: parseTemplate(p.Frame, holeID, holeValue)}
 }
 
 // laneFrame is the text of one client's messages, all filled in but their numbers and values.
@@ -98,7 +98,7 @@ func (f *publishFrame) answer(payload []byte) (outcome outcome, id uint64, ok bo
 	default:
 		return 0, 0, false
 	}
-	return outcome, uint64(gatewayStamp(payload, f.id)), true
+	return outcome, uint64(gatewayStamp(payload, &f.id)), true
 }
 
 // outcomeOf reads the data of an answer that is known to answer a publish: without a text that says otherwise it was acked.
@@ -115,9 +115,9 @@ func (f *publishFrame) outcomeOf(data []byte) outcome {
 
 // withoutID is an answer without its number, so that the same answer to many messages is one remark.
 func (f *publishFrame) withoutID(payload []byte) []byte {
-	before, after, found := bytes.Cut(payload, f.id)
+	before, after, found := bytes.Cut(payload, f.id.text)
 	if !found {
 		return before
 	}
-	return slices.Concat(before, f.id, []byte("…"), bytes.TrimLeft(after, "0123456789"))
+	return slices.Concat(before, f.id.text, []byte("…"), bytes.TrimLeft(after, "0123456789"))
 }

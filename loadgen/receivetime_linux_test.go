@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/weirbench/weir/results"
-	"github.com/weirbench/weir/scenarios"
 )
 
 // TestReceiveTimeOfALateReader: ten messages come 1 ms apart to a reader that is busy for 10 ms more. The kernel tells when
@@ -24,7 +23,7 @@ func TestReceiveTimeOfALateReader(t *testing.T) {
 	if err := stampSocket(fd); err != nil {
 		t.Fatal(err)
 	}
-	c := benchReader(t, scenarios.ReferenceProfile())
+	c := pollessReader(t, enginePlan("ws://127.0.0.1:1/", nil))
 	w := c.worker
 
 	var sentAt [messages]int64

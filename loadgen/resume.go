@@ -18,7 +18,7 @@ import (
 // resumeProfile is a profile's ResumeProfile made ready.
 type resumeProfile struct {
 	subscribe         template
-	partition, offset []byte
+	partition, offset mark
 	positions         []byte // begins the messages that tell positions; nil for none
 	field             []byte // with its quotes
 	failed, caughtUp  []byte
@@ -38,7 +38,7 @@ func (p *profile) compileResume(plan *scenarios.Plan) error {
 		return nil
 	}
 	p.resume = &resumeProfile{
-		subscribe: parseTemplate(r.Subscribe, holePositions), partition: bytesOf(r.Partition), offset: bytesOf(r.Offset),
+		subscribe: parseTemplate(r.Subscribe, holePositions), partition: newMark(r.Partition), offset: newMark(r.Offset),
 		positions: bytesOf(r.Positions), field: bytesOf(`"` + r.Field + `"`), failed: bytesOf(r.Failed), caughtUp: bytesOf(r.CaughtUp),
 	}
 	// Nobody is told of them alone who asked for it.
@@ -137,11 +137,11 @@ func (w *worker) notePosition(c *client, s *Stamp, head []byte) {
 	if topo.producers[s.Producer].plan.Topic != topo.groups[c.group].plan.Subscribe.Topic {
 		return
 	}
-	partition, ok := numberBehind(head, r.partition)
+	partition, ok := numberBehind(head, &r.partition)
 	if !ok {
 		return
 	}
-	if offset, ok := numberBehind(head, r.offset); ok {
+	if offset, ok := numberBehind(head, &r.offset); ok {
 		c.comeback.advance(partition, offset)
 	}
 }

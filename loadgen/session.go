@@ -223,7 +223,10 @@ func (s *swarm) beginLocked(c *client) {
 	c.sessions++
 	c.thrown = false
 	c.worker.attend(c, c.due, true)
-	c.frames, c.window, c.talk = frameReader{deflate: c.deflate.agreed}, nil, talk{}
+	c.frames, c.talk = frameReader{deflate: c.deflate.agreed}, talk{}
+	if c.seldom != nil {
+		c.seldom.window = nil
+	}
 	if c.sessions == 1 {
 		s.everUp.Add(1)
 		return
@@ -249,11 +252,12 @@ func (s *swarm) beginLocked(c *client) {
 
 // noteBack remembers how far a stream was sent while the target had the client thrown out.
 func (s *swarm) noteBack(c *client, stream int) {
-	if c.back == nil {
-		c.back = make([]uint64, len(c.trackers))
+	r := c.rare()
+	if r.back == nil {
+		r.back = make([]uint64, len(c.trackers))
 	}
 	e, byKey, id := s.expectation(c, stream)
-	c.back[stream] = e.position(byKey, id)
+	r.back[stream] = e.position(byKey, id)
 }
 
 // thrownOut books that the target ended a session. A client that does not come back waits for nothing any more.

@@ -78,7 +78,7 @@ func (so socketIO) takePacket(w *worker, c *client, message []byte, arrivedAt in
 	case socketError:
 		w.remarks.add("the target refused a request: " + w.quote(message))
 	case socketEvent, socketBinaryEvent:
-		c.talk.attachments = packet.attachments
+		c.talk.attachments = int16(packet.attachments)
 		if ack := w.swarm.profile.wire.Acknowledge; ack != "" && len(packet.id) > 0 {
 			w.text = append(append(append(w.text[:0], "43"...), packet.id...), ack...)
 			w.answer(w.text)
@@ -87,7 +87,7 @@ func (so socketIO) takePacket(w *worker, c *client, message []byte, arrivedAt in
 			w.takeMessage(c, message, arrivedAt, last)
 		}
 	case socketAck, socketBinaryAck:
-		c.talk.attachments = packet.attachments
+		c.talk.attachments = int16(packet.attachments)
 		so.takeAck(w, c, packet, arrivedAt)
 	default:
 		w.takeControl(c, message, arrivedAt)

@@ -98,16 +98,6 @@ func putDigits(dst []byte, v uint64) {
 	}
 }
 
-// takeDigits decodes a field. bad is non-zero where a byte is outside the alphabet.
-func takeDigits(src []byte, bad *byte) (v uint64) {
-	for _, c := range src {
-		d := digitValue[c]
-		*bad |= d & 0xc0
-		v = v<<6 | uint64(d&63)
-	}
-	return v
-}
-
 // Put encodes s into the first StampSize bytes of dst. Fields wider than their place are cut; the plan's limits keep
 // them inside it.
 func (s *Stamp) Put(dst []byte) {
@@ -140,24 +130,13 @@ func (s *Stamp) Parse(src []byte) error {
 	if len(src) < StampSize || string(src[:atKind]) != startMark || src[atEnd] != endMark {
 		return ErrStamp
 	}
-	var bad byte
-	check := takeDigits(src[atCheck:atEnd], &bad)
-	if bad != 0 || check != uint64(crc32.Checksum(src[:atCheck], castagnoli)) {
+	t := (*stampText)(src)
+	check := t.check()
+	if check.bad&badDigit != 0 || check.value != uint64(crc32.Checksum(src[:atCheck], castagnoli)) {
 		return ErrStamp
 	}
 	s.Kind = Kind(src[atKind])
-	s.Run = takeDigits(src[atRun:atProducer], &bad)
-	s.Producer = uint32(takeDigits(src[atProducer:atPartition], &bad))
-	s.Partition = uint32(takeDigits(src[atPartition:atPartSeq], &bad))
-	s.PartSeq = takeDigits(src[atPartSeq:atKey], &bad)
-	s.Key = uint32(takeDigits(src[atKey:atKeySeq], &bad))
-	s.KeySeq = takeDigits(src[atKeySeq:atDue], &bad)
-	s.DueAt = int64(takeDigits(src[atDue:atSent], &bad))
-	s.SentAt = int64(takeDigits(src[atSent:atSize], &bad))
-	s.ValueSize = uint32(takeDigits(src[atSize:atOffset], &bad))
-	s.Offset = uint32(takeDigits(src[atOffset:atSum], &bad))
-	s.ValueSum = uint32(takeDigits(src[atSum:atCheck], &bad))
-	if bad != 0 || (s.Kind != KindData && s.Kind != KindJoin && s.Kind != KindFinal) {
+	if !t.take(s) || (s.Kind != KindData && s.Kind != KindJoin && s.Kind != KindFinal) {
 		return ErrStamp
 	}
 	return nil
@@ -177,7 +156,10 @@ var startMarkBytes = []byte(startMark)
 
 // sumAround is the CRC-32C of a value without the stamp at offset.
 func sumAround(value []byte, offset int) uint32 {
-	sum := crc32.Update(0, castagnoli, value[:offset])
+	sum := uint32(0)
+	if offset > 0 {
+		sum = crc32.Update(0, castagnoli, value[:offset])
+	}
 	return crc32.Update(sum, castagnoli, value[offset+StampSize:])
 }
 

@@ -226,7 +226,10 @@ func (s *swarm) left(c *client) {
 	case !w.drains:
 		s.awaitStreams(c, -1)
 	}
-	c.present, c.back = resumes && w.drains, nil
+	c.present = resumes && w.drains
+	if c.seldom != nil {
+		c.seldom.back = nil
+	}
 	w.attend(c, c.present, false)
 	if w.gaps.err != nil {
 		s.fail(w.gaps.err)
@@ -254,8 +257,8 @@ func (s *swarm) leaveStream(c *client, stream int) {
 		switch {
 		case c.thrown:
 			past.back = math.MaxUint64
-		case c.back != nil:
-			past.back = c.back[stream]
+		case c.rarely().back != nil:
+			past.back = c.seldom.back[stream]
 		}
 		c.keep(stream, past)
 	}
@@ -273,32 +276,33 @@ func (c *client) keep(stream int, past stint) {
 		return
 	}
 	gaps.count++
-	if c.past == nil {
-		c.past = make([][]stint, len(c.trackers))
+	r := c.rare()
+	if r.past == nil {
+		r.past = make([][]stint, len(c.trackers))
 	}
-	c.past[stream] = append(c.past[stream], past)
+	r.past[stream] = append(r.past[stream], past)
 }
 
 // pastEnd is where the client's newest stint of the stream ended: what lies below is accounted for.
 func (c *client) pastEnd(stream int) uint64 {
-	if c.past == nil || len(c.past[stream]) == 0 {
+	if c.seldom == nil || c.seldom.past == nil || len(c.seldom.past[stream]) == 0 {
 		return 0
 	}
-	past := c.past[stream]
+	past := c.seldom.past[stream]
 	return past[len(past)-1].end
 }
 
 // noteUnjoined remembers a client that waited for longer than the deadline. Where markers join, on a conflated topic a client that
 // came late waits for the key's next value, and there may be none.
 func (c *client) noteUnjoined(deadline time.Duration) {
-	if !c.present || c.neverJoined != "" || time.Since(c.cameAt) < deadline {
+	if !c.present || c.rarely().neverJoined != "" || time.Since(c.cameAt) < deadline {
 		return
 	}
 	s := c.worker.swarm
 	for stream := range c.trackers {
 		key, _ := s.topo.groups[c.group].streamID(c.index, stream)
 		if c.trackers[stream].flag&(flagExpected|flagJoined) == flagExpected && (s.profile.joined != nil || s.topo.producers[key.producer].conflation == 0) {
-			c.neverJoined = s.lacks(c, stream)
+			c.rare().neverJoined = s.lacks(c, stream)
 			return
 		}
 	}
@@ -310,7 +314,7 @@ func (s *swarm) unjoinedAtEnd(most int) (names []string, count int) {
 	for _, c := range s.clients {
 		c.worker.mu.Lock()
 		c.noteUnjoined(s.topo.plan.Phases.JoinDeadline)
-		missing := c.neverJoined
+		missing := c.rarely().neverJoined
 		c.worker.mu.Unlock()
 		if missing == "" {
 			continue

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,42 +54,6 @@ type swarm struct {
 	plain sync.Once // the target's not agreeing to compression is told once
 
 	wg sync.WaitGroup
-}
-
-// client is one WebSocket client. Its worker's mutex guards all but the first five fields, of which
-// four never change.
-type client struct {
-	group, index int
-	worker       *worker
-	lane         *lane // what it publishes; nil for nothing
-	// deflate is what the target agreed to at the newest dial, dials how often it was dialled again. Both are of whoever keeps
-	// the client connected at the time: its goroutine, or its worker's poller.
-	deflate deflateTerms
-	dials   int32
-
-	trackers []tracker
-	frames   frameReader
-	window   []byte  // what compressed messages may refer to; nil unless agreed
-	link     *outlet // of the session, nil where replies are written directly
-	talk     talk
-	out      []byte
-	stats    clientStats
-	comeback *comeback     // nil where it keeps no positions
-	shed     map[int]int64 // messages that the target said it dropped for this client, by partition or key
-	sessions int
-	fed      bool // anything but control frames came from the target
-	thrown   bool // the target closed the newest session and there is no other
-	present  bool // by the plan
-	due      bool // present, and not about to leave
-	linked   bool // connected
-	cameAt   time.Time
-	backAt   int64 // the same where it had left before, Unix ns; else 0
-	// answeredAt is when the newest answer arrived that put subscriptions in force, Unix ns; 0 where markers do.
-	answeredAt int64
-	past       [][]stint // by stream: what it had when it left; nil where it never did
-	back       []uint64  // by stream: how far it was sent when the client came back after being thrown out
-	// neverJoined names a stream that no marker came on in time.
-	neverJoined string
 }
 
 // spreadRate is about how many messages a second are sampled for the fan-out spread, by producer.
@@ -146,8 +112,11 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 func (s *swarm) populate(g int) {
 	group := &s.topo.groups[g]
 	slab := make([]tracker, group.plan.Count*group.perClient)
-	for i := range group.plan.Count {
-		c := &client{group: g, index: i, worker: s.workers[len(s.clients)%len(s.workers)]}
+	clients := make([]client, group.plan.Count)
+	s.clients = slices.Grow(s.clients, len(clients))
+	for i := range clients {
+		c := &clients[i]
+		c.group, c.index, c.worker = g, i, s.workers[len(s.clients)%len(s.workers)]
 		if group.publisher >= 0 {
 			c.lane = s.producers[group.publisher].up.lanes[i]
 		}
@@ -208,6 +177,26 @@ func (s *swarm) connect(ctx, life context.Context) error {
 	if err := s.startPollers(life, gate); err != nil {
 		return err
 	}
+	s.startClients(life, gate)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for int(s.everUp.Load()) < s.early {
+		select {
+		case <-ctx.Done():
+			return s.connectError(ctx)
+		case <-s.failed:
+			return s.err
+		case <-tick.C:
+		}
+	}
+	if s.early >= maxDials {
+		debug.FreeOSMemory() // the load begins without the dials' garbage, and without the room that it took
+	}
+	return nil
+}
+
+// startClients begins the clients' lives, one after the other in each group.
+func (s *swarm) startClients(life context.Context, gate chan struct{}) {
 	groups := make([][]*client, len(s.topo.groups))
 	for _, c := range s.clients {
 		if c.present {
@@ -225,25 +214,13 @@ func (s *swarm) connect(ctx, life context.Context) error {
 					return
 				}
 				if s.settles(c) {
-					s.live(life, c, gate)
+					s.live(life, c, gate) // it returns as soon as the worker's poller dials
 				} else {
 					s.wg.Go(func() { s.live(life, c, gate) })
 				}
 			}
 		})
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for int(s.everUp.Load()) < s.early {
-		select {
-		case <-ctx.Done():
-			return s.connectError(ctx)
-		case <-s.failed:
-			return s.err
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // pause waits and reports false if ctx ended.

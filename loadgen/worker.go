@@ -30,6 +30,7 @@ type worker struct {
 	pings    int // of the profile's, in the frame that is taken apart
 	inflater inflater
 	values   valueReader
+	out      []byte // what is sent in answer to a control frame
 	answers  []byte // frames that are sent at the end of the read that is taken apart
 	text     []byte // one of them, while it is made
 	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
@@ -81,13 +82,13 @@ func (w *worker) takeFrame(c *client, f frame, arrivedAt int64, last bool, reply
 		} else {
 			w.takeMessage(c, f.payload, arrivedAt, last)
 		}
-		return w.answerPings(c, reply)
+		return w.answerPings(reply)
 	case opPing:
-		c.out = appendClientFrame(c.out[:0], opPong, f.payload)
-		return w.pong(reply, c.out)
+		w.out = appendClientFrame(w.out[:0], opPong, f.payload)
+		return w.pong(reply, w.out)
 	case opClose:
-		c.out = appendClientFrame(c.out[:0], opClose, f.payload)
-		_, _ = reply.Write(c.out) // the connection ends either way
+		w.out = appendClientFrame(w.out[:0], opClose, f.payload)
+		_, _ = reply.Write(w.out) // the connection ends either way
 		return closeReason(f.payload)
 	}
 	return nil
@@ -208,11 +209,13 @@ func (w *worker) takeNotice(c *client, payload []byte) {
 	if !group.plan.Subscribe.All {
 		id = w.swarm.keyOf(c, n.Channel)
 	}
-	if c.shed == nil {
-		c.shed = map[int]int64{}
+	shed := c.rare().shed
+	if shed == nil {
+		shed = map[int]int64{}
+		c.seldom.shed = shed
 	}
-	if _, known := c.shed[id]; known || len(c.shed) < max(len(c.trackers), group.partitions) {
-		c.shed[id] += n.Count
+	if _, known := shed[id]; known || len(shed) < max(len(c.trackers), group.partitions) {
+		shed[id] += n.Count
 	}
 	w.meter.count(w.swarm.topo.cell(int(w.swarm.phase.Load()), c.group, -1), countReportedShed, n.Count)
 }

@@ -23,8 +23,8 @@ type sample struct {
 // client that reads as soon as it can had it.
 func (w *worker) noteSlowest(c *client, s *Stamp, head []byte, arrivedAt int64) {
 	at := int64(0)
-	switch receivedAt := w.swarm.profile.receivedAt; {
-	case len(receivedAt) > 0:
+	switch receivedAt := &w.swarm.profile.receivedAt; {
+	case len(receivedAt.text) > 0:
 		at = gatewayStamp(head, receivedAt)
 	case !w.swarm.groups[c.group].slow:
 		at = arrivedAt
@@ -53,10 +53,10 @@ func (w *worker) measure(c *client, s *Stamp, head []byte, cell, phase int, arri
 	if w.swarm.topo.producers[s.Producer].plan.Group == c.group && int(s.Partition) == c.index {
 		w.meter.record(cell, stageRoundTrip, corrected)
 	}
-	if at := gatewayStamp(head, w.swarm.profile.receivedAt); at != 0 {
+	if at := gatewayStamp(head, &w.swarm.profile.receivedAt); at != 0 {
 		w.meter.record(cell, stageGatewayIn, at-s.SentAt)
 	}
-	if at := gatewayStamp(head, w.swarm.profile.queuedAt); at != 0 {
+	if at := gatewayStamp(head, &w.swarm.profile.queuedAt); at != 0 {
 		w.meter.record(cell, stageGatewayOut, arrivedAt-at)
 	}
 	if seen, ok := w.swarm.seen[s.Producer][s.Partition].get(s.PartSeq); ok {
