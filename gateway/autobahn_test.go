@@ -28,6 +28,7 @@ func startEcho(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.startPolls(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		conn, terms, err := srv.upgrade(w, r)
@@ -39,18 +40,10 @@ func startEcho(t *testing.T) string {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.clients[c] = struct{}{}
-		h.clientsDone.Go(func() {
-			c.run(func(op opcode, payload []byte) bool { return echo(c, op, payload) })
-			h.remove(c)
-		})
+		h.serve(c, func(op opcode, payload []byte) bool { return echo(c, op, payload) })
 	})
 	web := httptest.NewServer(mux)
-	t.Cleanup(func() {
-		web.Close()
-		h.close()
-		h.sever()
-		h.wait()
-	})
+	t.Cleanup(web.Close)
 	return strings.TrimPrefix(web.URL, "http://")
 }
 

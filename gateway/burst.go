@@ -13,6 +13,10 @@ type burst struct {
 	kafkaAt  int64 // of the first record that tells, ns since the epoch; 0 for none
 	traces   []*recordTrace
 	buf      []byte // for joining frames
+
+	// Of writers that do not wait for the socket.
+	rest     []byte // not written yet
+	farewell bool   // it is the close frame
 }
 
 // unbuiltFrame is the place of a batch's frame.
@@ -91,5 +95,6 @@ func (b *burst) reset() {
 	b.unbuilt = b.unbuilt[:0]
 	clear(b.traces)
 	b.traces, b.kafkaAt = b.traces[:0], 0
+	b.rest, b.farewell = nil, false
 	b.frames, b.bytes, b.records, b.replayed = b.frames[:0], 0, 0, 0
 }

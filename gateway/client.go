@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// client is one WebSocket connection. Its reader is the goroutine of run, its
-// writer the one that run starts and waits for.
+// client is one WebSocket connection. Where polls can't serve it, its reader is the goroutine of run, and its writer the one
+// that run starts and waits for.
 type client struct {
-	conn   net.Conn
+	conn   net.Conn // nil once polls has it
 	cfg    *Config
 	hub    *hub
 	queue  queue
@@ -79,7 +79,13 @@ func (c *client) run(handle func(opcode, []byte) bool) {
 }
 
 // sever drops the connection under both goroutines, without the farewell of TLS, which could take its time.
-func (c *client) sever() { _ = rawConn(c.conn).Close() }
+func (c *client) sever() {
+	if c.queue.carriage != nil {
+		c.queue.carriage.sever()
+		return
+	}
+	_ = rawConn(c.conn).Close()
+}
 
 // read reads until there is no more to be expected of the client, and reports
 // whether the connection still stands.
@@ -110,7 +116,7 @@ func (c *client) read(handle func(opcode, []byte) bool) (standing bool) {
 		case c.closing():
 			return true
 		default:
-			if silent++; !c.probe(silent) {
+			if silent++; !c.probe(silent, c.setReadDeadline) {
 				c.close(CloseNoPong)
 				return true
 			}
@@ -119,14 +125,14 @@ func (c *client) read(handle func(opcode, []byte) bool) (standing bool) {
 }
 
 // probe asks a client that has been silent for so many intervals for a sign of
-// life, and reports false when it is given up.
-func (c *client) probe(silent int) bool {
+// life, and sets when to look again. It reports false when the client is given up.
+func (c *client) probe(silent int, lookIn func(time.Duration)) bool {
 	switch {
 	case silent <= 2:
 		c.queue.pushPing()
-		c.setReadDeadline(c.cfg.Timeouts.Ping)
+		lookIn(c.cfg.Timeouts.Ping)
 	case silent == 3:
-		c.setReadDeadline(c.cfg.Timeouts.Ping / 4)
+		lookIn(c.cfg.Timeouts.Ping / 4)
 	default:
 		return false
 	}
@@ -185,9 +191,13 @@ func (c *client) request(text []byte) {
 		refused = c.carryOut(&req)
 	}
 	if refused != nil {
-		c.hub.counters.errorsSent.Add(1)
-		c.queue.pushReply(errorMessage(req.ID, refused))
+		c.refuseRequest(&req, refused)
 	}
+}
+
+func (c *client) refuseRequest(req *request, refused *requestError) {
+	c.hub.counters.errorsSent.Add(1)
+	c.queue.pushReply(errorMessage(req.ID, refused))
 }
 
 // carryOut does what a request asks for, other than to publish.
@@ -293,10 +303,14 @@ func (c *client) writeBurst() (int, error) {
 		c.hub.counters.abandoned.Add(int64(b.records))
 		return 0, err
 	}
+	c.burstWritten(b)
+	return b.bytes, nil
+}
+
+func (c *client) burstWritten(b *burst) {
 	c.hub.counters.deliveries.Add(int64(b.records))
 	c.hub.counters.replayedDeliveries.Add(int64(b.replayed))
 	b.written(&c.hub.counters.writeLatency)
-	return b.bytes, nil
 }
 
 func (c *client) writeFrames(frames []byte) error {
@@ -314,10 +328,14 @@ func (c *client) writeFrames(frames []byte) error {
 
 // writeFailed ends a connection whose stream may be cut inside a frame.
 func (c *client) writeFailed(err error) {
-	code := CloseAbnormal
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		code = CloseWriteTimeout
-	}
-	c.queue.close(code, nil, false)
+	c.queue.close(failureCode(err), nil, false)
 	c.sever()
+}
+
+// failureCode is what a write that failed closes the client with.
+func failureCode(err error) CloseCode {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return CloseWriteTimeout
+	}
+	return CloseAbnormal
 }

@@ -14,7 +14,8 @@ type hub struct {
 	maxPatterns int // of these
 	counters    *counters
 
-	clientsDone sync.WaitGroup // the clients' goroutines
+	polls       *polls         // nil where each client has its goroutines
+	clientsDone sync.WaitGroup // the clients' goroutines, and those that polls serves
 	bursts      sync.Pool      // of *burst: only a writer that is writing has one
 	deflaters   deflaters      // of the writers; the hub's own is below
 	publisher   *publisher     // of clients' records; nil in tests that need none
@@ -370,10 +371,7 @@ func (h *hub) add(c *client, channels []string) bool {
 		h.joinLive(c, slices.Values(channels))
 		c.queue.pushReply(h.subscribed(nil, channels, nil))
 	}
-	h.clientsDone.Go(func() {
-		c.run(c.handle)
-		h.remove(c)
-	})
+	h.serve(c, c.handle)
 	return true
 }
 

@@ -59,6 +59,23 @@ func newTestHub(tb testing.TB, policy SlowPolicy) *testHub {
 	return h
 }
 
+// startPolls has the hub serve clients on TCP by pollers, where there are any.
+func (h *testHub) startPolls(tb testing.TB) {
+	tb.Helper()
+	var err error
+	if h.polls, err = newPolls(h.hub); err != nil {
+		tb.Fatal(err)
+	}
+	ended := goErr(func() error { h.polls.run(); return nil })
+	tb.Cleanup(func() {
+		h.close()
+		h.sever()
+		h.wait()
+		h.polls.close()
+		<-ended
+	})
+}
+
 func (h *testHub) join(tb testing.TB, written func([]byte), channels ...string) *client {
 	tb.Helper()
 	c := newClient(newSink(written), &h.cfg, h.hub)

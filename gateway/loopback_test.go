@@ -19,6 +19,7 @@ func BenchmarkLoopback(b *testing.B) {
 	}{{"broadcast", 0}, {"keyed", 10}} {
 		b.Run(of.name, func(b *testing.B) {
 			h := newTestHub(b, SlowDisconnect)
+			h.startPolls(b)
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				b.Fatal(err)

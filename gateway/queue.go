@@ -18,8 +18,11 @@ type queue struct {
 	policy   SlowPolicy
 	counters *counters
 
-	mu    sync.Mutex
-	ready sync.Cond // there is something to write, or the queue closes
+	carriage carriage // nil where goroutines serve the client; set before anybody else knows it
+
+	mu        sync.Mutex
+	ready     *sync.Cond // there is something to write, or the queue closes; nil unless a goroutine waits for it
+	scheduled bool       // a writer of the carriage has the queue, or will; or has ended
 	// front holds what precedes the ring and may not be dropped: replies,
 	// notices and replayed records that were passed when records behind them were
 	// dropped. Keeping
@@ -62,7 +65,6 @@ type queue struct {
 
 func (q *queue) init(bound int, policy SlowPolicy, c *counters, relief chan<- struct{}) {
 	q.bound, q.policy, q.counters, q.relief = bound, policy, c, relief
-	q.ready.L = &q.mu
 }
 
 // pushRecord queues a record that came by subscription m. It reports whether the
@@ -162,8 +164,23 @@ func (q *queue) append(e entry) {
 	}
 	q.ring.push(e)
 	q.bytes += size
-	q.ready.Signal()
+	q.wake()
 }
+
+// wake has a writer look at the queue.
+func (q *queue) wake() {
+	switch {
+	case q.carriage == nil:
+		if q.ready != nil {
+			q.ready.Signal()
+		}
+	case !q.scheduled:
+		q.scheduled = true
+		q.carriage.schedule()
+	}
+}
+
+func (q *queue) empty() bool { return len(q.front) == 0 && q.ring.n == 0 }
 
 // makeRoom reports whether size more bytes fit the limit, having dropped the
 // oldest records until they do where the policy is to.
@@ -250,5 +267,5 @@ func (q *queue) tellSlow(now int64) {
 	q.counters.slowNotices.Add(1)
 	q.front = append(q.front, entry{msg: &message{kind: kindReply, frame: frame}})
 	q.bytes += len(frame)
-	q.ready.Signal()
+	q.wake()
 }

@@ -77,7 +77,7 @@ func (q *queue) closeLocked(code CloseCode, frame []byte, flush bool) {
 	if !flush {
 		q.abandon()
 	}
-	q.ready.Signal()
+	q.wake()
 }
 
 // abandon forgets what waits. What the writer has taken stays counted.

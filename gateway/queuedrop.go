@@ -31,5 +31,5 @@ func (q *queue) noteDrop(msg *message, m *member) {
 	m.setRun(msg.partition, run)
 	q.front = append(q.front, entry{msg: &message{kind: kindDrops, drops: run}})
 	q.bytes += run.sizeBytes
-	q.ready.Signal()
+	q.wake()
 }

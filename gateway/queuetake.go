@@ -1,5 +1,7 @@
 package gateway
 
+import "sync"
+
 const (
 	// maxBurstBytes bounds what a writer takes at once: enough to make the
 	// system call cheap per frame, little enough that what can no longer be
@@ -10,22 +12,64 @@ const (
 )
 
 // wait returns after done bytes have been written, when there is something to
-// take. It returns false when nothing is left and nothing more will come.
+// take. It returns false when nothing is left and nothing more will come. It is for a writer that is the queue's own.
 func (q *queue) wait(done int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.wrote(done)
+	for q.empty() {
+		if q.closing {
+			return false
+		}
+		if q.ready == nil {
+			q.ready = sync.NewCond(&q.mu)
+		}
+		q.ready.Wait()
+	}
+	return true
+}
+
+// wrote takes what has been written out of the account.
+func (q *queue) wrote(done int) {
 	q.writes++
 	q.replayed -= q.replayedTaken
 	q.replayedTaken = 0
 	q.release(done)
 	q.count()
-	for len(q.front) == 0 && q.ring.n == 0 {
-		if q.closing {
-			return false
-		}
-		q.ready.Wait()
+}
+
+// queueState is what a writer of many finds.
+type queueState uint8
+
+const (
+	queueIdle queueState = iota // nothing waits, and the queue is scheduled no more
+	queueFull                   // something did, and was taken
+	queueOver                   // nothing waits, and nothing more will come
+)
+
+// takeTurn takes a burst, if anything waits.
+func (q *queue) takeTurn(b *burst) queueState {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case !q.empty():
+		q.takeLocked(b)
+		return queueFull
+	case q.closing:
+		return queueOver
 	}
-	return true
+	q.scheduled = false
+	return queueIdle
+}
+
+// endTurn returns after a burst of so many bytes has been written, and reports whether the writer is to come again. Until it
+// does, if it is, the queue stays scheduled.
+func (q *queue) endTurn(done int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wrote(done)
+	q.scheduled = !q.empty() || q.closing
+	return q.scheduled
 }
 
 // take moves the next frames into b: as many as fit a burst, and one at least
@@ -33,6 +77,10 @@ func (q *queue) wait(done int) bool {
 func (q *queue) take(b *burst) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.takeLocked(b)
+}
+
+func (q *queue) takeLocked(b *burst) {
 	limit := min(maxBurstBytes, q.bound/minBurstsInQueue)
 	taken := 0
 	for _, e := range q.front {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 	"io"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -31,8 +32,9 @@ type frameReader struct {
 	src   io.Reader
 	limit int // of one message, in bytes, compressed or not
 
-	buf        []byte // buf[r:w] is read and not yet used
+	buf        []byte // buf[r:w] is read and not yet used; made when it is needed
 	r, w       int
+	lent       bool   // buf is somebody else's
 	fragments  []byte // the message so far, while it comes in fragments
 	fragmentOp opcode // opText or opBinary while it does, else 0
 	deflated   bool   // the message is compressed
@@ -42,7 +44,7 @@ type frameReader struct {
 }
 
 func newFrameReader(src io.Reader, limit int) *frameReader {
-	return &frameReader{src: src, limit: limit, buf: make([]byte, idleBuffer)}
+	return &frameReader{src: src, limit: limit}
 }
 
 // next returns the next complete message or control frame. The payload is valid
@@ -206,14 +208,39 @@ func (f *frameReader) makeSpace(n int) {
 		return
 	}
 	size := max(n, idleBuffer, f.w-f.r)
-	if size == len(f.buf) {
+	if size == len(f.buf) || f.lent && n <= len(f.buf) {
 		copy(f.buf, f.buf[f.r:f.w])
 	} else {
 		grown := make([]byte, size)
 		copy(grown, f.buf[f.r:f.w])
-		f.buf = grown
+		f.buf, f.lent = grown, false
 	}
 	f.r, f.w = 0, f.w-f.r
+}
+
+// lend has the reader use space, until keep is called, unless so much waits already that copying it would not pay.
+func (f *frameReader) lend(space []byte) {
+	waiting := f.buf[f.r:f.w]
+	if len(waiting) > len(space)/4 {
+		return
+	}
+	copy(space, waiting)
+	f.buf, f.lent = space, true
+	f.r, f.w = 0, len(waiting)
+}
+
+// keep gives memory that was lent back, and keeps of its own what an incomplete message needs.
+func (f *frameReader) keep() {
+	switch {
+	case f.r == f.w:
+		f.buf = nil
+	case f.lent:
+		f.buf = slices.Clone(f.buf[f.r:f.w])
+	default:
+		return
+	}
+	f.lent = false
+	f.r, f.w = 0, len(f.buf)
 }
 
 func unmask(b []byte, mask [4]byte) {

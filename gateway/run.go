@@ -54,6 +54,14 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 	i.hub.maxPatterns = cfg.Limits.PatternsPerClient
 	i.hub.batchTopics(cfg.Batch)
 	i.hub.queues = newQueueTotal(cfg.Limits.QueueBytesTotal)
+	if i.hub.polls, err = newPolls(i.hub); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			i.hub.polls.close()
+		}
+	}()
 	if i.server, err = newServer(cfg, i.hub, &i.counters, log); err != nil {
 		return nil, fmt.Errorf("set up the authentication of clients: %w", err)
 	}
@@ -93,6 +101,7 @@ func newInstance(ctx context.Context, cfg *Config, log *slog.Logger) (_ *instanc
 func (i *instance) run(ctx context.Context, ready func(addr string)) error {
 	defer i.profiles.close()
 	defer i.startTracing(ctx)()
+	carried := goErr(func() error { i.hub.polls.run(); return nil })
 	web := i.server.http(metricsHandler(i.hub, i.consumer, &i.counters))
 	served := goErr(func() error { return web.Serve(i.listener) })
 	consumeCtx, stopConsumer := context.WithCancel(context.WithoutCancel(ctx))
@@ -130,6 +139,8 @@ func (i *instance) run(ctx context.Context, ready func(addr string)) error {
 	//    are answered as undetermined, clients are closed without the rest, then
 	//    cut off.
 	drain(i.hub, i.publisher, i.cfg, i.log)
+	i.hub.polls.close()
+	<-carried
 	// 6. The producer closes, whose publications nobody waits for any more.
 	i.publisher.close()
 	// 7. The HTTP server closes: nobody uses it any more but for health checks.

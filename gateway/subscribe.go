@@ -62,13 +62,21 @@ func (r *request) wantsPositions() bool { return r.Positions || r.Resume != nil 
 
 // subscribe adds the channels, all or none, and queues the acknowledgement under
 // the same lock: what is published after it is delivered. Where the client asks
-// for what it missed, it returns when the acknowledgement is queued.
+// for what it missed, nothing more is read from it before the acknowledgement is queued.
 func (h *hub) subscribe(c *client, req *request) *requestError {
 	r, err := h.subscribeNow(c, req)
 	if r == nil {
 		return err
 	}
-	return h.replayer.begin(r)
+	if c.queue.carriage == nil {
+		return h.replayer.begin(r)
+	}
+	c.queue.carriage.pause(func() {
+		if err := h.replayer.begin(r); err != nil {
+			c.refuseRequest(req, err)
+		}
+	})
+	return nil
 }
 
 // subscribeNow does all but a replay, which it returns if there is to be one.
