@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -266,6 +267,14 @@ func TestProcessEnds(t *testing.T) {
 	p.end()
 	if p.err == nil || p.cmd.ProcessState == nil {
 		t.Errorf("it ended with %v; want an interrupt", p.err)
+	}
+}
+
+func TestInTurn(t *testing.T) {
+	for round, want := range map[int][]int{1: {0, 1, 2}, 2: {1, 2, 0}, 3: {2, 0, 1}, 4: {0, 1, 2}} {
+		if got := inTurn(3, round); !slices.Equal(got, want) {
+			t.Errorf("round %d: got %v; want %v", round, got, want)
+		}
 	}
 }
 

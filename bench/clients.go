@@ -87,7 +87,8 @@ type keeper struct {
 // clientRound measures each program once. weir's base is its own process in the runs of the others.
 func (b *bench) clientRound(ctx context.Context, work string, round int, all []*clientResult, k6Base float64) error {
 	var users, systems, memories benchtable.Sample
-	for _, r := range all {
+	for _, i := range inTurn(len(all), round) {
+		r := all[i]
 		f := noFigures()
 		if r.program.missing == "" && r.program.name != weirReceiving {
 			say("clients, %s, round %d of %d: %s", work, round, b.rounds, r.program.name)

@@ -153,3 +153,12 @@ func say(format string, args ...any) {
 func (b *bench) wanted(name string) bool {
 	return b.only == "" || slices.Contains(strings.Split(b.only, ","), name)
 }
+
+// inTurn is the order of n in a round: each round begins with another, so that none is always the first.
+func inTurn(n, round int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = (i + round - 1) % n
+	}
+	return order
+}
