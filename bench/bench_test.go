@@ -282,7 +282,7 @@ func TestParse(t *testing.T) {
 	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "1ms"}, {"-no-such-flag"}} {
+	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-no-such-flag"}} {
 		if _, err := parse(wrong, io.Discard); err == nil {
 			t.Errorf("%v is taken", wrong)
 		}

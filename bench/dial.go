@@ -113,7 +113,10 @@ func (b *bench) plainDials(ctx context.Context, dir string, gorilla program) (di
 	}
 	w := watchProcess(c.p.pid(), watchDialEvery)
 	defer w.end()
-	f, err := b.timeDials(ctx, w, gateway, c.p, p.process)
+	f := noDial()
+	if err = c.connect(); err == nil {
+		f, err = b.timeDials(ctx, w, gateway, c.p, p.process)
+	}
 	if _, torn := c.finish(); err == nil {
 		err = torn
 	}
