@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,11 +270,19 @@ func TestProcessEnds(t *testing.T) {
 	}
 }
 
+func TestInTurn(t *testing.T) {
+	for round, want := range map[int][]int{1: {0, 1, 2}, 2: {1, 2, 0}, 3: {2, 0, 1}, 4: {0, 1, 2}} {
+		if got := inTurn(3, round); !slices.Equal(got, want) {
+			t.Errorf("round %d: got %v; want %v", round, got, want)
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "1ms"}, {"-no-such-flag"}} {
+	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-no-such-flag"}} {
 		if _, err := parse(wrong, io.Discard); err == nil {
 			t.Errorf("%v is taken", wrong)
 		}

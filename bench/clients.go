@@ -87,7 +87,8 @@ type keeper struct {
 // clientRound measures each program once. weir's base is its own process in the runs of the others.
 func (b *bench) clientRound(ctx context.Context, work string, round int, all []*clientResult, k6Base float64) error {
 	var users, systems, memories benchtable.Sample
-	for _, r := range all {
+	for _, i := range inTurn(len(all), round) {
+		r := all[i]
 		f := noFigures()
 		if r.program.missing == "" && r.program.name != weirReceiving {
 			say("clients, %s, round %d of %d: %s", work, round, b.rounds, r.program.name)
@@ -197,7 +198,11 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 	}
 	w := watchProcess(h.process().pid(), watchEvery)
 	weir := watchProcess(p.pid(), watchEvery)
-	within, failed := b.window(ctx, p, h)
+	var within span
+	failed := h.connect()
+	if failed == nil {
+		within, failed = b.window(ctx, p, h)
+	}
 	messages, err := h.finish()
 	user, system, resident := w.end()
 	p.end()
@@ -244,6 +249,8 @@ func (b *bench) window(ctx context.Context, p *pipeline, h holder) (span, error)
 // holder is a client program under way.
 type holder interface {
 	process() *process
+	// connect has it open its connections.
+	connect() error
 	// open reports whether all connections are open; it fails where one has ended again.
 	open() (bool, error)
 	// finish ends the program and returns the messages that it had taken by when.
@@ -267,6 +274,7 @@ type client struct {
 	messages line
 }
 
+// startClient starts a client program, which waits for connect before it dials.
 func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string, what program) (*client, error) {
 	out, in := io.Pipe()
 	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, "-url", p.url, "-channels", strings.Join(channels, ","),
@@ -293,12 +301,15 @@ func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string,
 	w := watchProcess(proc.pid(), watchEvery)
 	c.memory = w.memory()
 	w.end()
-	if _, err := io.WriteString(proc.in, "go\n"); err != nil {
-		proc.end()
-		<-c.read
-		return nil, fmt.Errorf("tell %s to connect: %w", what.name, err)
-	}
 	return c, nil
+}
+
+// connect has the program open its connections. One that can't be told has ended, and finish is still to be called.
+func (c *client) connect() error {
+	if _, err := io.WriteString(c.p.in, "go\n"); err != nil {
+		return fmt.Errorf("tell it to connect: %w (%s)", err, c.p.log)
+	}
+	return nil
 }
 
 // listen takes the program's lines.

@@ -36,19 +36,24 @@ func (b *bench) compareDials(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		say("dial, round %d of %d", round, b.rounds)
-		name := func(who string) string { return filepath.Join(b.out, fmt.Sprintf("dial-%s-%d", who, round)) }
-		mine, err := b.ownDials(ctx, name(weirReader))
-		if err != nil {
-			faults = append(faults, fmt.Sprintf("weir, round %d: %v", round, err))
+		both := [2]dialFigures{}
+		for _, i := range inTurn(len(both), round) {
+			who := [2]string{weirReader, goGorilla}[i]
+			dir := filepath.Join(b.out, fmt.Sprintf("dial-%s-%d", who, round))
+			var err error
+			if who == weirReader {
+				both[i], err = b.ownDials(ctx, dir)
+			} else {
+				both[i], err = b.plainDials(ctx, dir, gorilla)
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				faults = append(faults, fmt.Sprintf("%s, round %d: %v", who, round, err))
+			}
 		}
-		theirs, err := b.plainDials(ctx, name(goGorilla), gorilla)
-		if err != nil {
-			faults = append(faults, fmt.Sprintf("gorilla, round %d: %v", round, err))
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		own, plain = append(own, mine), append(plain, theirs)
+		own, plain = append(own, both[0]), append(plain, both[1])
 	}
 	t := b.dialTable(own, plain)
 	t.Notes = append(t.Notes, faults...)
@@ -108,7 +113,10 @@ func (b *bench) plainDials(ctx context.Context, dir string, gorilla program) (di
 	}
 	w := watchProcess(c.p.pid(), watchDialEvery)
 	defer w.end()
-	f, err := b.timeDials(ctx, w, gateway, c.p, p.process)
+	f := noDial()
+	if err = c.connect(); err == nil {
+		f, err = b.timeDials(ctx, w, gateway, c.p, p.process)
+	}
 	if _, torn := c.finish(); err == nil {
 		err = torn
 	}

@@ -87,7 +87,8 @@ func (b *bench) compareGateways(ctx context.Context, out io.Writer) error {
 			if err := b.others.look(ctx); err != nil {
 				return err
 			}
-			for _, r := range all {
+			for _, i := range inTurn(len(all), round) {
+				r := all[i]
 				if r.missing != "" {
 					continue
 				}

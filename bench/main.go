@@ -44,6 +44,9 @@ const (
 	partGrowth   = "growth"
 )
 
+// leastMeasured leaves some of weir's intervals, a second each, whole within the window.
+const leastMeasured = 3 * time.Second
+
 func allParts() []string { return []string{partClients, partGateways, partDial, partAA, partGrowth} }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -71,8 +74,8 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			return s, fmt.Errorf("-parts %s: %q is none of %s", s.parts, p, strings.Join(allParts(), ", "))
 		}
 	}
-	if s.rounds < 1 || s.aa < 1 || s.clients < 1 || s.perVU < 1 || s.measure < time.Second {
-		return s, errors.New("-rounds, -aa, -clients and -k6-per-vu must be 1 or more, -measure 1s or more")
+	if s.rounds < 1 || s.aa < 1 || s.clients < 1 || s.perVU < 1 || s.measure < leastMeasured {
+		return s, errors.New("-rounds, -aa, -clients and -k6-per-vu must be 1 or more, -measure 3s or more")
 	}
 	if s.out == "" {
 		s.out = filepath.Join("results", "runs", "bench-"+time.Now().UTC().Format("20060102-150405"))
@@ -152,4 +155,13 @@ func say(format string, args ...any) {
 // wanted reports whether a program or gateway is to be compared.
 func (b *bench) wanted(name string) bool {
 	return b.only == "" || slices.Contains(strings.Split(b.only, ","), name)
+}
+
+// inTurn is the order of n in a round: each round begins with another, so that none is always the first.
+func inTurn(n, round int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = (i + round - 1) % n
+	}
+	return order
 }
