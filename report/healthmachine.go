@@ -20,9 +20,10 @@ const (
 	// Operations Research 30, 1982): from a tenth on, one message in ten and not only the highest percentiles may find its
 	// processor taken by somebody who is no part of the run.
 	foreignShare = 0.10
-	// runWaitShare is of the time in which the generator's threads could have run: beyond it they wait for a processor
-	// longer than they have one.
-	runWaitShare = 0.50
+	// runWaitShare is of the time in which the generator's threads could have run. Two processors that are busy for a share ρ
+	// of the time make those who come at random instants wait for ρ² of theirs (M/M/2; Kleinrock, Queueing Systems I, 1975,
+	// section 3.5): this is what machineBusyShare comes to, and shows bursts too that a mean of the machine's hides.
+	runWaitShare = 0.80
 	// pacingWaitShare is of the time of the measure phases: where the sending thread waits for a processor for more than one
 	// hundredth of them, more than one message in a hundred is due meanwhile (PASTA again), so that p99 is part of it.
 	pacingWaitShare = 0.01
