@@ -55,7 +55,8 @@ type TCPCounts struct {
 // machineInput is what is judged of the machine and of the generator's process. Pointers are nil where it was not recorded.
 type machineInput struct {
 	busy, foreign       *float64 // shares of all cores
-	cpu, gcCPU          *float64 // cores
+	cpu                 *float64 // cores
+	gcCPU, goCPU        *float64 // cores, by the runtime's estimate
 	runWait, pacingWait *float64
 	gcPause             *float64 // seconds, the longest in the measure phases, by the intervals
 	tcp                 *TCPCounts
@@ -68,6 +69,7 @@ func machineOf(p *scenarios.Plan, e *evidence, all scope) machineInput {
 		foreign:    e.gaugeMean(results.GaugeForeignCPU, all),
 		cpu:        e.gaugeMean(results.GaugeGeneratorCPU, all),
 		gcCPU:      e.gaugeMean(results.GaugeGCCPU, all),
+		goCPU:      e.gaugeMean(results.GaugeGoCPU, all),
 		runWait:    e.gaugeMean(results.GaugeRunWait, all),
 		pacingWait: e.gaugeMean(results.GaugePacingWait, all),
 	}
@@ -101,10 +103,13 @@ func (in healthInput) gcPauseMax() int64 {
 
 // gcOfCPU is the collector's part of the generator's processor time; nil where nobody knows.
 func (m machineInput) gcOfCPU() *float64 {
-	if m.gcCPU == nil || m.cpu == nil || *m.cpu <= 0 {
+	if m.gcCPU == nil || m.goCPU == nil {
 		return nil
 	}
-	v := *m.gcCPU / *m.cpu
+	v := 0.0 // no collection, none of it
+	if *m.goCPU > 0 {
+		v = *m.gcCPU / *m.goCPU
+	}
 	return &v
 }
 

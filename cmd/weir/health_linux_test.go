@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -119,6 +120,33 @@ func (n *netns) listen(backlog, receiveBuffer int) (fd int, at unix.Sockaddr) {
 	return fd, at
 }
 
+// endless is small without an end: the test ends it once the fault has shown.
+var endless = strings.Replace(small, "duration: 5s", "duration: 10m", 1)
+
+// endOnce interrupts an endless run once the counts of its measure phase, by the gauges' names, are enough.
+func (w *weir) endOnce(what string, enough func(count func(gauge string) float64) bool) {
+	w.t.Helper()
+	testkit.Eventually(w.t, what, func() bool {
+		run, err := results.Open(w.dir)
+		if err != nil {
+			return false
+		}
+		counts := map[string]float64{}
+		for iv, err := range run.Intervals() {
+			if err != nil || iv.Phase != "steady" {
+				continue
+			}
+			for name, rate := range iv.Gauges {
+				counts[name] += rate * float64(iv.EndAt-iv.StartAt) / 1e9
+			}
+		}
+		return enough(func(gauge string) float64 { return counts[gauge] })
+	})
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // doubted requires that the run is doubtful for the reason, and returns its summary.
 func doubted(t *testing.T, w *weir, codes ...string) *report.Summary {
 	t.Helper()
@@ -151,42 +179,50 @@ func TestBusyNeighbourShows(t *testing.T) {
 	}
 }
 
-// TestShortlyStoppedGeneratorIsInvalid: 300 ms of five seconds are 6% of the messages, all of which go out late.
+// TestShortlyStoppedGeneratorIsInvalid: what is due in 300 ms of a few seconds goes out late, and is far more
+// than one message in a hundred.
 func TestShortlyStoppedGeneratorIsInvalid(t *testing.T) {
 	t.Parallel()
-	w := startRun(t, small)
+	w := startRun(t, endless)
 	w.measuring()
 	stopFor(t, w.cmd.Process.Pid, 300*time.Millisecond, func() {})
-	if got, want := w.wait(), report.ExitInvalid; got != want {
-		t.Errorf("exit code: got %d; want %d", got, want)
+	if err := w.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
 	}
+	w.wait()
 	s := w.summary()
 	if s.Health.State != report.HealthInvalid || s.Health.Reasons[0].Code != "send_lag" {
 		t.Errorf("health: got %s, %+v; want invalid for send_lag", s.Health.State, s.Health.Reasons)
 	}
 }
 
-// TestTinyGCLimitShows: with GOGC=1 the collector runs all the time. The user's setting wins, the record says so and has
+// TestTinyGCLimitShows: below its limit of memory the collector runs all the time. The user's setting wins, the record says so and has
 // each collection.
 func TestTinyGCLimitShows(t *testing.T) {
-	w := startRunWith(t, []string{"GOGC=1"}, small)
-	s := doubted(t, w, "gc_cpu")
+	w := startRunWith(t, []string{"GOMEMLIMIT=1MiB"}, small)
+	s := doubted(t, w)
+	// The runtime's estimate counts waiting for a processor as using it, so that a busy neighbour dilutes the share.
+	told := slices.ContainsFunc(s.Health.Reasons, func(r report.HealthReason) bool { return r.Code == "gc_cpu" })
+	if f := s.Health.Figures.ForeignCPU; !told && (f == nil || *f < 0.5) {
+		t.Errorf("health: got %+v; want gc_cpu among the doubts", s.Health.Reasons)
+	}
 	gc := s.Health.Figures.Record.GC
-	if gc == nil || gc.Bound != "GOGC" || gc.Measured == 0 || gc.MeasuredPauseMaxNS <= 0 || gc.MeasuredPauseMaxAtNS == 0 {
-		t.Fatalf("the record: got %+v; want collections bound by GOGC", gc)
+	t.Logf("the collector took %.0f%% of the generator's processor time", 100**s.Health.Figures.GCOfCPU)
+	if gc == nil || gc.Bound != "GOMEMLIMIT" || gc.Measured == 0 || gc.MeasuredPauseMaxNS <= 0 || gc.MeasuredPauseMaxAtNS == 0 {
+		t.Fatalf("the record: got %+v; want collections bound by GOMEMLIMIT", gc)
 	}
 	run, err := results.Open(w.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told int64
+	var logged int64
 	for _, e := range run.Events {
 		if e.Kind == results.EventGC && e.Phase == "steady" {
-			told += max(e.Count, 1)
+			logged += max(e.Count, 1)
 		}
 	}
-	if told != gc.Measured {
-		t.Errorf("the log has %d collections of the measure phase; the record counts %d", told, gc.Measured)
+	if logged != gc.Measured {
+		t.Errorf("the log has %d collections of the measure phase; the record counts %d", logged, gc.Measured)
 	}
 }
 
@@ -208,7 +244,7 @@ func TestFewPortsShow(t *testing.T) {
 // TestFullListenerShows: a listener that takes nobody drops those who come while its queue is full, and they try again.
 func TestFullListenerShows(t *testing.T) {
 	n := newNetns(t)
-	w := n.startIn(nil, small)
+	w := n.startIn(nil, endless)
 	w.measuring()
 	n.in(func() {
 		_, at := n.listen(0, 0)
@@ -217,6 +253,10 @@ func TestFullListenerShows(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	})
+	w.endOnce("connections are dropped and tried again", func(count func(string) float64) bool {
+		again := count(results.GaugeRetransmits)
+		return count(results.GaugeListenOverflows) > 55 && again > 20 && again > 0.002*count(results.GaugeSegments)
 	})
 	s := doubted(t, w, "listen_overflow", "retransmits")
 	if tcp := s.Health.Figures.TCP; tcp == nil || tcp.ListenOverflows < 50 {
@@ -227,7 +267,7 @@ func TestFullListenerShows(t *testing.T) {
 // TestFullReceiveBuffersShow: somebody writes to a reader with a small buffer who comes only once it is full.
 func TestFullReceiveBuffersShow(t *testing.T) {
 	n := newNetns(t)
-	w := n.startIn(nil, small)
+	w := n.startIn(nil, endless)
 	w.measuring()
 	n.in(func() {
 		listener, at := n.listen(1, 64<<10)
@@ -259,6 +299,10 @@ func TestFullReceiveBuffersShow(t *testing.T) {
 			default:
 			}
 		}
+	})
+	w.endOnce("receive buffers were full", func(count func(string) float64) bool {
+		full := count(results.GaugeFullReceiveBuffers)
+		return full > 20 && full > 0.002*count(results.GaugeSegments)
 	})
 	doubted(t, w, "receive_buffers")
 }
