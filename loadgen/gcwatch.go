@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -19,7 +20,7 @@ type gcWatch struct {
 	seen  int64
 	first int64
 	max   time.Duration
-	cpu   float64 // seconds
+	cpu   gcTime
 	// What of it ended in measure phases.
 	measured      int64
 	measuredMax   time.Duration
@@ -38,7 +39,7 @@ type collection struct {
 func (g *gcWatch) begin() {
 	var stats debug.GCStats
 	debug.ReadGCStats(&stats)
-	g.seen, g.first, g.cpu = stats.NumGC, stats.NumGC, gcSeconds()
+	g.seen, g.first, g.cpu = stats.NumGC, stats.NumGC, readGCTime()
 }
 
 // news returns the collections since the last call, the oldest first, and how many of them the runtime did not keep, which
@@ -56,15 +57,18 @@ func (g *gcWatch) news() (found []collection, missing int64) {
 	return found, count - kept
 }
 
-// gcSeconds is the processor time that the collector took so far, in seconds, by the runtime's own estimate at the end of
-// the last collection.
-func gcSeconds() float64 {
-	sample := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindFloat64 {
-		return 0
+// gcTime is processor time so far, in seconds, by the runtime's own estimate at the end of the last collection.
+type gcTime struct{ collector, all float64 }
+
+func readGCTime() (t gcTime) {
+	samples := []metrics.Sample{{Name: "/cpu/classes/gc/total:cpu-seconds"}, {Name: "/cpu/classes/total:cpu-seconds"}, {Name: "/cpu/classes/idle:cpu-seconds"}}
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() != metrics.KindFloat64 {
+			return gcTime{}
+		}
 	}
-	return sample[0].Value.Float64()
+	return gcTime{samples[0].Value.Float64(), samples[1].Value.Float64() - samples[2].Value.Float64()}
 }
 
 // collections puts the collections since the last interval into the record: each as an event, and what they cost as gauges.
@@ -72,7 +76,7 @@ func gcSeconds() float64 {
 func (c *collector) collections(iv *results.Interval) {
 	found, missing := c.gc.news()
 	longest := time.Duration(0)
-	var rest int64
+	rest := map[string]int64{} // by phase
 	for i, g := range found {
 		phase := c.engine.phaseAt(g.endedAt)
 		c.gc.max = max(c.gc.max, g.stopped)
@@ -86,21 +90,25 @@ func (c *collector) collections(iv *results.Interval) {
 			longest = max(longest, g.stopped)
 		}
 		if i >= gcEvents {
-			rest++
+			rest[phase]++
 			continue
 		}
 		c.engine.eventAt(results.Event{AtNS: g.endedAt, Kind: results.EventGC, Phase: phase,
 			Text: fmt.Sprintf("collection %d of the generator's heap stopped it for %v", g.number, g.stopped.Round(time.Microsecond))})
 	}
-	if missing > 0 && c.engine.measured(iv.Phase) {
-		c.gc.measured += missing
+	if missing > 0 {
+		rest[iv.Phase] += missing
+		if c.engine.measured(iv.Phase) {
+			c.gc.measured += missing
+		}
 	}
-	if rest += missing; rest > 0 {
-		c.engine.event(results.EventGC, "further collections of the generator's heap", rest)
+	for _, phase := range slices.Sorted(maps.Keys(rest)) {
+		c.engine.eventAt(results.Event{AtNS: iv.EndAt, Kind: results.EventGC, Phase: phase, Text: "further collections of the generator's heap", Count: rest[phase]})
 	}
-	spent := gcSeconds()
+	spent := readGCTime()
 	if seconds := float64(iv.EndAt-iv.StartAt) / 1e9; seconds > 0 {
-		iv.Gauges[results.GaugeGCCPU] = (spent - c.gc.cpu) / seconds
+		iv.Gauges[results.GaugeGCCPU] = (spent.collector - c.gc.cpu.collector) / seconds
+		iv.Gauges[results.GaugeGoCPU] = (spent.all - c.gc.cpu.all) / seconds
 	}
 	c.gc.cpu = spent
 	iv.Gauges[results.GaugeGCCount] = float64(int64(len(found)) + missing)

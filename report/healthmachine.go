@@ -20,9 +20,10 @@ const (
 	// Operations Research 30, 1982): from a tenth on, one message in ten and not only the highest percentiles may find its
 	// processor taken by somebody who is no part of the run.
 	foreignShare = 0.10
-	// runWaitShare is of the time in which the generator's threads could have run: beyond it they wait for a processor
-	// longer than they have one.
-	runWaitShare = 0.50
+	// runWaitShare is of the time in which the generator's threads could have run. Two processors that are busy for a share ρ
+	// of the time make those who come at random instants wait for ρ² of theirs (M/M/2; Kleinrock, Queueing Systems I, 1975,
+	// section 3.5): this is what machineBusyShare comes to, and shows bursts too that a mean of the machine's hides.
+	runWaitShare = 0.80
 	// pacingWaitShare is of the time of the measure phases: where the sending thread waits for a processor for more than one
 	// hundredth of them, more than one message in a hundred is due meanwhile (PASTA again), so that p99 is part of it.
 	pacingWaitShare = 0.01
@@ -54,7 +55,8 @@ type TCPCounts struct {
 // machineInput is what is judged of the machine and of the generator's process. Pointers are nil where it was not recorded.
 type machineInput struct {
 	busy, foreign       *float64 // shares of all cores
-	cpu, gcCPU          *float64 // cores
+	cpu                 *float64 // cores
+	gcCPU, goCPU        *float64 // cores, by the runtime's estimate
 	runWait, pacingWait *float64
 	gcPause             *float64 // seconds, the longest in the measure phases, by the intervals
 	tcp                 *TCPCounts
@@ -67,6 +69,7 @@ func machineOf(p *scenarios.Plan, e *evidence, all scope) machineInput {
 		foreign:    e.gaugeMean(results.GaugeForeignCPU, all),
 		cpu:        e.gaugeMean(results.GaugeGeneratorCPU, all),
 		gcCPU:      e.gaugeMean(results.GaugeGCCPU, all),
+		goCPU:      e.gaugeMean(results.GaugeGoCPU, all),
 		runWait:    e.gaugeMean(results.GaugeRunWait, all),
 		pacingWait: e.gaugeMean(results.GaugePacingWait, all),
 	}
@@ -100,10 +103,13 @@ func (in healthInput) gcPauseMax() int64 {
 
 // gcOfCPU is the collector's part of the generator's processor time; nil where nobody knows.
 func (m machineInput) gcOfCPU() *float64 {
-	if m.gcCPU == nil || m.cpu == nil || *m.cpu <= 0 {
+	if m.gcCPU == nil || m.goCPU == nil {
 		return nil
 	}
-	v := *m.gcCPU / *m.cpu
+	v := 0.0 // no collection, none of it
+	if *m.goCPU > 0 {
+		v = *m.gcCPU / *m.goCPU
+	}
 	return &v
 }
 

@@ -8,7 +8,11 @@ const (
 	GaugeRunWait    = "generator_run_wait_share" // of the time that the generator's threads could have run, what they waited for a processor
 	GaugePacingWait = "pacing_run_wait_share"    // of the interval, what the sending thread that waited longest for a processor did
 	GaugeGCCount    = "generator_gc_count"       // collections in the interval
-	GaugeGCCPU      = "generator_gc_cpu_share"   // of one core
+	// GaugeGCCPU and GaugeGoCPU are the Go runtime's own estimates, in cores: what the collector took, and all that was not
+	// idle, the collector included. They are of the time between collections and come with one; without one both are 0. They
+	// are to be set against each other alone (package runtime/metrics, /cpu/classes).
+	GaugeGCCPU = "generator_gc_cpu_share"
+	GaugeGoCPU = "generator_go_cpu_share"
 
 	GaugeSegments        = "tcp_segments_per_s"
 	GaugeRetransmits     = "tcp_retransmits_per_s"
