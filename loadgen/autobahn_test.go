@@ -67,7 +67,7 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 		return err
 	}
 	buf := make([]byte, 64<<10)
-	for err := reader.feed(early, take); ; {
+	for err := reader.feed(early, nil, take); ; {
 		if errors.Is(err, errFrame) || errors.Is(err, errInflated) {
 			_, _ = conn.Write(appendClientFrame(nil, opClose, code))
 		}
@@ -75,7 +75,7 @@ func echo(conn net.Conn, early []byte, terms deflateTerms) (messages []string) {
 			return messages
 		}
 		n, failed := conn.Read(buf)
-		if err = reader.feed(buf[:n], take); err == nil {
+		if err = reader.feed(buf[:n], nil, take); err == nil {
 			err = failed
 		}
 	}

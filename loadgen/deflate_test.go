@@ -107,7 +107,7 @@ func TestInflating(t *testing.T) {
 		var z inflater
 		var window []byte
 		var got []string
-		err := r.feed(stream, func(f frame, _ bool) error {
+		err := r.feed(stream, nil, func(f frame, _ bool) error {
 			if f.opcode >= opClose {
 				return nil
 			}
@@ -183,7 +183,7 @@ func TestReservedBits(t *testing.T) {
 		"a ping inside of the message": {true, append(append(compressedFrame(opText, false, hello), serverFrame(opPing, true, nil)...), serverFrame(opContinuation, true, nil)...), false},
 	} {
 		r := frameReader{deflate: c.deflate}
-		if err := r.feed(c.stream, func(frame, bool) error { return nil }); (err != nil) != c.fails {
+		if err := r.feed(c.stream, nil, func(frame, bool) error { return nil }); (err != nil) != c.fails {
 			t.Errorf("%s: got %v; want an error: %v", name, err, c.fails)
 		}
 	}
@@ -258,7 +258,7 @@ func FuzzGorillaCompression(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.feed(buf[:n], func(f frame, _ bool) error {
+			if err := r.feed(buf[:n], nil, func(f frame, _ bool) error {
 				read = true
 				got, err := z.inflate(f.payload, nil)
 				if !f.compressed || !bytes.Equal(got, message) {

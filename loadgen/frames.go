@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // WebSocket opcodes (RFC 6455, section 5.2).
@@ -35,32 +34,30 @@ type frameReader struct {
 // unfinished is what a read left: bytes of a frame, and payloads of a fragmented message.
 type unfinished struct{ rest, message []byte }
 
-// leftovers are of all readers, since few have something unfinished at a time: a message that takes several reads costs
-// no memory that another has not had before it.
-var leftovers = sync.Pool{New: func() any { return new(unfinished) }}
+// leftovers is memory for what is unfinished, shared by readers of one owner since few have something unfinished at a time:
+// a message that takes several reads costs no memory that another has not had before it. Nil has none.
+type leftovers struct{ free []*unfinished }
 
-// keptRest bounds what goes back to leftovers.
-const keptRest = 256 << 10
+const (
+	keptLeftovers = 8         // how many of them wait for the next
+	keptRest      = 256 << 10 // bytes that each of their two parts may have
+)
 
-// begin returns what is unfinished, to be added to.
-func (r *frameReader) begin() *unfinished {
-	if r.unfinished == nil {
-		r.unfinished = leftovers.Get().(*unfinished)
+func (l *leftovers) get() *unfinished {
+	if l == nil || len(l.free) == 0 {
+		return new(unfinished)
 	}
-	return r.unfinished
+	u := l.free[len(l.free)-1]
+	l.free = l.free[:len(l.free)-1]
+	return u
 }
 
-// release gives back what nothing stands in any more.
-func (r *frameReader) release() {
-	u := r.unfinished
-	if u == nil || len(u.rest) > 0 || r.opcode != 0 {
+func (l *leftovers) put(u *unfinished) {
+	if l == nil || len(l.free) == keptLeftovers || cap(u.rest) > keptRest || cap(u.message) > keptRest {
 		return
 	}
-	r.unfinished = nil
-	if cap(u.rest) <= keptRest && cap(u.message) <= keptRest {
-		u.message = u.message[:0]
-		leftovers.Put(u)
-	}
+	u.rest, u.message = u.rest[:0], u.message[:0]
+	l.free = append(l.free, u)
 }
 
 // frame is one whole message or control frame. Its payload is valid until the next feed.
@@ -77,8 +74,9 @@ const (
 )
 
 // feed takes the bytes of one read and calls each for every message that they complete. last tells that the message ends
-// where the bytes do: only then is the read's time its own. The reader is dead after an error.
-func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error {
+// where the bytes do: only then is the read's time its own. What is unfinished is kept in memory from stock. The reader is
+// dead after an error.
+func (r *frameReader) feed(p []byte, stock *leftovers, each func(f frame, last bool) error) error {
 	data, inPlace := p, false
 	if u := r.unfinished; u != nil && len(u.rest) > 0 {
 		u.rest = append(u.rest, p...)
@@ -94,7 +92,7 @@ func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error 
 			break
 		}
 		at += size
-		whole, ok, err := r.assemble(f, fin)
+		whole, ok, err := r.assemble(f, fin, stock)
 		if err != nil {
 			return err
 		}
@@ -105,25 +103,36 @@ func (r *frameReader) feed(p []byte, each func(f frame, last bool) error) error 
 			return err
 		}
 	}
-	r.keep(data[at:], inPlace)
+	r.keep(data[at:], inPlace, stock)
 	return nil
 }
 
-// keep stores what is left of an unfinished frame. inPlace tells that left is the tail of rest itself.
-func (r *frameReader) keep(left []byte, inPlace bool) {
-	switch {
-	case inPlace:
+// keep stores what is left of an unfinished frame, or gives back what nothing stands in any more. inPlace tells that left
+// is the tail of rest itself.
+func (r *frameReader) keep(left []byte, inPlace bool, stock *leftovers) {
+	if inPlace {
 		u := r.unfinished
 		u.rest = u.rest[:copy(u.rest, left)]
-	case len(left) > 0:
-		u := r.begin()
+	} else if len(left) > 0 {
+		u := r.open(stock)
 		u.rest = append(u.rest[:0], left...)
 	}
-	r.release()
+	if u := r.unfinished; u != nil && len(u.rest) == 0 && r.opcode == 0 {
+		stock.put(u)
+		r.unfinished = nil
+	}
+}
+
+// open returns what is unfinished, to be added to.
+func (r *frameReader) open(stock *leftovers) *unfinished {
+	if r.unfinished == nil {
+		r.unfinished = stock.get()
+	}
+	return r.unfinished
 }
 
 // assemble joins fragments. ok is false while a message is unfinished.
-func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err error) {
+func (r *frameReader) assemble(f frame, fin bool, stock *leftovers) (whole frame, ok bool, err error) {
 	switch {
 	case f.compressed && (f.opcode >= opClose || f.opcode == opContinuation):
 		return frame{}, false, fmt.Errorf("%w: a frame that is not a message's first says that it is compressed", errFrame)
@@ -141,7 +150,7 @@ func (r *frameReader) assemble(f frame, fin bool) (whole frame, ok bool, err err
 	}
 	if f.opcode != opContinuation {
 		r.opcode, r.compressed = f.opcode, f.compressed
-		u := r.begin()
+		u := r.open(stock)
 		u.message = u.message[:0]
 	}
 	u := r.unfinished

@@ -38,7 +38,7 @@ func readAll(stream []byte, cut func(left int) int) (messages []string, err erro
 	var r frameReader
 	for len(stream) > 0 {
 		n := min(max(cut(len(stream)), 1), len(stream))
-		err = r.feed(stream[:n], func(f frame, last bool) error {
+		err = r.feed(stream[:n], nil, func(f frame, last bool) error {
 			if f.opcode < opClose {
 				messages = append(messages, string(f.payload))
 			}
@@ -98,14 +98,14 @@ func TestFrameReaderMarksTheLastOfARead(t *testing.T) {
 	var lasts []bool
 	var r frameReader
 	stream := append(append(append([]byte(nil), one...), one...), one[:2]...)
-	if err := r.feed(stream, func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
+	if err := r.feed(stream, nil, func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(lasts) != 2 || lasts[0] || lasts[1] {
 		t.Errorf("two messages and a piece of a third: got %v; want [false false]", lasts)
 	}
 	lasts = nil
-	if err := r.feed(one[2:], func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
+	if err := r.feed(one[2:], nil, func(_ frame, last bool) error { lasts = append(lasts, last); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(lasts) != 1 || !lasts[0] {
@@ -117,7 +117,7 @@ func TestFrameReaderKeepsNothingBetweenWholeFrames(t *testing.T) {
 	stream := serverFrame(opBinary, true, make([]byte, 300))
 	var r frameReader
 	got := testing.AllocsPerRun(100, func() {
-		_ = r.feed(stream, func(frame, bool) error { return nil })
+		_ = r.feed(stream, nil, func(frame, bool) error { return nil })
 	})
 	if got != 0 || r.unfinished != nil {
 		t.Errorf("got %v allocations and %+v kept; want none", got, r.unfinished)

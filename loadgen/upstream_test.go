@@ -637,7 +637,7 @@ func TestOutletKeepsFramesWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.feed(buf[:n], func(f frame, _ bool) error {
+		if err := r.feed(buf[:n], nil, func(f frame, _ bool) error {
 			w := f.payload[0]
 			if i := int(f.payload[1])<<8 | int(f.payload[2]); i != next[w] {
 				return fmt.Errorf("writer %d: got frame %d; want %d", w, i, next[w])

@@ -29,6 +29,7 @@ type worker struct {
 	stamp    Stamp
 	pings    int // of the profile's, in the frame that is taken apart
 	inflater inflater
+	stock    leftovers
 	values   valueReader
 	out      []byte // what is sent in answer to a control frame
 	answers  []byte // frames that are sent at the end of the read that is taken apart
@@ -52,7 +53,7 @@ func (w *worker) takeRead(c *client, p []byte, kernelAt, readAt int64, reply io.
 	if kernelAt != 0 {
 		w.meter.record(here, stageReceiveLag, readAt-kernelAt)
 	}
-	err := c.frames.feed(p, func(f frame, last bool) error {
+	err := c.frames.feed(p, &w.stock, func(f frame, last bool) error {
 		return w.takeFrame(c, f, arrivedAt, last, reply)
 	})
 	if err == nil && w.gaps.err != nil {
