@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // silentTarget upgrades connections and holds them by their descriptors alone, so that what is allocated is the clients'.

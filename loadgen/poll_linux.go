@@ -25,12 +25,14 @@ type poller struct {
 	// Of the thread.
 	epoll int
 	queue []*dialling // taken out of the inbox
+	rest  rest
 
 	// The worker's mutex guards the rest.
 	inbox    []*dialling // dials that are to begin
 	entries  []polled
 	free     []int32 // of entries
 	overdue  []overdue
+	opening  int  // of the entries, those whose dial has not ended
 	held     int  // descriptors of the thread's own table beside the connections; 0 where it has none
 	stopping bool // nothing goes into the inbox any more
 	thread   int  // its number; 0 while there is none
@@ -131,7 +133,8 @@ func (p *poller) loop() {
 			p.leave()
 			return
 		}
-		for i := range max(n, 0) {
+		n = max(n, 0)
+		for i := range n {
 			if events[i].Fd == pollWake {
 				if p.empty() {
 					p.leave()
@@ -143,6 +146,18 @@ func (p *poller) loop() {
 		}
 		p.beginDials()
 		p.expire(time.Now())
+		p.relax(n)
+	}
+}
+
+// relax rests after a look that found so many connections ready, unless there are dials, which are timed.
+func (p *poller) relax(found int) {
+	p.worker.mu.Lock()
+	coalesced, dials := p.worker.coalesced, p.opening+len(p.queue)
+	p.worker.mu.Unlock()
+	if length := p.rest.after(found, pollEvents, coalesced); length > 0 && dials == 0 {
+		span := unix.NsecToTimespec(int64(length))
+		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &span, nil) // one that a signal cuts short is shorter
 	}
 }
 
@@ -220,6 +235,7 @@ func (p *poller) watch(d *dialling, fd int, events uint32) error {
 	p.free = p.free[:len(p.free)-1]
 	e := &p.entries[number]
 	e.client, e.dial, e.fd = d.client, d, int32(fd)
+	p.opening++
 	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: number, Pad: e.turn}); err != nil {
 		p.remove(number)
 		return fmt.Errorf("wait for the connection: %w", err)
@@ -241,6 +257,9 @@ func (p *poller) await(number int32, events uint32) error {
 func (p *poller) remove(number int32) {
 	e := &p.entries[number]
 	_ = unix.Close(int(e.fd)) // the only descriptor of the socket, so that epoll forgets it
+	if e.dial != nil {
+		p.opening--
+	}
 	e.client, e.dial = nil, nil
 	e.turn++
 	p.free = append(p.free, number)

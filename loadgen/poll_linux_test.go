@@ -359,6 +359,9 @@ func TestPollerForgetsTheEnded(t *testing.T) {
 	s, _, end := polledSwarmIn(t, true, url, scenarios.BareProfile(), true)
 	awaitLocked(t, s, "it is connected", func() bool { return s.linked.Load() == 1 && s.workers[0].poller.entries[0].dial == nil })
 	p := s.workers[0].poller
+	if p.opening != 0 {
+		t.Errorf("%d dials are under way; want none", p.opening)
+	}
 	if c, _, why := p.take(0, p.entries[0].turn-1); c != nil || why != nil {
 		t.Errorf("an event of an earlier connection was taken for this one's: %v", why)
 	}
@@ -367,6 +370,9 @@ func TestPollerForgetsTheEnded(t *testing.T) {
 	}
 	end()
 	awaitLocked(t, s, "no descriptor is left but the target's listener", func() bool { return descriptors(t) <= before+1 })
+	if p.opening != 0 {
+		t.Errorf("%d dials are under way after the end; want none", p.opening)
+	}
 }
 
 func descriptors(t *testing.T) int {

@@ -183,6 +183,7 @@ func (p *poller) advance(number int32) error {
 		return err
 	}
 	e.dial = nil
+	p.opening--
 	return p.hand(e, d)
 }
 

@@ -21,19 +21,21 @@ type worker struct {
 	waiting  []awaited // deliveries whose message the observer has not read yet
 	unseen   int64     // deliveries that the observer's time could not be found for
 	spread   []sample
-	remarks  remarks  // what the target said beside messages: refusals, notices
-	closings remarks  // why it ended connections
-	foreigns int64    // frames without a stamp, in all
-	heard    []string // the first of those, and of those that the profile knows, before the load
-	marked   bool     // a join marker came to any of its clients, or an answer that joins
-	stamp    Stamp
-	pings    int // of the profile's, in the frame that is taken apart
-	inflater inflater
-	stock    leftovers
-	values   valueReader
-	out      []byte // what is sent in answer to a control frame
-	answers  []byte // frames that are sent at the end of the read that is taken apart
-	text     []byte // one of them, while it is made
+	remarks  remarks // what the target said beside messages: refusals, notices
+	closings remarks // why it ended connections
+	// coalesced is how many messages were read together with later ones.
+	coalesced int64
+	foreigns  int64    // frames without a stamp, in all
+	heard     []string // the first of those, and of those that the profile knows, before the load
+	marked    bool     // a join marker came to any of its clients, or an answer that joins
+	stamp     Stamp
+	pings     int // of the profile's, in the frame that is taken apart
+	inflater  inflater
+	stock     leftovers
+	values    valueReader
+	out       []byte // what is sent in answer to a control frame
+	answers   []byte // frames that are sent at the end of the read that is taken apart
+	text      []byte // one of them, while it is made
 	// attendance is by group; slowest is by sender of a conflated topic the longest that the target took to have a message.
 	attendance []attendance
 	slowest    []int64
@@ -323,6 +325,7 @@ func (w *worker) takeData(c *client, s *Stamp, head []byte, intact bool, arrived
 	// A slow client's read time is the program's, and what is replayed comes at once.
 	if !last && !w.swarm.groups[c.group].slow && c.replayOf(s.DueAt) != replayedLeave {
 		w.meter.count(cell, countCoalesced, 1)
+		w.coalesced++
 	}
 	w.measure(c, s, head, cell, phase, arrivedAt)
 }
