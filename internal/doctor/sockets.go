@@ -23,7 +23,8 @@ func descriptors(_ context.Context, m Machine, n Needs) Finding {
 	if !known {
 		return unknown()
 	}
-	held, tables, mend := n.Clients, "", ""
+	held, mend := n.Clients, ""
+	var tables string
 	if err := m.Tables(); err == nil {
 		held = (n.Clients + instances(n) - 1) / instances(n)
 		tables = "; weir's threads hold so many each"
