@@ -287,7 +287,9 @@ func TestClientsAreSpread(t *testing.T) {
 	}
 	s, gate, _ := polledSwarm(t, target(0), scenarios.BareProfile(), false)
 	awaitLocked(t, s, "the first is connected", func() bool { return s.linked.Load() == 1 })
+	mu.Lock()
 	clear(got)
+	mu.Unlock()
 	s.instances = newInstances([]string{s.instances[0].url, target(1)}, 12, 8)
 	for i := range 12 {
 		s.dialParked(t.Context(), &client{worker: s.workers[0], index: i}, gate, 0)
