@@ -36,8 +36,10 @@ func pollersFor(plan *scenarios.Plan, address string) int {
 	return 0
 }
 
-// portsShare is how much of the ports between two addresses is used before another source address is.
-const portsShare = 0.9
+// portsShare is how much of the ports between two addresses is used before another source address is. Linux gives out the
+// ports of one parity first (inet_hash_connect): once half of all are taken, each connection searches that half in vain,
+// which takes a hundred times as long as connecting.
+const portsShare = 0.45
 
 // sourcesFor is how many source addresses the clients of one address of the target take, where there are so many ports for
 // each; 0 leaves the choice to the system. Beyond 127.0.0.0/8 nobody knows which addresses are this machine's.

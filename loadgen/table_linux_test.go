@@ -287,8 +287,10 @@ func TestClientsAreSpread(t *testing.T) {
 	}
 	s, gate, _ := polledSwarm(t, target(0), scenarios.BareProfile(), false)
 	awaitLocked(t, s, "the first is connected", func() bool { return s.linked.Load() == 1 })
+	mu.Lock()
 	clear(got)
-	s.instances = newInstances([]string{s.instances[0].url, target(1)}, 12, 4)
+	mu.Unlock()
+	s.instances = newInstances([]string{s.instances[0].url, target(1)}, 12, 8)
 	for i := range 12 {
 		s.dialParked(t.Context(), &client{worker: s.workers[0], index: i}, gate, 0)
 	}
@@ -304,7 +306,7 @@ func TestClientsAreSpread(t *testing.T) {
 func TestSources(t *testing.T) {
 	loopback, other := numericTarget("ws://127.0.0.1:1/"), numericTarget("ws://192.0.2.1:1/")
 	got := []int{
-		sourcesFor(25_408, 28_232, loopback), sourcesFor(25_409, 28_232, loopback), sourcesFor(50_000, 28_232, loopback), sourcesFor(60_000, 28_232, loopback),
+		sourcesFor(12_704, 28_232, loopback), sourcesFor(12_705, 28_232, loopback), sourcesFor(25_408, 28_232, loopback), sourcesFor(25_409, 28_232, loopback),
 		sourcesFor(60_000, 28_232, other), sourcesFor(60_000, 28_232, numericTarget("ws://[::1]:1/")), sourcesFor(60_000, 0, loopback),
 		sourcesFor(60_000, 28_232, numericTarget("ws://localhost:1/")),
 	}
@@ -314,7 +316,7 @@ func TestSources(t *testing.T) {
 	if got, want := []int{workersFor(50_000, 19_968), workersFor(1, 19_968), workersFor(50_000, 0)}, []int{max(3, processors), processors, processors}; !slices.Equal(got, want) {
 		t.Errorf("got %v workers; want %v", got, want)
 	}
-	s := &swarm{topo: &topology{groups: make([]groupShape, 1)}, groups: make([]group, 1), instances: newInstances([]string{"ws://127.0.0.1:1/", "ws://127.0.0.1:2/"}, 10, 4)}
+	s := &swarm{topo: &topology{groups: make([]groupShape, 1)}, groups: make([]group, 1), instances: newInstances([]string{"ws://127.0.0.1:1/", "ws://127.0.0.1:2/"}, 10, 8)}
 	for i := range 10 {
 		s.clients = append(s.clients, &client{index: i})
 	}

@@ -62,7 +62,9 @@ type Machine struct {
 	Cores int // that this process may run on
 	// Descriptors returns this process's soft and hard limit; ok is false where they are not known.
 	Descriptors func() (soft, hard uint64, ok bool)
-	Clock       func() (ClockState, bool)
+	// Tables reports whether threads can have descriptor tables of their own, each with that limit.
+	Tables func() error
+	Clock  func() (ClockState, bool)
 	// Timing tries what the generator does: it waits for instants as the pacing thread does.
 	Timing func(ctx context.Context) (Timing, bool)
 	// Busy is the share of the processors' time that was not idle, and that was stolen, over a moment.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -39,6 +40,7 @@ func good() Machine {
 		),
 		Cores:       8,
 		Descriptors: func() (uint64, uint64, bool) { return 1024, 1_048_576, true },
+		Tables:      func() error { return nil },
 		Clock: func() (ClockState, bool) {
 			return ClockState{Synchronised: true, MaxError: 1500 * time.Microsecond}, true
 		},
@@ -137,21 +139,39 @@ func TestEachLackIsNamedWithItsMend(t *testing.T) {
 		want    Finding
 	}{
 		{"descriptors", "descriptors", limited(1024, 4096), general, Finding{State: Warn,
-			Text: "4,096 descriptors a process, 20,256 for 20,000 clients",
+			Text: "4,096 descriptors a process, 20,256 for 20,000 clients; weir's threads hold so many each",
 			Mend: "raise the hard limit: LimitNOFILE=20256 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=20256"}},
 		{"descriptors of no plan", "descriptors", limited(1024, 4096), func(*testing.T) Needs { return Needs{RunsDir: "results/runs"} }, Finding{State: Warn,
-			Text: "4,096 descriptors a process, 10,256 for 10,000 clients",
+			Text: "4,096 descriptors a process, 10,256 for 10,000 clients; weir's threads hold so many each",
 			Mend: "raise the hard limit: LimitNOFILE=10256 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=10256"}},
 		{"descriptors of a plan", "descriptors", limited(512, 512), forPlan(), Finding{State: Fail,
-			Text: "512 descriptors a process, 756 for 500 clients",
+			Text: "512 descriptors a process, 756 for 500 clients; weir's threads hold so many each",
 			Mend: "raise the hard limit: LimitNOFILE=756 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=756"}},
 		{"descriptors of which few are soft", "descriptors", limited(1024, 1_048_576), forPlan(), Finding{State: OK,
-			Text: "1,048,576 descriptors a process, 756 for 500 clients; weir raises its own soft limit of 1,024 to that"}},
+			Text: "1,048,576 descriptors a process, 756 for 500 clients; weir's threads hold so many each; weir raises its own soft limit of 1,024 to that"}},
+		{"descriptors of several gateways", "descriptors", limited(512, 512), func(t *testing.T) Needs {
+			n := forPlan()(t)
+			n.Plan.Gateway.Instances = 2
+			return n
+		}, Finding{State: OK, Text: "512 descriptors a process, 506 for 500 clients of 2 gateways; weir's threads hold so many each"}},
+		{"descriptors in one table", "descriptors", changed(func(m *Machine) {
+			m.Descriptors = func() (uint64, uint64, bool) { return 512, 512, true }
+			m.Tables = func() error { return syscall.EPERM }
+		}), func(t *testing.T) Needs {
+			n := forPlan()(t)
+			n.Plan.Gateway.Instances = 2
+			return n
+		}, Finding{State: Fail,
+			Text: "512 descriptors a process, 756 for 500 clients of 2 gateways; weir's threads hold so many together, since none can have a table of its own: operation not permitted",
+			Mend: "raise the hard limit: LimitNOFILE=756 in a systemd unit, nofile in /etc/security/limits.conf, or docker run --ulimit nofile=756, " +
+				"or let weir call close_range with CLOSE_RANGE_UNSHARE, which a seccomp profile may forbid"}},
 		{"descriptors without a limit", "descriptors", limited(math.MaxUint64, math.MaxUint64), general, Finding{State: OK,
-			Text: "unlimited descriptors a process, 20,256 for 20,000 clients"}},
+			Text: "unlimited descriptors a process, 20,256 for 20,000 clients; weir's threads hold so many each"}},
 		{"ports", "ports", with("proc/sys/net/ipv4/ip_local_port_range", "50000\t59999"), general, Finding{State: Warn,
 			Text: "10,000 ports for connections from one address to another, 20,000 needed", Mend: portMend}},
-		{"ports of a plan", "ports", with("proc/sys/net/ipv4/ip_local_port_range", "50000\t50199"), forPlan(), Finding{State: Fail,
+		{"ports of a plan on this machine", "ports", with("proc/sys/net/ipv4/ip_local_port_range", "50000\t50199"), forPlan(), Finding{State: OK,
+			Text: "200 ports for connections from one address to another, 500 needed: weir connects from several addresses by itself"}},
+		{"ports of a plan", "ports", with("proc/sys/net/ipv4/ip_local_port_range", "50000\t50199"), forPlan("gateway.target=external", "gateway.url=ws://localhost:8080/ws"), Finding{State: Fail,
 			Text: "200 ports for connections from one address to another, 500 needed", Mend: portMend}},
 		{"reserved ports", "ports", with("proc/sys/net/ipv4/ip_local_reserved_ports", "8080,40000-49999,60000"), general, Finding{State: Warn,
 			Text: "18,231 ports for connections from one address to another, 20,000 needed", Mend: portMend}},

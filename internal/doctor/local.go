@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirbench/weir/loadgen"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
 )
@@ -20,6 +21,7 @@ func Local(allowed []string) Machine {
 		Files:       os.DirFS("/"),
 		Cores:       runtime.NumCPU(),
 		Descriptors: descriptorLimits,
+		Tables:      loadgen.TryTable,
 		Clock:       clockState,
 		Timing:      onceOnly(tryTiming),
 		Busy:        processorShares,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -15,13 +16,23 @@ import (
 // spareDescriptors is what a process needs beside its clients' connections: Kafka's, files, the runtime's.
 const spareDescriptors = 256
 
-// descriptors: the generator and the gateway, a process of its own with the same limit, each hold one a client.
+// descriptors: a gateway is a process of its own with the same limit, and holds one for each of its clients. So does the
+// generator for all of them where its threads can't have tables of their own.
 func descriptors(_ context.Context, m Machine, n Needs) Finding {
 	soft, hard, known := m.Descriptors()
 	if !known {
 		return unknown()
 	}
-	need := uint64(n.Clients + spareDescriptors)
+	held, mend := n.Clients, ""
+	var tables string
+	if err := m.Tables(); err == nil {
+		held = (n.Clients + instances(n) - 1) / instances(n)
+		tables = "; weir's threads hold so many each"
+	} else {
+		tables = "; weir's threads hold so many together, since none can have a table of its own: " + oneLine(err)
+		mend = ", or let weir call close_range with CLOSE_RANGE_UNSHARE, which a seccomp profile may forbid"
+	}
+	need := uint64(held + spareDescriptors)
 	there := count(hard)
 	if hard > math.MaxInt64 { // RLIM_INFINITY
 		there = "unlimited"
@@ -32,10 +43,25 @@ func descriptors(_ context.Context, m Machine, n Needs) Finding {
 	}
 	if hard < need {
 		return lacking(n, fmt.Sprintf("raise the hard limit: LimitNOFILE=%d in a systemd unit, nofile in /etc/security/limits.conf, "+
-			"or docker run --ulimit nofile=%d", need, need),
-			"%s descriptors a process, %s for %s clients", there, count(need), count(n.Clients))
+			"or docker run --ulimit nofile=%d%s", need, need, mend),
+			"%s descriptors a process, %s for %s clients%s%s", there, count(need), count(n.Clients), ofInstances(n), tables)
 	}
-	return ok("%s descriptors a process, %s for %s clients%s", there, count(need), count(n.Clients), raised)
+	return ok("%s descriptors a process, %s for %s clients%s%s%s", there, count(need), count(n.Clients), ofInstances(n), tables, raised)
+}
+
+// instances is how many gateways the plan's clients are spread over.
+func instances(n Needs) int {
+	if n.Plan == nil {
+		return 1
+	}
+	return n.Plan.Gateway.InstanceCount()
+}
+
+func ofInstances(n Needs) string {
+	if instances(n) == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d gateways", instances(n))
 }
 
 // ports: a connection needs a local port that no other between the same two addresses has.
@@ -49,10 +75,29 @@ func ports(_ context.Context, m Machine, n Needs) Finding {
 	need, group := portsNeeded(n)
 	const mend = "connect from several addresses: source_addresses: [127.0.0.2, 127.0.0.3] in the client group, " +
 		"or widen the range: sysctl -w net.ipv4.ip_local_port_range='10000 65535'"
+	if there < need && group == "" && toLoopback(n) {
+		return ok("%s ports for connections from one address to another, %s needed: weir connects from several addresses by itself", count(there), count(need))
+	}
 	if there < need {
 		return lacking(n, mend, "%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
 	}
 	return ok("%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
+}
+
+// toLoopback reports whether the plan's clients connect to 127.0.0.0/8, where weir has other source addresses.
+func toLoopback(n Needs) bool {
+	if n.Plan == nil {
+		return false
+	}
+	if n.Plan.Gateway.Target != scenarios.TargetExternal {
+		return true
+	}
+	u, err := url.Parse(n.Plan.Gateway.URL)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err == nil && ip.Unmap().Is4() && ip.Unmap().IsLoopback()
 }
 
 // portsNeeded is the most connections that the plan makes from one local address.
@@ -63,14 +108,14 @@ func portsNeeded(n Needs) (need int, group string) {
 	from := map[string]int{}
 	for _, g := range n.Plan.Clients {
 		if len(g.SourceAddresses) == 0 {
-			from[""] += g.Count
+			from[""] += (g.Count + instances(n) - 1) / instances(n)
 		}
 		for i, a := range g.SourceAddresses {
 			share := g.Count / len(g.SourceAddresses)
 			if i < g.Count%len(g.SourceAddresses) {
 				share++
 			}
-			from[a] += share
+			from[a] += (share + instances(n) - 1) / instances(n)
 		}
 	}
 	for address, connections := range from {
