@@ -59,7 +59,7 @@ func checks() []check {
 	}
 	paused := single
 	paused.OwnStopAfter, paused.OwnStopFor = 1500*time.Millisecond, 500*time.Millisecond
-	const each = 25               // of 200 records a client
+	const each = 25 // of 200 records a client
 	return []check{
 		{with(cleanCheck, light, nulltarget.Faults{}), "nothing planted", judgeClean},
 		{with("delay", light, nulltarget.Faults{Delay: 20 * time.Millisecond}), "each record held back", judgeDelay},
