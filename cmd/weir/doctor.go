@@ -33,10 +33,10 @@ changes and pulls nothing. Each check is a line with ok, warn (a run is possible
 suffer) or fail. Exit codes: 0 nothing fails, 1 something that is needed is missing, 2 wrong scenario
 or flags, 130 interrupted.
 
-With --selftest weir measures a target of its own, of known delay, loss and capacity, and says whether
-it reads them back here: a minute at most. With --calibrate it measures that target with nothing wrong
-in it, and states what no figure can be better than here, and at how many deliveries a second the
-generator's health turns: two minutes at most.`,
+With --selftest weir measures a target of its own, of known delay, loss and capacity, and says
+whether it reads them back here: a minute at most. With --calibrate it measures that target with
+nothing wrong in it, and states what no figure can be better than here, and at how many deliveries a
+second the generator's health turns: two minutes at most.`,
 		Example: `  weir doctor
   weir doctor scenario.yaml
   weir doctor quickstart --set kafka.provider=docker
