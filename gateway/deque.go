@@ -3,9 +3,9 @@ package gateway
 import "sort"
 
 const (
-	minDeque = 8
+	minDeque = 4
 	// keepDeque is the largest that an idle client keeps.
-	keepDeque = 256
+	keepDeque = 32
 )
 
 // deque is a growing circular buffer: in at the back, out at the front.

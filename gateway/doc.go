@@ -4,9 +4,9 @@
 // the reference system under test of weir, but knows nothing of being measured: of
 // this module it imports the settings alone.
 //
-//	Kafka → consumer → conflators → hub, batchers → queue of each client → writer of that client → socket
+//	Kafka → consumer → conflators → hub, batchers → queue of each client → a writer → socket
 //	                                 ↑                          ↑ answers
-//	      reader of each client (subscribe, …, publish → publisher → Kafka)
+//	               a reader (subscribe, …, publish → publisher → Kafka)
 //
 // One goroutine polls Kafka and fans each record out. The WebSocket frame of a
 // record is built once and shared, unchanged, by all who receive it; a delivery
@@ -15,6 +15,12 @@
 // never slows the others down. A writer takes what is waiting and writes it with
 // one system call, so that frames coalesce under load and go out at once
 // without.
+//
+// On Linux clients that come without TLS are served by polls: a few pollers read and a few writers write for all of
+// them, without a goroutine or a buffer for each; carriage is what the rest of the package knows of it. Other
+// clients, and those for which a descriptor or an epoll instance has no room, have a goroutine that reads and one
+// that writes. Both do the same, by the same queue, frameReader and handlers; client.read and client.write say what
+// that is.
 //
 // Delivery is live: a subscription begins at the moment of its acknowledgement and
 // ends with the connection. A client that comes back and says where it was gets
@@ -30,12 +36,12 @@
 // upgraded. A client that may have its records compressed shares their one
 // compressed frame with the others that may.
 //
-// Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the
-// partition watcher, a goroutine for each conflated or batched topic, and the replayer, which
-// owns one for each replay and one that tells positions. The hub owns the
-// clients' goroutines, two for each (client.run reads, and waits for the writer
-// that it starts), and Run waits for the hub. The Kafka clients' own goroutines,
-// of which one answers what was published, end with their Close, which Run calls.
+// Ownership of goroutines: [Run] owns the HTTP server, the Kafka poller, the partition watcher, a goroutine for each
+// conflated or batched topic, and the replayer, which owns one for each replay and one that tells positions. Run owns
+// the goroutines of polls too. The hub owns those of clients that polls does not serve, two for each (client.run
+// reads, and waits for the writer that it starts); it counts the clients that polls serves as if they had one, which
+// covers the goroutine of a request that waits, and Run waits for the hub. The Kafka clients' own goroutines, of
+// which one answers what was published, end with their Close, which Run calls.
 //
 // Locks are taken in this order, whatever is left out between; those of one line are never held together:
 //
@@ -45,10 +51,14 @@
 //	consumer.mu, hub.publishing
 //	hub.mu                  who is subscribed to what, the topics' logs, the batchers, and the rest of hub from mu on
 //	queue.mu                what waits for one client
+//	polled.mu               what a client of polls waits for: room in its socket, or a time
+//	poller.mu, writers.mu   which clients a poller has and when to look at them; which of them are to be written for
 //
 // consumer.mu guards the partitions and how far each was read. hub.publishing is taken where topics are conflated or
-// batched, whose intervals end in goroutines of their own: it guards the conflators and the pacer. It, and with it taking,
-// may be held for as long as the pacer holds. hub.mu and queue.mu are held during no I/O, and while no batch is built.
+// batched, whose intervals end in goroutines of their own: it guards the conflators and the pacer. It, and with it
+// taking, may be held for as long as the pacer holds. hub.mu and queue.mu are held during no I/O, and while no batch
+// is built. polled.mu is not taken under queue.mu, nor queue.mu under it; a queue that has something to write takes
+// writers.mu.
 //
 // Under the others no lock is taken, and they are taken wherever they are needed: admission.mu (connections by address),
 // publisher.mu (what clients have published and Kafka has not acknowledged), messageIDs.mu (ids of published messages),

@@ -78,8 +78,8 @@ func (l *polled) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// read takes one turn of what the client sends, and reports whether there may be others. The poller lends it space; without
-// it there is what was read before, and nothing else.
+// read takes one turn of what the client sends, and reports whether there may be others. The poller lends it space;
+// without it there is what was read before, and nothing else.
 func (l *polled) read(space []byte) (goesOn bool) {
 	c := l.client
 	l.spent = space == nil
@@ -87,9 +87,10 @@ func (l *polled) read(space []byte) (goesOn bool) {
 		return l.discard(space)
 	}
 	c.frames.lend(space)
-	goesOn = l.readFrames()
+	over, standing := l.readFrames()
 	c.frames.keep()
-	if !goesOn {
+	if over {
+		l.endReading(standing)
 		return false
 	}
 	if f := l.takePause(); f != nil {
@@ -102,8 +103,9 @@ func (l *polled) read(space []byte) (goesOn bool) {
 	return true
 }
 
-// readFrames does for a turn what client.read does. It reports false where the reader is over.
-func (l *polled) readFrames() bool {
+// readFrames does for a turn what client.read does, and reports whether the reader is over, and the connection still
+// stands.
+func (l *polled) readFrames() (over, standing bool) {
 	c := l.client
 	for {
 		op, payload, err := c.frames.next()
@@ -111,23 +113,21 @@ func (l *polled) readFrames() bool {
 		case err == nil:
 			l.silent = 0
 			if !l.handle(op, payload) {
-				l.endReading(true)
-				return false
+				return true, true
 			}
 			if l.paused != nil {
-				return true
+				return false, true
 			}
 		case isBreach:
 			c.close(breach.code)
 			l.discarding = true
 			l.setReadDeadline(c.cfg.Timeouts.Close)
-			return true
+			return false, true
 		case errors.Is(err, errTurnOver):
-			return true
+			return false, true
 		default:
 			c.queue.close(CloseAbnormal, nil, false)
-			l.endReading(false)
-			return false
+			return true, false
 		}
 	}
 }
@@ -183,7 +183,8 @@ func (l *polled) hearNothing() {
 	}
 }
 
-// setReadDeadline sets when silence is next noted: d from now, or Timeouts.Close from now once the client is being closed.
+// setReadDeadline sets when silence is next noted: d from now, or Timeouts.Close from now once the client is being
+// closed.
 func (l *polled) setReadDeadline(d time.Duration) {
 	if l.client.closing() {
 		d = l.client.cfg.Timeouts.Close

@@ -25,8 +25,11 @@ func newPolledHub(tb testing.TB, change func(*Config)) *testHub {
 	return h
 }
 
+// handlerOf makes what takes a client's messages.
+type handlerOf func(*client) func(opcode, []byte) bool
+
 // dialPolled is the far end of a client of the hub, whose messages go to what handle makes; the client's own for nil.
-func (h *testHub) dialPolled(tb testing.TB, handle func(*client) func(opcode, []byte) bool, channels ...string) *net.TCPConn {
+func (h *testHub) dialPolled(tb testing.TB, handle handlerOf, channels ...string) *net.TCPConn {
 	tb.Helper()
 	near, far := tcpPair(tb)
 	c := newClient(near, &h.cfg, h.hub)
@@ -276,7 +279,8 @@ func TestPolledWriteTimeout(t *testing.T) {
 	h.fill(300)
 	h.wait()
 	st := h.counters.stats("")
-	if st.Closes["write_timeout"] != 1 || st.Queued != st.Deliveries+st.Abandoned || st.Abandoned == 0 || st.Deliveries == 0 {
+	timedOut, settled := st.Closes["write_timeout"] == 1, st.Queued == st.Deliveries+st.Abandoned
+	if !timedOut || !settled || st.Abandoned == 0 || st.Deliveries == 0 {
 		t.Errorf("stats: %+v; want one write timeout, and every record delivered or abandoned", st)
 	}
 }
@@ -292,7 +296,8 @@ func TestPolledFullSocket(t *testing.T) {
 	}
 	h.drain()
 	for i := range n {
-		if _, got := s.next(); !strings.Contains(got, fmt.Sprintf(`"offset":%d,`, i)) || !strings.HasSuffix(got, "}\n"+filling) {
+		_, got := s.next()
+		if !strings.Contains(got, fmt.Sprintf(`"offset":%d,`, i)) || !strings.HasSuffix(got, "}\n"+filling) {
 			t.Fatalf("record %d: got %.100q", i, got)
 		}
 	}
@@ -313,7 +318,8 @@ func (h *testHub) fill(n int) {
 	}
 }
 
-// Clients that go without a word, in the middle of what is written to them, leave nothing behind, be the socket full or not.
+// Clients that go without a word, in the middle of what is written to them, leave nothing behind, be the socket full
+// or not.
 func TestPolledClientsGo(t *testing.T) {
 	h := newPolledHub(t, func(c *Config) { c.QueueBytes = 64 << 20 })
 	for range 3 {
@@ -336,7 +342,8 @@ func TestPolledClientsGo(t *testing.T) {
 		}
 		p.mu.Unlock()
 	}
-	if st := h.counters.stats(""); st.Connections != 0 || st.Subscriptions != 0 || st.Queued != st.Deliveries+st.Abandoned {
+	st := h.counters.stats("")
+	if st.Connections != 0 || st.Subscriptions != 0 || st.Queued != st.Deliveries+st.Abandoned {
 		t.Errorf("stats: %+v; want nobody left and every record accounted for", st)
 	}
 }

@@ -18,8 +18,8 @@ const (
 )
 
 // poller waits for sockets, and for the times at which clients are to be looked at. Its goroutine waits for the epoll
-// instance as for a connection, and keeps no thread. Readiness is level-triggered: one read a wake-up is enough, since what
-// that leaves is told again.
+// instance as for a connection, and keeps no thread. Readiness is level-triggered: one read a wake-up is enough,
+// since what that leaves is told again.
 type poller struct {
 	file      *os.File // the epoll instance; closed for run to return
 	raw       syscall.RawConn
@@ -82,8 +82,8 @@ func (p *poller) run() {
 	}
 }
 
-// wait returns with events, or without when a timer may be due. Sockets are looked at before any timer: what has come while
-// the gateway was stopped counts.
+// wait returns with events, or without when a timer may be due. Sockets are looked at before any timer: what has come
+// while the gateway was stopped counts.
 func (p *poller) wait() (n int, err error) {
 	poll := func(fd uintptr) bool {
 		var failed error

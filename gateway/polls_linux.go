@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// polls serves clients on plain TCP without a goroutine or a buffer for each, so that one that waits costs its socket and
-// what is known of it: a few pollers (epoll(7)) read, and a few writers write what the sockets take at once. Where a socket
-// is full the rest stays with the client until a poller is told that there is room.
+// polls serves clients on plain TCP without a goroutine or a buffer for each, so that one that waits costs its socket
+// and what is known of it: a few pollers (epoll(7)) read, and a few writers write what the sockets take at once.
+// Where a socket is full the rest stays with the client until a poller is told that there is room.
 //
 // A client passes between three hands: who reads (its poller, or the goroutine of a request that takes its time), who
-// writes (the writer that took it from the list, alone as long as the queue is scheduled), and its poller's timer. The last of
-// reader and writer to end forgets it.
+// writes (the writer that took it from the list, alone as long as the queue is scheduled), and its poller's timer.
+// The last of reader and writer to end forgets it.
 type polls struct {
 	hub     *hub
 	pollers []*poller
@@ -71,8 +71,8 @@ func (p *polls) closePollers() {
 	}
 }
 
-// take serves the client from now on, and reports false where it can't: it takes nothing but TCP sockets, and no more than
-// there are descriptors and memory for. The hub's mutex is held, and nobody else knows the client yet.
+// take serves the client from now on, and reports false where it can't: it takes nothing but TCP sockets, and no more
+// than there are descriptors and memory for. The hub's mutex is held, and nobody else knows the client yet.
 func (p *polls) take(c *client, handle func(opcode, []byte) bool) bool {
 	if p == nil {
 		return false
@@ -122,7 +122,8 @@ func duplicate(conn *net.TCPConn) (fd int, err error) {
 	return fd, errors.Join(err, failed)
 }
 
-// send writes as much as the socket takes at once. It does not tell the Go scheduler of the system call, which never waits.
+// send writes as much as the socket takes at once. It does not tell the Go scheduler of the system call, which never
+// waits.
 func send(fd int, b []byte) (n int, err error) {
 	for {
 		r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
@@ -140,7 +141,8 @@ func send(fd int, b []byte) (n int, err error) {
 // receive reads what there is, as send writes.
 func receive(fd int, b []byte) (n int, err error) {
 	for {
-		r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(r), nil

@@ -62,8 +62,8 @@ func (q *queue) takeTurn(b *burst) queueState {
 	return queueIdle
 }
 
-// endTurn returns after a burst of so many bytes has been written, and reports whether the writer is to come again. Until it
-// does, if it is, the queue stays scheduled.
+// endTurn returns after a burst of so many bytes has been written, and reports whether the writer is to come again.
+// Until it does, if it is, the queue stays scheduled.
 func (q *queue) endTurn(done int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

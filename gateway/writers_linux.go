@@ -12,9 +12,9 @@ import (
 // writersTurn is how many clients a writer takes at a time. Where more wait, another writer is woken.
 const writersTurn = 64
 
-// writers write for the clients of polls, each for as many as there are. A client is in their list once however much is put
-// into its queue, and leaves it with what fits a burst; if there is more then, it goes to the end. Writers that are busy
-// are not woken, so that a fan-out to thousands costs a wake-up for each of a few goroutines.
+// writers write for the clients of polls, each for as many as there are. A client is in their list once however much
+// is put into its queue, and leaves it with what fits a burst; if there is more then, it goes to the end. Writers
+// that are busy are not woken, so that a fan-out to thousands costs a wake-up for each of a few goroutines.
 type writers struct {
 	mu          sync.Mutex
 	first, last *polled
@@ -87,8 +87,9 @@ func (w *writers) run() {
 	}
 }
 
-// write writes what one burst holds, or what is left of the last. Whoever calls it has the client to itself, and gives it
-// back: to nobody when the queue is empty, to the list when it is not, to the poller when the socket is full.
+// write writes what one burst holds, or what is left of the last. Whoever calls it has the client to itself, and
+// gives it back: to nobody when the queue is empty, to the list when it is not, to the poller when the socket is
+// full.
 func (l *polled) write() {
 	c := l.client
 	b := l.pending
@@ -160,8 +161,8 @@ func (l *polled) wrote(b *burst) {
 	}
 }
 
-// block waits for room in the socket, for Timeouts.Write at most since the burst found it full. It reports false where that
-// is over.
+// block waits for room in the socket, for Timeouts.Write at most since the burst found it full. It reports false
+// where that is over.
 func (l *polled) block(b *burst) bool {
 	l.pending = b
 	l.mu.Lock()
