@@ -178,7 +178,7 @@ const (
 	maxClients      = maxInstances * maxPerInstance
 	maxRate         = 1e6
 	minRate         = 1.0 / 3600 * 0.999
-	maxConnectRate  = 10_000
+	maxConnectRate  = 100_000
 	maxDuration     = 24 * time.Hour
 	maxStall        = 10 * time.Minute
 	maxLinger       = time.Minute
