@@ -61,7 +61,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.DurationVar(&s.measure, "measure", 10*time.Second, "time that is measured")
 	flags.StringVar(&s.only, "only", "", "the client programs or gateways to compare, split by commas (default all)")
 	flags.StringVar(&s.works, "works", "broadcast,keyed", "the work, of bench/scenarios")
-	flags.StringVar(&s.connectRate, "connect-rate", "10000/s", "how fast weir is to dial where the rate of dialling is compared")
+	flags.StringVar(&s.connectRate, "connect-rate", "100000/s", "how fast weir is to dial where the rate of dialling is compared")
 	flags.IntVar(&s.perVU, "k6-per-vu", 100, "connections that each virtual user of k6 holds")
 	flags.IntVar(&s.most, "growth-clients", 50_000, "the most clients in growth")
 	flags.StringVar(&s.weir, "weir", "bin/weir", "the weir binary")
