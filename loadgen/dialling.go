@@ -15,7 +15,8 @@ import (
 // and subscribes, each as far as the socket takes it, so that a dial holds no goroutine.
 type dialling struct {
 	client    *client
-	began     time.Time
+	began     time.Time // when its name was looked up; once an address has been tried, when the first was
+	tried     bool
 	to        call
 	host      string           // as the target's URL spells it
 	addresses []netip.AddrPort // of the target that are still to be tried; at least one

@@ -79,7 +79,8 @@ type Engine struct {
 	gcBudget  *gcBudget // nil where the process's collector is not the engine's to bound
 	signals   *signals
 
-	phase atomic.Pointer[string]
+	phase   atomic.Pointer[string]
+	drained atomic.Int64 // when the drain began, Unix ns; 0 before
 
 	eventMu sync.Mutex
 	events  []results.Event
@@ -306,6 +307,7 @@ func (e *Engine) sleepUntil(ctx context.Context, at time.Time) error {
 func (e *Engine) Drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, e.options.Plan.Phases.DrainDeadline)
 	defer cancel()
+	e.drained.Store(time.Now().UnixNano())
 	e.enter(scenarios.PhaseDrain)
 	e.swarm.phase.Store(int64(len(e.topo.phases)))
 	close(e.signals.finals)

@@ -1,10 +1,15 @@
 package loadgen
 
 import (
+	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"github.com/weirbench/weir/internal/testkit"
+	"github.com/weirbench/weir/scenarios"
 )
 
 // TestGCWatchHasEachCollection: each run of the collector is told once, with when it ended and for how long it stopped the
@@ -61,7 +66,7 @@ func allocate(bytes int) {
 }
 
 func newTestBudget(available int64, env map[string]string) *gcBudget {
-	return &gcBudget{getenv: func(name string) string { return env[name] }, available: func() (int64, bool) { return available, true }}
+	return &gcBudget{getenv: func(name string) string { return env[name] }, available: func() (int64, bool) { return available, available >= 0 }}
 }
 
 // TestGCBudgetPutsCollectionsOff: below the budget nothing is collected, at the limit it is, the limit then stands above
@@ -108,28 +113,37 @@ func TestGCBudgetPutsCollectionsOff(t *testing.T) {
 
 // TestGCBudgetLeavesWhatTheUserSet, and a machine without memory to spare.
 func TestGCBudgetLeavesWhatTheUserSet(t *testing.T) {
-	limit := debug.SetMemoryLimit(-1)
 	for _, c := range []struct {
 		name      string
 		env       map[string]string
+		limit     int64 // that the runtime has set by it
 		available int64
 		bound     string
 		percent   int // while it holds
 	}{
-		{"GOGC", map[string]string{"GOGC": "50"}, 1 << 40, gcByGOGC, 50},
-		{"GOMEMLIMIT", map[string]string{"GOMEMLIMIT": "1GiB"}, 1 << 40, gcByUser, -1},
-		{"both", map[string]string{"GOGC": "50", "GOMEMLIMIT": "1GiB"}, 1 << 40, gcByGOGC, 50},
-		{"no memory", nil, 2*gcBudgetWorth - 2, gcByGrowth, 50},
-		{"just enough", nil, 2 * gcBudgetWorth, gcByLimit, -1},
+		{"GOGC", map[string]string{"GOGC": "50"}, math.MaxInt64, 1 << 40, gcByGOGC, 50},
+		{"GOMEMLIMIT", map[string]string{"GOMEMLIMIT": "64GiB"}, 64 << 30, 1 << 40, gcByUser, -1},
+		{"both", map[string]string{"GOGC": "50", "GOMEMLIMIT": "64GiB"}, 64 << 30, 1 << 40, gcByGOGC, 50},
+		{"no limit", map[string]string{"GOMEMLIMIT": "off"}, math.MaxInt64, 1 << 40, gcByGrowthUser, 50},
+		{"a limit above what there is", map[string]string{"GOMEMLIMIT": "64GiB"}, 64 << 30, 16 << 30, gcByGrowthUser, 50},
+		{"a limit, and nobody knows what there is", map[string]string{"GOMEMLIMIT": "64GiB"}, 64 << 30, -1, gcByGrowthUser, 50},
+		{"no memory", nil, math.MaxInt64, 2*gcBudgetWorth - 2, gcByGrowth, 50},
+		{"just enough", nil, math.MaxInt64, 2 * gcBudgetWorth, gcByLimit, -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			limit := c.limit
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 			defer debug.SetGCPercent(debug.SetGCPercent(50))
 			b := newTestBudget(c.available, c.env)
 			b.hold()
 			defer b.release()
 			percent := debug.SetGCPercent(50)
 			debug.SetGCPercent(percent)
-			if bound, _, _ := b.told(); bound != c.bound || percent != c.percent {
+			bound, told, _ := b.told()
+			if (bound == gcByUser || bound == gcByLimit) != (told > 0) {
+				t.Errorf("bound %q: got a limit of %d", bound, told)
+			}
+			if bound != c.bound || percent != c.percent {
 				t.Errorf("got bound %q, GOGC %d; want %q, %d", bound, percent, c.bound, c.percent)
 			}
 			if got := debug.SetMemoryLimit(-1); c.bound != gcByLimit && got != limit {
@@ -140,5 +154,30 @@ func TestGCBudgetLeavesWhatTheUserSet(t *testing.T) {
 				t.Errorf("got GOGC %d afterwards; want 50", got)
 			}
 		})
+	}
+}
+
+// TestCollectionsAfterAnAbort are the drain's, whatever the schedule has at their time.
+func TestCollectionsAfterAnAbort(t *testing.T) {
+	kafka := testkit.Kafka(t, 1, "t")
+	plan := enginePlan("ws://127.0.0.1:1/", kafka.ListenAddrs())
+	plan.Phases.Measure[0].Duration = time.Minute
+	e := newTestEngine(t, plan)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := e.Load(gone); err == nil {
+		t.Fatal("the load went on")
+	}
+	at := func(since time.Duration) string { return e.phaseAt(e.signals.loadAt.unix + int64(since)) }
+	if got := at(30 * time.Second); got != "m" {
+		t.Errorf("got %q half through the schedule; want m", got)
+	}
+	e.Drain(gone)
+	if got := at(30 * time.Second); got != scenarios.PhaseDrain {
+		t.Errorf("got %q after the drain began; want it", got)
+	}
+	e.drained.Store(e.signals.loadAt.unix + int64(10*time.Second))
+	if before, then := at(10*time.Second-1), at(10*time.Second); before != "m" || then != scenarios.PhaseDrain {
+		t.Errorf("got %q before the drain and %q in it", before, then)
 	}
 }

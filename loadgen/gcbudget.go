@@ -23,12 +23,14 @@ const (
 	gcByGrowth = "heap growth"
 	gcByGOGC   = "GOGC"
 	gcByUser   = "GOMEMLIMIT"
+	// gcByGrowthUser is where the user's limit is so high that by itself it would bound nothing.
+	gcByGrowthUser = "heap growth, since GOMEMLIMIT is off or above what the machine has to spare"
 )
 
 // gcBudget bounds the garbage collector of this process by memory rather than by the heap's rate of growth while the load
 // goes on, so that on most runs there is no collection in a measure phase at all (Go, A Guide to the Go Garbage Collector,
 // "Memory limit": GOGC=off with a limit collects as late as the limit allows). What the user has set with GOGC or GOMEMLIMIT
-// stays. A nil budget leaves the collector alone.
+// stays, and bounds alone if the machine can bear it. A nil budget leaves the collector alone.
 type gcBudget struct {
 	getenv    func(string) string
 	available func() (int64, bool) // bytes; false where nobody knows
@@ -61,9 +63,13 @@ func (b *gcBudget) hold() {
 		b.bound = gcByGOGC
 		return
 	case b.getenv("GOMEMLIMIT") != "":
-		b.bound = gcByUser
-		b.limit = debug.SetMemoryLimit(-1)
-		b.percent, b.before, b.held = debug.SetGCPercent(-1), b.limit, true
+		limit := debug.SetMemoryLimit(-1)
+		if !b.bears(limit) {
+			b.bound = gcByGrowthUser
+			return
+		}
+		b.bound, b.limit = gcByUser, limit
+		b.percent, b.before, b.held = debug.SetGCPercent(-1), limit, true
 		return
 	}
 	limit, ok := b.affordable()
@@ -131,9 +137,23 @@ func (b *gcBudget) affordable() (limit int64, ok bool) {
 	if free, known := b.available(); known {
 		budget = min(budget, int64(gcBudgetShare*float64(free)))
 	}
-	// What the limit is held against, less what the heap has free for what is to come.
-	used := readMetric("/memory/classes/total:bytes") - readMetric("/memory/classes/heap/released:bytes") - readMetric("/memory/classes/heap/free:bytes")
-	return used + budget, budget >= gcBudgetWorth
+	return memoryInUse() + budget, budget >= gcBudgetWorth
+}
+
+// bears reports whether a limit of the user's can be all that bounds collections. Where nobody knows how much memory there
+// is, that is one which weir would set itself.
+func (b *gcBudget) bears(limit int64) bool {
+	free, known := b.available()
+	if !known {
+		own, ok := b.affordable()
+		return ok && limit <= own
+	}
+	return limit <= memoryInUse()+int64(gcBudgetShare*float64(free))
+}
+
+// memoryInUse is what a limit is held against, less what the heap has free for what is to come.
+func memoryInUse() int64 {
+	return readMetric("/memory/classes/total:bytes") - readMetric("/memory/classes/heap/released:bytes") - readMetric("/memory/classes/heap/free:bytes")
 }
 
 func readMetric(name string) int64 {

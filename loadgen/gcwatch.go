@@ -118,10 +118,13 @@ func (c *collector) collections(iv *results.Interval) {
 	}
 }
 
-// phaseAt names the phase that the instant, in Unix ns, lies in.
+// phaseAt names the phase that the instant, in Unix ns, lies in: by the schedule, but that the drain may begin before its end.
 func (e *Engine) phaseAt(unix int64) string {
 	if !stopped(e.signals.start) {
 		return e.phaseName()
+	}
+	if drained := e.drained.Load(); drained > 0 && unix >= drained {
+		return scenarios.PhaseDrain
 	}
 	since := time.Duration(unix - e.signals.loadAt.unix)
 	if since < 0 {

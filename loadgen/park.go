@@ -84,7 +84,9 @@ func (s *swarm) startPollers(life context.Context, gate chan struct{}) error {
 		case got.failed != nil:
 			return got.failed
 		case got.shared != nil:
-			s.shared = got.shared
+			w.mu.Lock()
+			w.remarks.add(fmt.Sprintf("a reader of connections shares the process's %d descriptors, since it has no table of its own: %v", tableLimit(), got.shared))
+			w.mu.Unlock()
 		}
 		w.mu.Lock()
 		w.poller = p

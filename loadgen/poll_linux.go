@@ -57,6 +57,7 @@ const (
 
 // newPoller returns a worker's poller, whose run is still to be called.
 func newPoller(w *worker, ended func(*client, error), failed func(*dialling, error)) (*poller, error) {
+	_, _ = runtimePolling() // before there are others of their kind; who leaves the process's table is told of an error
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("make a poller: %w", err)
@@ -150,12 +151,20 @@ func (p *poller) loop() {
 	}
 }
 
-// relax rests after a look that found so many connections ready, unless there are dials, which are timed.
-func (p *poller) relax(found int) {
+// restAfter is how long to rest after a look that found so many connections ready: not while there are dials, which are timed.
+func (p *poller) restAfter(found int) time.Duration {
 	p.worker.mu.Lock()
-	coalesced, dials := p.worker.coalesced, p.opening+len(p.queue)
+	coalesced, dials := p.worker.coalesced, p.opening+len(p.queue)+len(p.inbox)
 	p.worker.mu.Unlock()
-	if length := p.rest.after(found, pollEvents, coalesced); length > 0 && dials == 0 {
+	if length := p.rest.after(found, pollEvents, coalesced); dials == 0 {
+		return length
+	}
+	return 0
+}
+
+// relax rests after such a look.
+func (p *poller) relax(found int) {
+	if length := p.restAfter(found); length > 0 {
 		span := unix.NsecToTimespec(int64(length))
 		_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &span, nil) // one that a signal cuts short is shorter
 	}

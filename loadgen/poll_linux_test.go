@@ -492,3 +492,45 @@ func TestNumericTarget(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitingForThePollerIsNoDialling: what a dial waits for until its first address is tried is the generator's.
+func TestWaitingForThePollerIsNoDialling(t *testing.T) {
+	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
+		_, _ = io.WriteString(c, switching(accept))
+		go func() { _, _ = io.Copy(io.Discard, r); _ = c.Close() }()
+	})
+	s, _, _ := polledSwarm(t, url, scenarios.BareProfile(), false)
+	awaitLocked(t, s, "the first is connected", func() bool { return s.linked.Load() == 1 })
+	d, err := s.newDialling(t.Context(), &client{worker: s.workers[0], index: 1}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.release = func() {}
+	made := time.Now().Add(-time.Hour)
+	d.began = made
+	s.workers[0].poller.dial(d)
+	awaitLocked(t, s, "it is connected, or has failed", func() bool { return s.linked.Load() == 2 || counter(s.workers[0], countConnectFail) > 0 })
+	s.workers[0].mu.Lock()
+	defer s.workers[0].mu.Unlock()
+	if s.linked.Load() != 2 || !d.began.After(made) {
+		t.Errorf("got %d linked, %d failed, dialled since %v; want it dialled when its turn came", s.linked.Load(), counter(s.workers[0], countConnectFail), d.began)
+	}
+}
+
+// TestNoRestBeforeDials, wherever they wait.
+func TestNoRestBeforeDials(t *testing.T) {
+	for name, c := range map[string]struct {
+		p    poller
+		want time.Duration
+	}{
+		"none":             {poller{}, restStep},
+		"in the inbox":     {poller{inbox: make([]*dialling, 1)}, 0},
+		"taken out of it":  {poller{queue: make([]*dialling, 1)}, 0},
+		"begun, not ended": {poller{opening: 1}, 0},
+	} {
+		c.p.worker = &worker{}
+		if got := c.p.restAfter(1); got != c.want {
+			t.Errorf("%s: got a rest of %v; want %v", name, got, c.want)
+		}
+	}
+}

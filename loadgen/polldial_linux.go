@@ -37,6 +37,9 @@ func (p *poller) beginDials() {
 
 // begin connects to the next address of a dial and sends the handshake's request, if it can at once.
 func (p *poller) begin(d *dialling) error {
+	if !d.tried { // what it waited for until here is the generator's
+		d.tried, d.began = true, time.Now()
+	}
 	fd, err := p.worker.swarm.dialer.socket(d)
 	if err != nil {
 		return err

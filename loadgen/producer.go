@@ -21,13 +21,20 @@ const markerEvery = 250 * time.Millisecond
 // which a marker may go, those that wait are not to burden those that still connect.
 const markerCost = 100 * time.Microsecond
 
-// markerPause is how long to wait until the markers are repeated.
-func (p *producer) markerPause() time.Duration {
+// markerRounds is how many rounds of join markers there are within the join deadline, at the least: whoever waits for one
+// has more than one chance.
+const markerRounds = 10
+
+// joinPause is how long to wait, before the load, until the join markers are repeated.
+func (p *producer) joinPause() time.Duration {
 	if p.linked == nil {
 		return markerEvery
 	}
-	return max(markerEvery, time.Duration(p.linked())*markerCost)
+	return max(markerEvery, min(time.Duration(p.linked())*markerCost, p.joinDeadline/markerRounds))
 }
+
+// markerPause is how long to wait once the load has begun: those who wait then are few, or wait for what closes their stream.
+func markerPause() time.Duration { return markerEvery }
 
 // pacerGrain is the longest that the pacing goroutine sleeps without looking whether it is to stop.
 const pacerGrain = 20 * time.Millisecond
@@ -59,6 +66,8 @@ type producer struct {
 	ends   streamEnds
 	linked func() int64 // how many clients are connected; nil where nobody knows
 	ended  func()       // called when the last message has been sent
+
+	joinDeadline time.Duration // the plan's
 
 	paceMu  sync.Mutex
 	paced   *meter // cells: load phases; stages: send lag
@@ -124,7 +133,7 @@ func newSender(topo *topology, index int, pool *recorderPool) (*producer, error)
 		cells[i] = results.Label{Phase: phase.Name, Producer: plan.Name}
 	}
 	p := &producer{
-		index: index, shape: shape, run: topo.run, acks: plan.Acks != "none",
+		index: index, shape: shape, run: topo.run, acks: plan.Acks != "none", joinDeadline: topo.plan.Phases.JoinDeadline,
 		join: newPending(shape.partitions, shape.keys), final: newPending(shape.partitions, shape.keys),
 		ledger: newLedgerOf(shape), values: values,
 		paced: newMeter(meterLayout{cells, []results.Stage{results.StageSendLag},
@@ -204,7 +213,7 @@ func newSignals() *signals {
 
 // pace is the pacing goroutine. It returns when finish is closed.
 func (p *producer) pace(s *signals) {
-	if p.markUntil(s.start, s.finish, KindJoin, p.join) {
+	if p.markUntil(s.start, s.finish, KindJoin, p.join, p.joinPause) {
 		return
 	}
 	p.quiet = p.shape.conflation > 0
@@ -214,14 +223,15 @@ func (p *producer) pace(s *signals) {
 		p.load(s)
 	}
 	p.endStreams()
-	if p.markUntil(s.finals, s.finish, KindJoin, p.join) {
+	if p.markUntil(s.finals, s.finish, KindJoin, p.join, markerPause) {
 		return
 	}
-	p.markUntil(nil, s.finish, KindFinal, p.final)
+	p.markUntil(nil, s.finish, KindFinal, p.final, markerPause)
 }
 
-// markUntil sends markers to those who wait until next is closed, and reports true if finish was closed first.
-func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *pending) (finished bool) {
+// markUntil sends markers to those who wait, with a pause behind each round, until next is closed, and reports true if finish
+// was closed first.
+func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *pending, pause func() time.Duration) (finished bool) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -232,7 +242,7 @@ func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *p
 			return false
 		case <-timer.C:
 			p.mark(kind, waiting)
-			timer.Reset(p.markerPause())
+			timer.Reset(pause())
 		}
 	}
 }

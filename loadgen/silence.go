@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// leastSilence is how long join markers must have been in Kafka before a target that gave none of them to anybody is said
+// leastSilence is how long join markers that were sent while everybody is connected must have been in Kafka before a target that gave none of them to anybody is said
 // to be silent. Half of the join deadline, where that is longer, leaves a slow starter its time: consumer groups take
 // seconds to form.
 const leastSilence = 5 * time.Second
@@ -33,13 +33,18 @@ func (w *worker) hear(payload []byte) {
 type silence struct {
 	swarm *swarm
 	after time.Duration
-	since time.Time // that the observer has had a marker, or that answers are waited for; zero before
+	begun bool
+	had   int64     // markers that the observer had read at the first look: many clients may have connected behind them
+	since time.Time // that the observer has had a later one, or that answers are waited for; zero before
 }
 
 // look returns a *SilentError once the target has been silent for too long.
 func (s *silence) look(now time.Time) error {
+	if !s.begun {
+		s.begun, s.had = true, s.swarm.markersRead()
+	}
 	if s.since.IsZero() {
-		if s.swarm.profile.joined != nil || s.swarm.markersRead() > 0 {
+		if s.swarm.profile.joined != nil || s.swarm.markersRead() > s.had {
 			s.since = now
 		}
 		return nil

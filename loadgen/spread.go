@@ -12,9 +12,12 @@ import (
 // spareDescriptors is what of a poller's table is left to what stands in it beside connections.
 const spareDescriptors = 32
 
+// tableShare is how much of its table a poller is to fill: where more than 90% are in use the run's figures are doubtful.
+const tableShare = 0.85
+
 // ConnectionsPerTable is how many connections a poller takes whose thread has a descriptor table of its own; 0 where the limit
 // is not known.
-func ConnectionsPerTable() int { return max(tableLimit()-spareDescriptors, 0) }
+func ConnectionsPerTable() int { return max(int(tableShare*float64(tableLimit()))-spareDescriptors, 0) }
 
 // workersFor is how many shares so many clients are split into: one a processor, and as many as it takes for the pollers'
 // tables to hold them.
@@ -75,16 +78,20 @@ func newInstances(urls []string, clients, ports int) []instance {
 	return all
 }
 
+// place is the client's among those of all groups, by which they are spread: by their numbers in their groups the first of
+// each group would be in one place.
+func (s *swarm) place(c *client) int { return s.groups[c.group].before + c.index }
+
 // instanceOf is where a client connects, in every session.
-func (s *swarm) instanceOf(c *client) *instance { return &s.instances[s.number(c)%len(s.instances)] }
+func (s *swarm) instanceOf(c *client) *instance { return &s.instances[s.place(c)%len(s.instances)] }
 
 // sourceOf is the address that a client connects from; empty leaves the choice to the system.
 func (s *swarm) sourceOf(c *client) string {
 	if own := s.topo.groups[c.group].plan.SourceAddresses; len(own) > 0 {
-		return own[s.number(c)%len(own)]
+		return own[s.place(c)/len(s.instances)%len(own)]
 	}
 	if n := s.instanceOf(c).sources; n > 0 {
-		return sourceAddress(s.number(c) / len(s.instances) % n)
+		return sourceAddress(s.place(c) / len(s.instances) % n)
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ import (
 // group is what the swarm knows of one of the plan's groups beside its streams.
 type group struct {
 	first  int  // number of its first client: groups of one name number theirs one after the other
+	before int  // clients of the groups before it
 	varies bool // clients come and go by the plan
 	slow   bool // clients read slowly on purpose
 	// resumes: clients come back with their positions to a target that gives them what they missed.

@@ -19,7 +19,6 @@ type swarm struct {
 	dialer       *dialer
 	instances    []instance // of the target; at least one
 	sharesTable  bool       // pollers have no descriptor tables of their own
-	shared       error      // why they have not
 	topicName    func(string) string
 	workers      []*worker
 	groups       []group // as the plan's
@@ -101,7 +100,7 @@ func newSwarm(topo *topology, o Options, producers []*producer, seen [][]*sighti
 	for g := range topo.groups {
 		plan := &topo.groups[g].plan
 		s.groups[g].first, s.groups[g].varies, s.groups[g].slow = numbers[plan.Name], varies(topo.plan, g), plan.Slow != nil
-		s.groups[g].resumes = topo.plan.Resumes(g)
+		s.groups[g].before, s.groups[g].resumes = len(s.clients), topo.plan.Resumes(g)
 		numbers[plan.Name] += plan.Count
 		s.populate(g)
 	}

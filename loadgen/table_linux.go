@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,28 +39,13 @@ func onOwnThread(do func()) {
 // on this thread may poll. All others are closed there: a peer would not see the end of a connection of which a copy stays.
 // On an error the thread shares the process's table as before.
 func ownTable(keep ...int) (held int, err error) {
-	if err := startRuntimePolling(); err != nil {
+	polling, err := runtimePolling()
+	if err != nil {
 		return 0, err
 	}
-	const own = "/proc/thread-self/fd/"
-	names, err := os.ReadDir(own)
-	if err != nil {
-		return 0, fmt.Errorf("list the thread's descriptors: %w", err)
-	}
-	polls := func(fd int) bool {
-		what, err := os.Readlink(own + strconv.Itoa(fd))
-		return err == nil && (what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]")
-	}
-	standard := []int{0, 1, 2}
-	keep = append(slices.Clone(keep), standard...)
-	var polling []int
-	for _, name := range names {
-		if fd, err := strconv.Atoi(name.Name()); err == nil && !slices.Contains(keep, fd) && polls(fd) {
-			polling = append(polling, fd)
-		}
-	}
-	kept := append(slices.Clone(keep), polling...)
+	kept := slices.Concat(keep, []int{0, 1, 2}, polling)
 	slices.Sort(kept)
+	kept = slices.Compact(kept)
 	last := uint(kept[len(kept)-1])
 	if err := unix.CloseRange(last+1, math.MaxUint32, unix.CLOSE_RANGE_UNSHARE); err != nil {
 		return 0, fmt.Errorf("leave the process's descriptor table: %w", os.NewSyscallError("close_range", err))
@@ -70,7 +56,7 @@ func ownTable(keep ...int) (held int, err error) {
 		}
 	}
 	held = len(kept)
-	for _, fd := range polling { // one that another poller had may be a socket by now
+	for _, fd := range polling { // what was not the runtime's may be a socket by now
 		if !polls(fd) {
 			_ = unix.Close(fd)
 			held--
@@ -78,6 +64,32 @@ func ownTable(keep ...int) (held int, err error) {
 	}
 	return held, err
 }
+
+const ownDescriptors = "/proc/thread-self/fd/"
+
+// polls reports whether a descriptor of the thread is of a kind that the Go runtime polls with.
+func polls(fd int) bool {
+	what, err := os.Readlink(ownDescriptors + strconv.Itoa(fd))
+	return err == nil && (what == "anon_inode:[eventpoll]" || what == "anon_inode:[eventfd]")
+}
+
+// runtimePolling returns the descriptors that the Go runtime polls with. They are found once, while no poller has any of their
+// kind: a table that keeps the wakes of all pollers before it leaves the later ones no room.
+var runtimePolling = sync.OnceValues(func() (polling []int, err error) {
+	if err := startRuntimePolling(); err != nil {
+		return nil, fmt.Errorf("have the runtime poll: %w", err)
+	}
+	names, err := os.ReadDir(ownDescriptors)
+	if err != nil {
+		return nil, fmt.Errorf("list the thread's descriptors: %w", err)
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && polls(fd) {
+			polling = append(polling, fd)
+		}
+	}
+	return polling, nil
+})
 
 // startRuntimePolling has the Go runtime make its descriptors for polling, if it has not yet: those that it makes later would
 // have the numbers of others in a table that was left before.

@@ -118,7 +118,7 @@ func TestChildOfSeveralTables(t *testing.T) {
 	const clients = 1000
 	plan := childPlan(t, clients)
 	runChild(t, plan, func(e *Engine) {
-		if got, want := len(e.swarm.workers), max(processors, 4); got != want {
+		if got, want := len(e.swarm.workers), max(processors, 5); got != want {
 			t.Errorf("got %d workers; want %d", got, want)
 		}
 		open, held := tables(t), 0
@@ -135,11 +135,11 @@ func TestChildOfSeveralTables(t *testing.T) {
 		if held != clients || open[os.Getpid()] > lowLimit/2 {
 			t.Errorf("the pollers hold %d connections, and the process's table has %d descriptors; want %d, and few", held, open[os.Getpid()], clients)
 		}
-		if got, want := e.swarm.descriptors(), clients/max(processors, 4); got < want || got > lowLimit {
+		if got, want := e.swarm.descriptors(), clients/max(processors, 5); got < want || got > lowLimit {
 			t.Errorf("the fullest table holds %d; want %d connections, and what else stands in it", got, want)
 		}
 	})
-	if got := Spread(plan, []string{plan.Gateway.URL})["descriptor_tables"]; got != fmt.Sprintf("%d, of 268 connections at most", max(processors, 4)) {
+	if got := Spread(plan, []string{plan.Gateway.URL})["descriptor_tables"]; got != fmt.Sprintf("%d, of 223 connections at most", max(processors, 5)) {
 		t.Errorf("the record says %q", got)
 	}
 	own := tables(t)[os.Getpid()]
@@ -170,8 +170,13 @@ func TestChildOfTablesRefused(t *testing.T) {
 		if got := tables(t)[os.Getpid()]; got < clients || e.swarm.descriptors() != 0 {
 			t.Errorf("the process's table holds %d, tables of the pollers' own %d; want all in the one", got, e.swarm.descriptors())
 		}
-		if !errors.Is(e.swarm.shared, unix.EPERM) {
-			t.Errorf("got %v; want why", e.swarm.shared)
+		for _, w := range e.swarm.workers {
+			w.mu.Lock()
+			told := byCount(w.remarks.all)
+			w.mu.Unlock()
+			if len(told) != 1 || !strings.HasPrefix(told[0], "a reader of connections shares the process's 300 descriptors") || !strings.Contains(told[0], "operation not permitted") {
+				t.Errorf("the events say %q; want that and why", told)
+			}
 		}
 	})
 	got := Spread(plan, []string{plan.Gateway.URL})["descriptor_tables"]
@@ -316,11 +321,67 @@ func TestSources(t *testing.T) {
 	if got, want := []int{workersFor(50_000, 19_968), workersFor(1, 19_968), workersFor(50_000, 0)}, []int{max(3, processors), processors, processors}; !slices.Equal(got, want) {
 		t.Errorf("got %v workers; want %v", got, want)
 	}
-	s := &swarm{topo: &topology{groups: make([]groupShape, 1)}, groups: make([]group, 1), instances: newInstances([]string{"ws://127.0.0.1:1/", "ws://127.0.0.1:2/"}, 10, 8)}
+	shape := make([]groupShape, 1)
+	s := &swarm{topo: &topology{groups: shape}, groups: make([]group, 1), instances: newInstances([]string{"ws://127.0.0.1:1/", "ws://127.0.0.1:2/"}, 10, 8)}
 	for i := range 10 {
 		s.clients = append(s.clients, &client{index: i})
 	}
 	if got := s.crowd(); got != 3 {
 		t.Errorf("got %d between one pair of addresses; want 3", got)
+	}
+	shape[0].plan.SourceAddresses = []string{"127.0.0.8", "127.0.0.9"} // as many as instances
+	if got := s.crowd(); got != 3 {
+		t.Errorf("got %d between one pair of addresses, of the user's; want 3", got)
+	}
+}
+
+// TestGroupsAreSpreadTogether: the clients of groups of one are not all in one place.
+func TestGroupsAreSpreadTogether(t *testing.T) {
+	plan := enginePlan("ws://127.0.0.1:1/", nil)
+	for _, name := range []string{"g", "h", "g", "i"} { // two of one name
+		g := plan.Clients[0]
+		g.Name, g.Count, g.SourceAddresses = name, 1, []string{"127.0.0.8", "127.0.0.9"}
+		plan.Clients = append(plan.Clients, g)
+	}
+	plan.Clients = plan.Clients[1:]
+	s := profiledSwarm(t, plan)
+	s.instances = newInstances([]string{"ws://127.0.0.1:1/", "ws://127.0.0.1:2/"}, 4, 0)
+	got := map[string]int{}
+	for _, c := range s.clients {
+		got[s.instanceOf(c).url+" "+s.sourceOf(c)]++
+	}
+	if len(got) != 4 {
+		t.Errorf("got %v; want each of the four pairs once", got)
+	}
+}
+
+// TestOwnTableHasNoWakesOfOthers: whatever number of pollers there is.
+func TestOwnTableHasNoWakesOfOthers(t *testing.T) {
+	if err := TryTable(); err != nil {
+		t.Skipf("threads have no descriptor tables of their own here: %v", err)
+	}
+	var wakes []int
+	for range 2 * spareDescriptors {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		wakes = append(wakes, fd)
+	}
+	var held int
+	var err error
+	onOwnThread(func() { held, err = ownTable(wakes[len(wakes)-1]) })
+	const want = 3 + 1 + 2 // the standard ones, the wake, and the runtime's
+	if err != nil || held != want {
+		t.Errorf("got %d descriptors, %v; want %d", held, err, want)
+	}
+}
+
+// TestTablesAreNeverDoubtful: a full table has less in use than the share beyond which health is doubtful.
+func TestTablesAreNeverDoubtful(t *testing.T) {
+	const doubtful = 0.90
+	if most := ConnectionsPerTable() + spareDescriptors; tableLimit() == 0 || float64(most) > doubtful*float64(tableLimit()) {
+		t.Errorf("%d descriptors of %d are used", most, tableLimit())
 	}
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/weirbench/weir/results"
@@ -173,8 +174,12 @@ func (v *healthVerdict) judgeProcess(in healthInput, f HealthFigures) {
 
 // gcMend is what to do against a collector that works too much.
 func gcMend(gc *results.GCHealth) string {
-	if gc != nil && (gc.Bound == "GOGC" || gc.Bound == "GOMEMLIMIT") {
+	switch {
+	case gc == nil:
+	case gc.Bound == "GOGC" || gc.Bound == "GOMEMLIMIT":
 		return "unset " + gc.Bound + ", or set it higher"
+	case strings.Contains(gc.Bound, "GOMEMLIMIT"):
+		return "unset GOMEMLIMIT, or set it lower, to what the machine has to spare"
 	}
 	return "give it more memory, or fewer clients"
 }

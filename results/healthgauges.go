@@ -28,7 +28,7 @@ const EventGC EventKind = "gc"
 // GCHealth is what the generator's garbage collector did while the load went on, and what kept it from doing more.
 type GCHealth struct {
 	// Bound is what bounds the collections: "memory limit" (weir's own), "GOGC", "GOMEMLIMIT" (the user's), or "heap growth"
-	// where nothing was set for the load.
+	// where nothing was set for the load, which may say why behind a comma.
 	Bound      string `json:"bound"`
 	LimitBytes int64  `json:"limit_bytes"` // of the process's memory; 0 where Bound is none
 	LiveBytes  int64  `json:"live_bytes"`  // of the heap, when the load began; 0 where it was not collected then
