@@ -10,8 +10,10 @@ import (
 )
 
 // poller reads the connections of one worker that do nothing but receive: one thread waits for all of them (epoll(7)) and
-// reads those that have something, so that a connection which waits costs its socket and an entry of a table. Readiness is
-// level-triggered: one read a wake-up is enough, since what that leaves, or the connection's end behind it, is told again.
+// reads those that have something, so that a connection which waits costs its socket and an entry of a table. An open
+// connection is told of once for what arrives (edge-triggered): the kernel does not look at it again to find it empty. A read
+// that does not fill the buffer has emptied the socket, since what comes later is told; only the connection's end may stand
+// behind it that was told with it, and that is said.
 //
 // The thread has a descriptor table of its own where the system allows it. So whatever is done with a connection is done
 // there: what others want of the poller they put into its inbox.
@@ -52,7 +54,14 @@ const pollerKnown = true
 const (
 	pollEvents = 128 // wake-ups that are taken from the kernel at once
 	pollDials  = 16  // dials that are begun between two looks at what can be read
+	pollReads  = 16  // of a connection, before the others' turn
 	pollWake   = -1  // in place of an entry's number: the inbox
+)
+
+// An open connection is waited for so; pollEnd are the events that its end may stand behind.
+const (
+	pollOpen = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	pollEnd  = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 )
 
 // newPoller returns a worker's poller, whose run is still to be called.
@@ -141,7 +150,7 @@ func (p *poller) loop() {
 					p.leave()
 					return
 				}
-			} else if c, d, why := p.take(events[i].Fd, events[i].Pad); why != nil {
+			} else if c, d, why := p.take(events[i]); why != nil {
 				p.over(c, d, why)
 			}
 		}
@@ -195,12 +204,13 @@ func (p *poller) over(c *client, d *dialling, why error) {
 	}
 }
 
-// take does what a connection is ready for, once. Where the connection has ended by that it says whose it was, and why.
-func (p *poller) take(number, turn int32) (c *client, d *dialling, why error) {
+// take does what a connection is ready for. Where the connection has ended by that it says whose it was, and why.
+func (p *poller) take(told unix.EpollEvent) (c *client, d *dialling, why error) {
 	p.worker.mu.Lock()
 	defer p.worker.mu.Unlock()
+	number := told.Fd
 	e := &p.entries[number]
-	if e.client == nil || e.turn != turn {
+	if e.client == nil || e.turn != told.Pad {
 		return nil, nil, nil
 	}
 	c, d = e.client, e.dial
@@ -208,7 +218,7 @@ func (p *poller) take(number, turn int32) (c *client, d *dialling, why error) {
 	if d != nil {
 		err = p.advance(number)
 	} else {
-		err = p.read(e)
+		err = p.read(number, told.Events)
 	}
 	if err != nil {
 		p.remove(number)
@@ -216,20 +226,27 @@ func (p *poller) take(number, turn int32) (c *client, d *dialling, why error) {
 	return c, d, err
 }
 
-// read reads an open connection once and takes apart what it read.
-func (p *poller) read(e *polled) error {
-	w := p.worker
-	n, kernelAt, err := w.space.read(int(e.fd))
-	switch {
-	case errors.Is(err, unix.EAGAIN):
-		return nil
-	case err != nil:
-		return err
-	case n == 0:
-		return io.EOF
+// read reads what an open connection has, of which so much was told, and takes it apart. Where that is much the others come
+// first.
+func (p *poller) read(number int32, told uint32) error {
+	w, e := p.worker, &p.entries[number]
+	for range pollReads {
+		n, kernelAt, err := w.space.read(int(e.fd))
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return nil
+		case err != nil:
+			return err
+		case n == 0:
+			return io.EOF
+		}
+		w.space.reply = fdWriter(e.fd)
+		err = w.takeRead(e.client, w.space.data[:n], kernelAt, time.Now().UnixNano(), &w.space.reply)
+		if err != nil || n < len(w.space.data) && told&pollEnd == 0 {
+			return err
+		}
 	}
-	w.space.reply = fdWriter(e.fd)
-	return w.takeRead(e.client, w.space.data[:n], kernelAt, time.Now().UnixNano(), &w.space.reply)
+	return p.await(number, pollOpen) // what is left is told again
 }
 
 // watch waits for the socket of a dial, which is closed where that fails.

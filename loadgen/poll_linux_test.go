@@ -212,6 +212,56 @@ func TestPolledSessionEnds(t *testing.T) {
 	}
 }
 
+// TestPolledEndBehindMessages: an end right behind messages is seen whatever was told of both, and no message is missed.
+func TestPolledEndBehindMessages(t *testing.T) {
+	const sessions = 50
+	frame := serverFrame(opText, true, bytes.Repeat([]byte("x"), 1000))
+	var dials atomic.Int32
+	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
+		_, _ = io.WriteString(c, switching(accept))
+		if dials.Add(1) <= sessions {
+			_, _ = c.Write(frame)
+			_ = c.(*net.TCPConn).CloseWrite()
+		}
+		go func() { _, _ = io.Copy(io.Discard, r); _ = c.Close() }()
+	})
+	s, _, end := polledSwarm(t, url, scenarios.BareProfile(), true)
+	w := s.workers[0]
+	awaitLocked(t, s, "it is back for good", func() bool { return counter(w, countConnected) == sessions+1 && s.linked.Load() == 1 })
+	if got := counter(w, countThrownOut); got != sessions || w.foreigns != sessions {
+		t.Errorf("got %d sessions that ended and %d messages; want %d of each", got, w.foreigns, sessions)
+	}
+	end()
+}
+
+// TestPolledBacklog: what takes more reads than a connection gets at once comes whole, though nothing follows it.
+func TestPolledBacklog(t *testing.T) {
+	const frames = 3000
+	frame := serverFrame(opText, true, bytes.Repeat([]byte("x"), 4000))
+	written := make(chan error, 1)
+	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
+		_, _ = io.WriteString(c, switching(accept))
+		go func() {
+			_, err := c.Write(bytes.Repeat(frame, frames))
+			written <- err
+			_, _ = io.Copy(io.Discard, r)
+			_ = c.Close()
+		}()
+	})
+	s, _, end := polledSwarm(t, url, scenarios.BareProfile(), false)
+	w := s.workers[0]
+	awaitLocked(t, s, "it is connected", func() bool { return s.linked.Load() == 1 })
+	w.mu.Lock() // the poller waits, and all that the sockets hold gathers
+	gathered := time.After(50 * time.Millisecond)
+	<-gathered
+	w.mu.Unlock()
+	awaitLocked(t, s, "all has come", func() bool { return w.foreigns == frames })
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	end()
+}
+
 // TestPolledDialFails: each with the words that another reader has for it, and tried again.
 func TestPolledDialFails(t *testing.T) {
 	wrong := strings.Repeat("A", 27) + "="
@@ -362,10 +412,10 @@ func TestPollerForgetsTheEnded(t *testing.T) {
 	if p.opening != 0 {
 		t.Errorf("%d dials are under way; want none", p.opening)
 	}
-	if c, _, why := p.take(0, p.entries[0].turn-1); c != nil || why != nil {
+	if c, _, why := p.take(unix.EpollEvent{Events: unix.EPOLLIN, Pad: p.entries[0].turn - 1}); c != nil || why != nil {
 		t.Errorf("an event of an earlier connection was taken for this one's: %v", why)
 	}
-	if _, _, why := p.take(0, p.entries[0].turn); why != nil {
+	if _, _, why := p.take(unix.EpollEvent{Events: unix.EPOLLIN, Pad: p.entries[0].turn}); why != nil {
 		t.Errorf("an event without anything to read ended the connection: %v", why)
 	}
 	end()

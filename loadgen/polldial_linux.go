@@ -182,7 +182,7 @@ func (p *poller) advance(number int32) error {
 	if d.greeting = rest; len(rest) > 0 {
 		return p.await(number, unix.EPOLLOUT)
 	}
-	if err := p.await(number, unix.EPOLLIN); err != nil {
+	if err := p.await(number, pollOpen); err != nil {
 		return err
 	}
 	e.dial = nil
