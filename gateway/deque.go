@@ -4,14 +4,20 @@ import "sort"
 
 const (
 	minDeque = 4
-	// keepDeque is the largest that an idle client keeps.
+	// keepDeque is the largest that a client keeps whatever it uses of it.
 	keepDeque = 32
+	// keepUsedDeque is the largest that it keeps at all: a burst of small frames fits.
+	keepUsedDeque = 256
+	// leanDrains is how often it is emptied with no more than a quarter in use before it is given back.
+	leanDrains = 8
 )
 
 // deque is a growing circular buffer: in at the back, out at the front.
 type deque[T any] struct {
 	items   []T // the length is zero or a power of two
 	head, n int
+	peak    int32 // the most that n was since it was last released, up to keepUsedDeque
+	lean    uint8 // how often in a row that was no more than a quarter
 }
 
 func (d *deque[T]) push(item T) {
@@ -23,6 +29,7 @@ func (d *deque[T]) push(item T) {
 	}
 	d.items[(d.head+d.n)&(len(d.items)-1)] = item
 	d.n++
+	d.peak = max(d.peak, int32(min(d.n, keepUsedDeque)))
 }
 
 func (d *deque[T]) pop() T {
@@ -42,9 +49,19 @@ func (d *deque[T]) search(f func(*T) bool) int {
 	return sort.Search(d.n, func(i int) bool { return f(d.at(i)) })
 }
 
-// release gives the memory of a past backlog back.
+// release gives the memory of a past backlog back. What is used again and again is kept.
 func (d *deque[T]) release() {
-	if d.n == 0 && len(d.items) > keepDeque {
+	if d.n != 0 {
+		return
+	}
+	if d.lean++; int(d.peak) > len(d.items)/4 {
+		d.lean = 0
+	}
+	d.peak = 0
+	switch {
+	case len(d.items) <= keepDeque:
+		d.lean = 0
+	case len(d.items) > keepUsedDeque || d.lean == leanDrains:
 		*d = deque[T]{}
 	}
 }

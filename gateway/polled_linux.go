@@ -24,6 +24,7 @@ type polled struct {
 	// Of who reads.
 	silent     int    // intervals without a sign of life
 	spent      bool   // this turn's read has been made
+	more       bool   // the turn ended with its work done, and frames may be left in the buffer
 	discarding bool   // what comes can no longer be understood
 	paused     func() // runs before reading goes on; nil for none
 
@@ -37,7 +38,7 @@ type polled struct {
 	events       uint32 // that are waited for
 	reading      bool   // the poller reads
 	blocked      bool   // a writer waits for room in the socket
-	timedOut     bool   // and has waited for too long
+	timedOut     bool   // the burst in hand has waited for too long
 	overdue      bool   // the reader's timer came while it could not be heeded
 	readerOver   bool
 	writerOver   bool
@@ -55,8 +56,25 @@ func (l *polled) ready(events uint32, space []byte) {
 	}
 	reads := l.reading && events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) != 0
 	l.mu.Unlock()
+	if reads && !l.more { // else it has its turn with those that are in the poller's list
+		l.readTurn(space)
+	}
+}
+
+// readTurn has a turn of reading, and puts the client into the poller's list if frames are left.
+func (l *polled) readTurn(space []byte) {
+	if l.read(space) && l.more {
+		l.poller.again = append(l.poller.again, l)
+	}
+}
+
+// readOn goes on with what an earlier turn has left. It is called by the poller's goroutine alone.
+func (l *polled) readOn() {
+	l.mu.Lock()
+	reads := l.reading
+	l.mu.Unlock()
 	if reads {
-		l.read(space)
+		l.readTurn(nil)
 	}
 }
 
@@ -82,7 +100,7 @@ func (l *polled) Read(b []byte) (int, error) {
 // without it there is what was read before, and nothing else.
 func (l *polled) read(space []byte) (goesOn bool) {
 	c := l.client
-	l.spent = space == nil
+	l.spent, l.more = space == nil, false
 	if l.discarding {
 		return l.discard(space)
 	}
@@ -103,11 +121,21 @@ func (l *polled) read(space []byte) (goesOn bool) {
 	return true
 }
 
+const (
+	turnFrames   = 64        // that are handled in a turn
+	turnInflated = 256 << 10 // bytes; no message is begun beyond
+)
+
 // readFrames does for a turn what client.read does, and reports whether the reader is over, and the connection still
-// stands.
+// stands. What is read at once bounds the turn's bytes, not its work: compressed, these may be many times as much.
 func (l *polled) readFrames() (over, standing bool) {
 	c := l.client
-	for {
+	c.frames.inflated = 0
+	for n := 0; ; n++ {
+		if n == turnFrames || c.frames.inflated >= turnInflated {
+			l.more = c.frames.r < c.frames.w
+			return false, true
+		}
 		op, payload, err := c.frames.next()
 		switch breach, isBreach := errors.AsType[*frameError](err); {
 		case err == nil:
@@ -150,13 +178,12 @@ func (l *polled) due(at, now time.Duration) {
 	}
 	l.timerAt = 0
 	if l.writeBy != 0 && l.writeBy <= now {
-		l.writeBy = 0
+		l.writeBy, l.timedOut = 0, true // a writer that has the burst in hand sees it when the socket is full again
 		if l.blocked {
-			l.timedOut = true
 			l.unblock()
 		}
 	}
-	silence := l.readBy != 0 && l.readBy <= now && !l.readerOver
+	silence := l.readBy != 0 && l.readBy <= now
 	if silence {
 		l.readBy = 0
 		if !l.reading {
@@ -184,14 +211,22 @@ func (l *polled) hearNothing() {
 }
 
 // setReadDeadline sets when silence is next noted: d from now, or Timeouts.Close from now once the client is being
-// closed.
+// closed. The writer sets it after closing was set, so that whichever of reader and writer comes last, it is the short
+// one.
 func (l *polled) setReadDeadline(d time.Duration) {
+	l.setReadBy(d)
 	if l.client.closing() {
-		d = l.client.cfg.Timeouts.Close
+		l.setReadBy(l.client.cfg.Timeouts.Close)
 	}
+}
+
+func (l *polled) setReadBy(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.readBy = l.poller.now() + d
+	if l.readerOver {
+		return
+	}
+	l.overdue, l.readBy = false, l.poller.now()+d
 	l.setTimer()
 }
 
@@ -229,15 +264,21 @@ func (l *polled) takePause() func() {
 
 // resume takes what was read before the pause, then has the poller read again.
 func (l *polled) resume() {
-	if !l.read(nil) {
-		return
+	for l.more = true; l.more; {
+		if !l.read(nil) {
+			return
+		}
+	}
+	var grace time.Duration
+	if l.discarding || l.client.closing() {
+		grace = l.client.cfg.Timeouts.Close // for the client's close frame
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reading = true
 	l.watch()
 	if l.overdue {
-		l.overdue, l.readBy = false, l.poller.now()
+		l.overdue, l.readBy = false, l.poller.now()+grace
 		l.setTimer()
 	}
 }
@@ -263,7 +304,7 @@ func (l *polled) watch() {
 // endReading is the reader's last act, which says whether the connection still stands.
 func (l *polled) endReading(standing bool) {
 	l.mu.Lock()
-	l.readerOver, l.reading = true, false
+	l.readerOver, l.reading, l.readBy = true, false, 0 // the writer's time bounds the rest
 	if !standing {
 		l.shutDown()
 	}

@@ -19,7 +19,7 @@ const (
 
 // poller waits for sockets, and for the times at which clients are to be looked at. Its goroutine waits for the epoll
 // instance as for a connection, and keeps no thread. Readiness is level-triggered: one read a wake-up is enough,
-// since what that leaves is told again.
+// since what that leaves is told again. What has been read and not yet handled is not: who has such is in a list.
 type poller struct {
 	file      *os.File // the epoll instance; closed for run to return
 	raw       syscall.RawConn
@@ -28,6 +28,8 @@ type poller struct {
 	// Of the poller's goroutine.
 	events [pollEvents]unix.EpollEvent
 	space  [pollSpace]byte
+	again  []*polled // whose last turn left frames
+	taken  []*polled // again's other half: empty between turns
 
 	mu      sync.Mutex
 	entries []pollEntry
@@ -67,22 +69,33 @@ func (p *poller) now() time.Duration { return time.Since(p.startedAt) }
 
 // run serves until the file is closed.
 func (p *poller) run() {
-	for {
-		n, err := p.wait()
-		if err != nil {
-			return
-		}
-		for i := range n {
-			e := &p.events[i]
-			if l := p.at(e.Fd, e.Pad); l != nil {
-				l.ready(e.Events, p.space[:])
-			}
-		}
-		p.expire()
+	for p.turn() == nil {
 	}
 }
 
-// wait returns with events, or without when a timer may be due. Sockets are looked at before any timer: what has come
+// turn gives each client that is ready, then each that was left with frames before, a turn of reading.
+func (p *poller) turn() error {
+	n, err := p.wait()
+	if err != nil {
+		return err
+	}
+	p.taken, p.again = p.again, p.taken
+	for i := range n {
+		e := &p.events[i]
+		if l := p.at(e.Fd, e.Pad); l != nil {
+			l.ready(e.Events, p.space[:])
+		}
+	}
+	for _, l := range p.taken {
+		l.readOn()
+	}
+	clear(p.taken)
+	p.taken = p.taken[:0]
+	p.expire()
+	return nil
+}
+
+// wait returns with events, or without when a timer may be due or frames were left. Sockets are looked at before any timer: what has come
 // while the gateway was stopped counts.
 func (p *poller) wait() (n int, err error) {
 	poll := func(fd uintptr) bool {
@@ -93,10 +106,10 @@ func (p *poller) wait() (n int, err error) {
 		}
 		return n > 0
 	}
-	if err = p.setAlarm(); err == nil {
+	if err = p.setAlarm(); err == nil && len(p.again) == 0 {
 		err = p.raw.Read(poll)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if len(p.again) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		err = p.raw.Control(func(fd uintptr) { poll(fd) })
 	}
 	return n, err

@@ -87,7 +87,7 @@ func (p *polls) take(c *client, handle func(opcode, []byte) bool) bool {
 	}
 	l := &polled{
 		client: c, hub: p.hub, handle: handle, writers: &p.writers,
-		poller: p.pollers[int(p.next.Add(1))%len(p.pollers)], fd: fd, reading: true,
+		poller: p.pollers[p.next.Add(1)%uint32(len(p.pollers))], fd: fd, reading: true,
 	}
 	c.queue.carriage = l
 	c.frames.src, c.conn = l, nil

@@ -355,15 +355,47 @@ func TestDequeKeepsOrderAndGivesMemoryBack(t *testing.T) {
 			},
 		})
 	})
+	for _, tt := range []struct {
+		name        string
+		first, then int // how much is put in the first time, and then again and again
+		want        int // entries that are kept in the end
+	}{
+		{"a large backlog", keepUsedDeque + 1, 0, 0},
+		{"a burst, then little", 2 * keepDeque, 1, minDeque},
+		{"burst after burst", 2 * keepDeque, 2 * keepDeque, 2 * keepDeque},
+		{"a burst, then a little more than a quarter", keepUsedDeque, keepUsedDeque/4 + 1, keepUsedDeque},
+	} {
+		var r deque[entry]
+		n := tt.first
+		for range 2 * leanDrains {
+			for range n {
+				r.push(entry{})
+			}
+			for r.n > 0 {
+				r.pop()
+			}
+			r.release()
+			n = tt.then
+		}
+		if len(r.items) != tt.want {
+			t.Errorf("%s: an empty deque keeps %d entries; want %d", tt.name, len(r.items), tt.want)
+		}
+	}
+}
+
+// A client that has a burst of small frames written again and again has no memory made for it.
+func TestDequeOfBurstsIsReused(t *testing.T) {
 	var r deque[entry]
-	for range 2 * keepDeque {
-		r.push(entry{})
-	}
-	for r.n > 0 {
-		r.pop()
-	}
-	if r.release(); r.items != nil {
-		t.Errorf("an empty deque keeps %d entries", len(r.items))
+	if got := testing.AllocsPerRun(100, func() {
+		for range 160 {
+			r.push(entry{})
+		}
+		for r.n > 0 {
+			r.pop()
+		}
+		r.release()
+	}); got != 0 {
+		t.Errorf("got %v allocations a burst; want 0", got)
 	}
 }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/binary"
 	"io"
-	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -35,6 +34,8 @@ type frameReader struct {
 	buf        []byte // buf[r:w] is read and not yet used; made when it is needed
 	r, w       int
 	lent       bool   // buf is somebody else's
+	own        []byte // kept for an unfinished frame while buf is lent
+	inflated   int    // bytes, since it was last set to zero
 	fragments  []byte // the message so far, while it comes in fragments
 	fragmentOp opcode // opText or opBinary while it does, else 0
 	deflated   bool   // the message is compressed
@@ -98,6 +99,7 @@ func (f *frameReader) assemble(h frameHeader, payload []byte) (opcode, []byte, e
 		if message, err = in.inflate(message, f.limit); err != nil {
 			return 0, nil, err
 		}
+		f.inflated += len(message)
 	}
 	if op == opText && !utf8.Valid(message) {
 		return 0, nil, &frameError{CloseInvalidPayload, "text message is not UTF-8"}
@@ -213,33 +215,35 @@ func (f *frameReader) makeSpace(n int) {
 	} else {
 		grown := make([]byte, size)
 		copy(grown, f.buf[f.r:f.w])
-		f.buf, f.lent = grown, false
+		f.buf, f.own, f.lent = grown, nil, false
 	}
 	f.r, f.w = 0, f.w-f.r
 }
 
-// lend has the reader use space, until keep is called, unless so much waits already that copying it would not pay.
+// lend has the reader use space, until keep is called, unless so much waits already that copying it would not pay, or
+// the frame that comes does not fit.
 func (f *frameReader) lend(space []byte) {
 	waiting := f.buf[f.r:f.w]
-	if len(waiting) > len(space)/4 {
+	if len(waiting) > len(space)/4 || len(f.buf) > len(space) {
 		return
 	}
 	copy(space, waiting)
-	f.buf, f.lent = space, true
+	f.buf, f.own, f.lent = space, f.buf, true
 	f.r, f.w = 0, len(waiting)
 }
 
-// keep gives memory that was lent back, and keeps of its own what an incomplete message needs.
+// keep gives memory that was lent back, and keeps of its own what an incomplete message needs: the same for as long as
+// it suffices, so that a client that sends byte by byte does not have memory made for each.
 func (f *frameReader) keep() {
 	switch {
 	case f.r == f.w:
 		f.buf = nil
 	case f.lent:
-		f.buf = slices.Clone(f.buf[f.r:f.w])
+		f.buf = append(f.own[:0], f.buf[f.r:f.w]...)
 	default:
 		return
 	}
-	f.lent = false
+	f.own, f.lent = nil, false
 	f.r, f.w = 0, len(f.buf)
 }
 

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writersTurn is how many clients a writer takes at a time. Where more wait, another writer is woken.
+// writersTurn is how many clients a writer takes at a time at most. Where more wait, another writer is woken.
 const writersTurn = 64
 
 // writers write for the clients of polls, each for as many as there are. A client is in their list once however much
@@ -43,7 +43,8 @@ func (w *writers) push(l *polled) {
 	}
 }
 
-// take returns the first of the list, linked, once there are any, and nil when the writers are to end.
+// take returns the first of the list, linked, once there are any, and nil when the writers are to end. It leaves the
+// writers that are idle their share, and wakes one for it, which does the same.
 func (w *writers) take() *polled {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,8 +56,9 @@ func (w *writers) take() *polled {
 		w.wake.Wait()
 	}
 	first := w.first
-	end, n := first, 1
-	for ; n < writersTurn && end.next != nil; n++ {
+	n := min(max(1, w.waiting/(w.idle+1)), writersTurn)
+	end := first
+	for range n - 1 {
 		end = end.next
 	}
 	w.first, end.next = end.next, nil
@@ -64,6 +66,10 @@ func (w *writers) take() *polled {
 		w.last = nil
 	}
 	w.waiting -= n
+	if w.waiting > 0 && w.idle > 0 {
+		w.idle--
+		w.wake.Signal()
+	}
 	return first
 }
 
