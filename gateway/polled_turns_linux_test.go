@@ -126,12 +126,12 @@ func TestPolledInflatingIsDoneInTurns(t *testing.T) {
 		}
 	}
 	const frames, size = 100, 60 << 10
-	_, greedy := h.dialStill(t, note("greedy"))
-	_, other := h.dialStill(t, note("other"))
-	write(t, greedy, strings.Repeat(string(maskedDeflated(opText, deflated(strings.Repeat(" ", size), 9))), frames))
+	greedy, far := h.dialStill(t, note("greedy"))
+	other, otherFar := h.dialStill(t, note("other"))
+	greedy.receives(t, far, strings.Repeat(string(maskedDeflated(opText, deflated(strings.Repeat(" ", size), 9))), frames))
 	perTurn := turnInflated/size + 1
 	for turn := range frames / perTurn {
-		write(t, other, string(masked(opText, "x")))
+		other.receives(t, otherFar, string(masked(opText, "x")))
 		before := len(order)
 		if err := h.polls.pollers[0].turn(); err != nil {
 			t.Fatal(err)
@@ -148,10 +148,10 @@ func TestPolledInflatingIsDoneInTurns(t *testing.T) {
 func TestPolledSmallFramesAreTakenInTurns(t *testing.T) {
 	h := newStillHub(t, func(c *Config) { c.Limits.FramesPerSecond = 1e6 })
 	taken := 0
-	_, far := h.dialStill(t, func(*client) func(opcode, []byte) bool {
+	l, far := h.dialStill(t, func(*client) func(opcode, []byte) bool {
 		return func(opcode, []byte) bool { taken++; return true }
 	})
-	write(t, far, strings.Repeat(string(masked(opText, "x")), 3*turnFrames+1))
+	l.receives(t, far, strings.Repeat(string(masked(opText, "x")), 3*turnFrames+1))
 	for _, want := range []int{64, 128, 192, 193} {
 		if err := h.polls.pollers[0].turn(); err != nil || taken != want {
 			t.Fatalf("got %d frames, error %v; want %d", taken, err, want)
@@ -174,7 +174,7 @@ func TestPolledManyFramesBehindAPause(t *testing.T) {
 			return true
 		}
 	})
-	write(t, far, string(masked(opText, "wait"))+strings.Repeat(string(masked(opText, "x")), 3*turnFrames))
+	l.receives(t, far, string(masked(opText, "wait"))+strings.Repeat(string(masked(opText, "x")), 3*turnFrames))
 	if err := h.polls.pollers[0].turn(); err != nil || taken != 1 {
 		t.Fatalf("got %d frames, error %v; want one", taken, err)
 	}
@@ -189,10 +189,20 @@ func TestPolledManyFramesBehindAPause(t *testing.T) {
 	}
 }
 
-func write(t *testing.T, conn net.Conn, s string) {
+// receives sends to the client, and returns when all of it can be read.
+func (l *polled) receives(t *testing.T, far net.Conn, s string) {
 	t.Helper()
-	if _, err := conn.Write([]byte(s)); err != nil {
+	if _, err := far.Write([]byte(s)); err != nil {
 		t.Fatal(err)
+	}
+	for {
+		switch n, err := unix.IoctlGetInt(l.fd, unix.TIOCINQ); {
+		case err != nil:
+			t.Fatal(err)
+		case n == len(s):
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
