@@ -68,6 +68,12 @@ func TestMarkersThatKafkaDoesNotTake(t *testing.T) {
 	if err := e.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	testkit.Eventually(t, "Kafka has refused a marker", func() bool {
+		p := e.producers[0]
+		p.ackMu.Lock()
+		defer p.ackMu.Unlock()
+		return len(p.untaken.all) > 0
+	})
 	err := e.Join(t.Context())
 	failed, ok := errors.AsType[*JoinError](err)
 	if !ok || failed.Untaken == 0 || !strings.Contains(err.Error(), "Kafka did not take the markers of producer p: MESSAGE_TOO_LARGE") {

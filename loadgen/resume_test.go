@@ -69,6 +69,11 @@ func (r resumedRun) check(t *testing.T, gateway *testkit.Gateway) {
 	if r.classes.Delivered != n.Delivered || r.classes.Duplicate != n.Duplicate || r.classes.Reordered != n.Reordered {
 		t.Errorf("got %+v; the gateway did %+v", r.classes, n)
 	}
+	r.checkItself(t)
+}
+
+func (r resumedRun) checkItself(t *testing.T) {
+	t.Helper()
 	if r.counts[results.CountExpected] != r.classes.Expected {
 		t.Errorf("while the run went %d were expected, in the end %d", r.counts[results.CountExpected], r.classes.Expected)
 	}
@@ -232,12 +237,16 @@ func TestSeamFaultsAreCounted(t *testing.T) {
 // they can while the load goes on.
 func TestReconnectStorm(t *testing.T) {
 	t.Parallel()
-	const crowd = 200
+	const (
+		crowd   = 200
+		seconds = 3 // long enough for all to leave and to be back before the load is over: after that nobody leaves any more
+	)
 	for _, planned := range []bool{true, false} {
 		t.Run(fmt.Sprintf("planned %v", planned), func(t *testing.T) {
 			kafka := testkit.Kafka(t, 3, "t")
 			plan := resumePlan(kafka.ListenAddrs())
 			plan.Producers[0].Rate, plan.Producers[0].Keys.Count = scenarios.Hold(500), 50
+			plan.Phases.Measure[0].Duration = seconds * time.Second
 			plan.Clients[0].Count, plan.Clients[0].ConnectRate = crowd, 5000
 			plan.Clients[0].Subscribe = scenarios.Subscribe{Topic: "t", Keys: 1}
 			fault := throwOutEach(4)
@@ -247,8 +256,13 @@ func TestReconnectStorm(t *testing.T) {
 			}
 			gateway := startResuming(t, kafka.ListenAddrs(), testkit.Resume{PositionsEvery: 50}, fault)
 			r := runResuming(t, plan, gateway)
-			r.check(t, gateway)
-			want := results.Classes{Expected: 4 * 500 * 8 / 10, Delivered: 4 * 500 * 8 / 10} // four clients follow each key
+			// What a busy gateway writes to clients that have left, for longer than they wait for its close frame, it writes again.
+			if planned {
+				r.checkItself(t)
+			} else {
+				r.check(t, gateway)
+			}
+			want := results.Classes{Expected: 4 * 500 * seconds, Delivered: 4 * 500 * seconds} // four clients follow each key
 			if r.classes != want {
 				t.Errorf("got %+v; want %+v; %s", r.classes, want, r.events)
 			}
