@@ -226,7 +226,7 @@ func TestTinyGCLimitShows(t *testing.T) {
 	}
 }
 
-// TestFewPortsShow: clients that take nearly all local ports.
+// TestFewPortsShow: clients that take nearly all ports of the one address that the scenario gives them.
 func TestFewPortsShow(t *testing.T) {
 	n := newNetns(t)
 	const ports, clients = 128, 118
@@ -235,7 +235,7 @@ func TestFewPortsShow(t *testing.T) {
 			t.Skipf("skipped: %v", err)
 		}
 	})
-	s := doubted(t, n.startIn(nil, strings.Replace(small, "count: 50", fmt.Sprintf("count: %d", clients), 1)), "ports")
+	s := doubted(t, n.startIn(nil, strings.Replace(small, "count: 50", fmt.Sprintf("count: %d, source_addresses: [127.0.0.1]", clients), 1)), "ports")
 	if got := s.Health.Figures.Record; got.PortsUsed != clients || got.PortsLimit != ports {
 		t.Errorf("got %d of %d ports; want %d of %d", got.PortsUsed, got.PortsLimit, clients, ports)
 	}

@@ -81,8 +81,8 @@ func TestStoppedGatewayShows(t *testing.T) {
 // would have felt, the uncorrected one does not, and the run gets no pass.
 func TestStoppedGeneratorIsInvalid(t *testing.T) {
 	t.Parallel()
-	w := startRun(t, small)
-	testkit.Eventually(t, "the load begins", func() bool { return strings.Contains(w.stderr.String(), "; load\n") })
+	w := startRun(t, strings.Replace(small, "duration: 5s", "duration: 12s", 1))
+	w.measuring()
 	stopFor(t, w.cmd.Process.Pid, 2500*time.Millisecond, func() {})
 	if got, want := w.wait(), report.ExitInvalid; got != want {
 		t.Errorf("exit code: got %d; want %d", got, want)
