@@ -93,13 +93,16 @@ func TestHealthRules(t *testing.T) {
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, Retransmits: 101} }, HealthDoubtful, "retransmits"},
 		{"few retransmits", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 9} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 10} }, HealthDoubtful, "retransmits"},
-		{"listeners", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000} },
+		{"listeners", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, ListenDrops: 50} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, ListenOverflows: 1} }, HealthDoubtful, "listen_overflow"},
 		{"receive buffers", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 100} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 101} }, HealthDoubtful, "receive_buffers"},
 		{"receive buffers full by plan", func(in *healthInput) {
-			in.machine.tcp, in.machine.slowByPlan = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000}, true
+			in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000, SlowByPlan: true}
 		}, func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000} }, HealthDoubtful, "receive_buffers"},
+		{"sent again by plan", func(in *healthInput) {
+			in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 98, SlowByPlan: true}
+		}, func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 98} }, HealthDoubtful, "retransmits"},
 		{"receive lag by the program's clock", func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms) },
 			func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms+2000) }, HealthDoubtful, "receive_lag"},
 		{"slew", func(in *healthInput) { in.record.ClockSlewPPM = -500 },
@@ -125,6 +128,19 @@ func TestHealthRules(t *testing.T) {
 				t.Errorf("beyond: %s, %v; want %s for %s alone", got.State, got.Reasons, test.state, test.code)
 			}
 		})
+	}
+}
+
+// Others' CPU is a difference of two measurements: a little below nothing is nothing, well below nobody knows.
+func TestForeignBelowZero(t *testing.T) {
+	for measured, want := range map[float64]*float64{0.05: new(0.05), 0: new(0.0), -0.02: new(0.0), -0.021: nil, -0.22: nil} {
+		got := foreignOf(&measured)
+		if (got == nil) != (want == nil) || got != nil && *got != *want {
+			t.Errorf("%v: got %v; want %v", measured, deref(got), want)
+		}
+	}
+	if got := foreignOf(nil); got != nil {
+		t.Errorf("got %v of nothing; want none", *got)
 	}
 }
 

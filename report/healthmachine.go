@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,8 @@ const (
 	// Operations Research 30, 1982): from a tenth on, one message in ten and not only the highest percentiles may find its
 	// processor taken by somebody who is no part of the run.
 	foreignShare = 0.10
+	// foreignError is how far below zero their mean may be, of all cores: /proc/stat counts in ticks.
+	foreignError = 0.02
 	// runWaitShare is of the time in which the generator's threads could have run. Two processors that are busy for a share ρ
 	// of the time make those who come at random instants wait for ρ² of theirs (M/M/2; Kleinrock, Queueing Systems I, 1975,
 	// section 3.5): this is what machineBusyShare comes to, and shows bursts too that a mean of the machine's hides.
@@ -48,9 +51,12 @@ const (
 type TCPCounts struct {
 	Segments        int64 `json:"segments"` // sent
 	Retransmits     int64 `json:"retransmits"`
-	ListenOverflows int64 `json:"listen_overflows"` // connections that a listener dropped
+	ListenOverflows int64 `json:"listen_overflows"` // connections that a listener dropped since a queue of its was full
+	ListenDrops     int64 `json:"listen_drops"`     // for whatever reason, these among them
 	// FullReceiveBuffers counts windows closed and segments squeezed or dropped since a receive buffer was full.
 	FullReceiveBuffers int64 `json:"full_receive_buffers"`
+	// SlowByPlan: clients read slowly on purpose, so neither retransmits nor full receive buffers are judged.
+	SlowByPlan bool `json:"slow_by_plan"`
 }
 
 // machineInput is what is judged of the machine and of the generator's process. Pointers are nil where it was not recorded.
@@ -61,7 +67,6 @@ type machineInput struct {
 	runWait, pacingWait *float64
 	gcPause             *float64 // seconds, the longest in the measure phases, by the intervals
 	tcp                 *TCPCounts
-	slowByPlan          bool // clients read slowly on purpose: that their buffers are full is the plan
 }
 
 func machineOf(p *scenarios.Plan, e *evidence, all scope) machineInput {
@@ -74,21 +79,26 @@ func machineOf(p *scenarios.Plan, e *evidence, all scope) machineInput {
 		runWait:    e.gaugeMean(results.GaugeRunWait, all),
 		pacingWait: e.gaugeMean(results.GaugePacingWait, all),
 	}
-	if in.foreign != nil { // a difference of two measurements
-		*in.foreign = max(0, *in.foreign)
-	}
+	in.foreign = foreignOf(in.foreign)
 	if g := e.gauge(results.GaugeGCPauseMax, all); g.intervals > 0 {
 		in.gcPause = &g.max
 	}
 	if e.gauge(results.GaugeSegments, all).intervals > 0 {
 		total := func(name string) int64 { g := e.gauge(name, all); return int64(math.Round(g.sum)) }
-		in.tcp = &TCPCounts{total(results.GaugeSegments), total(results.GaugeRetransmits), total(results.GaugeListenOverflows),
-			total(results.GaugeFullReceiveBuffers)}
-	}
-	for i := range p.Clients {
-		in.slowByPlan = in.slowByPlan || p.Clients[i].Slow != nil
+		in.tcp = &TCPCounts{Segments: total(results.GaugeSegments), Retransmits: total(results.GaugeRetransmits),
+			ListenOverflows: total(results.GaugeListenOverflows), ListenDrops: total(results.GaugeListenDrops),
+			FullReceiveBuffers: total(results.GaugeFullReceiveBuffers), SlowByPlan: readsSlowly(p)}
+		if e.gauge(results.GaugeListenDrops, all).intervals == 0 { // then the other gauge has every drop
+			in.tcp.ListenOverflows, in.tcp.ListenDrops = 0, in.tcp.ListenOverflows
+		}
 	}
 	return in
+}
+
+// readsSlowly reports whether clients do on purpose: their full buffers, and the segments that these have sent again, are
+// the plan.
+func readsSlowly(p *scenarios.Plan) bool {
+	return slices.ContainsFunc(p.Clients, func(g scenarios.ClientGroup) bool { return g.Slow != nil })
 }
 
 // gcPauseMax is the longest stop of the measure phases in ns: as recorded, or of the intervals, or of the whole run.
@@ -100,6 +110,16 @@ func (in healthInput) gcPauseMax() int64 {
 		return int64(math.Round(*in.machine.gcPause * 1e9))
 	}
 	return in.record.GCPauseMaxNS
+}
+
+// foreignOf is the others' share as it is believed. It is a difference of two measurements, so that a little below nothing is
+// nothing; well below, one of the two is wrong, and nobody knows.
+func foreignOf(measured *float64) *float64 {
+	if measured == nil || *measured < -foreignError {
+		return nil
+	}
+	v := max(0, *measured)
+	return &v
 }
 
 // gcOfCPU is the collector's part of the generator's processor time; nil where nobody knows.
@@ -196,10 +216,10 @@ func (v *healthVerdict) judgeTCP(m machineInput) {
 	v.doubtfulIf(t.ListenOverflows > 0, "listen_overflow",
 		"%s dropped on this machine since a listener's queue was full: the client tries again after a second (raise net.core.somaxconn and the server's backlog, lower connect_rate)",
 		pluralIs(t.ListenOverflows, "connection"))
-	v.doubtfulIf(often(t.Retransmits, retransmitShare), "retransmits",
+	v.doubtfulIf(!t.SlowByPlan && often(t.Retransmits, retransmitShare), "retransmits",
 		"%s of %s segments on this machine were sent again, more than %s: something dropped them, and each waited up to 200 ms (look at nstat, ss -ti)",
 		formatCount(t.Retransmits), formatCount(t.Segments), formatShare(retransmitShare))
-	v.doubtfulIf(!m.slowByPlan && often(t.FullReceiveBuffers, fullReceiveShare), "receive_buffers",
+	v.doubtfulIf(!t.SlowByPlan && often(t.FullReceiveBuffers, fullReceiveShare), "receive_buffers",
 		"receive buffers on this machine were full %s for %s segments sent, more than %s: readers were too slow, and whoever wrote had to wait (see receive lag and generator CPU)",
 		times(int(t.FullReceiveBuffers)), formatCount(t.Segments), formatShare(fullReceiveShare))
 }

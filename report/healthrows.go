@@ -28,8 +28,13 @@ func gaugeRows(f HealthFigures) [][]string {
 		return append(rows, []string{"TCP", notRecorded, ""})
 	}
 	t := f.TCP
-	return append(rows, []string{"TCP", plural(t.Segments, "segment"), fmt.Sprintf("%s sent again, %s dropped by listeners, receive buffers full %s; on this machine, whoever's",
-		formatCount(t.Retransmits), plural(t.ListenOverflows, "connection"), times(int(t.FullReceiveBuffers)))})
+	unjudged := ""
+	if t.SlowByPlan {
+		unjudged = "; clients read slowly by plan, so neither what was sent again nor full buffers were judged"
+	}
+	return append(rows, []string{"TCP", plural(t.Segments, "segment"), fmt.Sprintf(
+		"%s sent again, %s dropped by full listeners (%s in all), receive buffers full %s; on this machine, whoever's%s",
+		formatCount(t.Retransmits), plural(t.ListenOverflows, "connection"), formatCount(t.ListenDrops), times(int(t.FullReceiveBuffers)), unjudged)})
 }
 
 // gcText says what bounded the collector and what it did in the measure phases.

@@ -68,7 +68,7 @@ func csvGauges() []string {
 		results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy, results.GaugeGeneratorRSS, results.GaugeGatewayRSS,
 		results.GaugeKafkaRSS, results.GaugeGCPauseMax, results.GaugeClockOffset, results.GaugeDescriptors,
 		results.GaugeGatewayDescriptors, results.GaugeForeignCPU, results.GaugeRunWait, results.GaugePacingWait, results.GaugeGCCount,
-		results.GaugeGCCPU, results.GaugeGoCPU, results.GaugeSegments, results.GaugeRetransmits, results.GaugeListenOverflows, results.GaugeFullReceiveBuffers}
+		results.GaugeGCCPU, results.GaugeGoCPU, results.GaugeSegments, results.GaugeRetransmits, results.GaugeListenOverflows, results.GaugeListenDrops, results.GaugeFullReceiveBuffers}
 }
 
 func csvHeader() []string {

@@ -14,9 +14,12 @@ const (
 	GaugeGCCPU = "generator_gc_cpu_share"
 	GaugeGoCPU = "generator_go_cpu_share"
 
-	GaugeSegments        = "tcp_segments_per_s"
-	GaugeRetransmits     = "tcp_retransmits_per_s"
+	GaugeSegments    = "tcp_segments_per_s"
+	GaugeRetransmits = "tcp_retransmits_per_s"
+	// GaugeListenOverflows counts connections dropped since a listener's queue was full. Where GaugeListenDrops is missing it
+	// counts those that a listener dropped for whatever reason.
 	GaugeListenOverflows = "tcp_listen_overflows_per_s"
+	GaugeListenDrops     = "tcp_listen_drops_per_s" // for whatever reason
 	// GaugeFullReceiveBuffers counts windows closed and segments squeezed or dropped since a socket's receive buffer, or its
 	// backlog, was full.
 	GaugeFullReceiveBuffers = "tcp_full_receive_buffers_per_s"
