@@ -401,7 +401,7 @@ func (e *Engine) health() *results.Health {
 		DescriptorsUsed: c.peakDescriptors, DescriptorsLimit: int64(tableLimit()),
 		PortsUsed: int64(e.swarm.crowd()), PortsLimit: int64(ephemeralPorts()),
 		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStampsFor(e.options.URL),
-		UsableCores: processors, GC: e.gcHealth(),
+		UsableCores: usableCores, PacingWait: c.wait.worstPacing(), GC: e.gcHealth(),
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
 	openLoop := map[string]bool{} // nobody knows beforehand how many messages clients send that wait for answers
