@@ -171,7 +171,7 @@ func (v *healthVerdict) judgeMachine(in healthInput, f HealthFigures) {
 		"the machine was %s busy on average: generator and pipeline competed for it; fewer clients, a lower rate, or more cores",
 		formatShare(deref(m.busy)))
 	v.doubtfulIf(exceeds(m.foreign, foreignShare), "foreign_cpu",
-		"others used %s of the machine's processors on average, more than %s: no part of the run that weir meters did, so end what else runs here",
+		"others used %s of the machine's processors on average, more than %s: no process that weir meters did, so end what else runs here (a database of the pipeline counts as others')",
 		formatShare(deref(m.foreign)), formatShare(foreignShare))
 	v.doubtfulIf(exceeds(m.runQueue, runQueueLimit), "run_queue",
 		"%.2f of the generator's threads waited for each of its processors on average, more than %g: take a larger or a quieter machine",

@@ -52,14 +52,15 @@ func (c checker) commandPorts(n int) {
 		if address.text == "" {
 			continue
 		}
-		one, err := url.Parse(strings.ReplaceAll(address.text, "{port}", "1"))
-		other, otherErr := url.Parse(strings.ReplaceAll(address.text, "{port}", "2"))
+		const anyPort = "60999"
+		one, err := url.Parse(strings.ReplaceAll(address.text, "{port}", anyPort))
+		other, otherErr := url.Parse(strings.ReplaceAll(address.text, "{port}", "60998"))
 		if err != nil || otherErr != nil || one.Host != other.Host {
 			continue
 		}
 		host := strings.TrimSuffix(one.Host, ":"+one.Port())
 		c.addf(address.at, "is the same for each of the %d instances, which need a port of their own (write %s, or instances: 1)",
-			n, quote(one.Scheme+"://"+host+":{port}"+one.RequestURI()))
+			n, quote(one.Scheme+"://"+host+":{port}"+strings.ReplaceAll(one.RequestURI(), anyPort, "{port}")))
 	}
 }
 
