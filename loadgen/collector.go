@@ -186,7 +186,7 @@ func (c *collector) gauges(iv *results.Interval) {
 	}
 	iv.Gauges[results.GaugeUnsettled] = float64(inFlight)
 	c.collections(iv)
-	c.wait.gauges(time.Now(), threadTimes(), e.pacingThreads(), iv.Gauges)
+	c.wait.gauges(time.Now(), threadTimes(), e.pacingThreads(), usableCores, e.measured(iv.Phase), iv.Gauges)
 	_, _, drift := e.clock.state()
 	iv.Gauges[results.GaugeClockOffset] = float64(drift)
 	missing := int64(0)

@@ -49,14 +49,27 @@ type Options struct {
 }
 
 // processors is how many threads ran Go code at once when the program began: not more than the machine has, nor than a
-// quota of its processor time allows.
+// quota of its processor time allows, though two at least. What the generator may use is usableCores.
 var processors = min(runtime.NumCPU(), runtime.GOMAXPROCS(0))
 
 // WaitingThreads is how many of a run's threads wait in the kernel by themselves: one for each sender, publishing groups
 // among them, and one for each worker whose connections are read by a poller. By so many and one more GOMAXPROCS should
 // exceed the processors: a thread that wakes needs a free P at once, and the system's scheduler settles who runs.
 func WaitingThreads(plan *scenarios.Plan) int {
-	return len(plan.Senders()) + pollersFor(plan, plan.Gateway.URL)
+	return len(plan.Senders()) + pollersFor(plan, plannedAddress(&plan.Gateway))
+}
+
+// plannedAddress is where clients will connect, as far as it is known before the target has started: its scheme is.
+func plannedAddress(g *scenarios.GatewayPlan) string {
+	switch {
+	case g.Command != nil:
+		return g.Command.URL
+	case g.Container != nil:
+		return g.Container.URL
+	case g.Target == scenarios.TargetReference && g.Config.TLS != nil:
+		return "wss:"
+	}
+	return g.URL
 }
 
 func (o Options) workers(plan *scenarios.Plan) int {
@@ -401,7 +414,7 @@ func (e *Engine) health() *results.Health {
 		DescriptorsUsed: c.peakDescriptors, DescriptorsLimit: int64(tableLimit()),
 		PortsUsed: int64(e.swarm.crowd()), PortsLimit: int64(ephemeralPorts()),
 		PacerKind: e.producers[0].pacing, ReceiveTimestamps: ReceiveStampsFor(e.options.URL),
-		UsableCores: processors, GC: e.gcHealth(),
+		UsableCores: usableCores, PacingWait: c.wait.worstPacing(), GC: e.gcHealth(),
 	}
 	measured := func(l results.Label) bool { return e.measured(l.Phase) }
 	openLoop := map[string]bool{} // nobody knows beforehand how many messages clients send that wait for answers

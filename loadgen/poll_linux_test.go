@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weirbench/weir/internal/settings"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -527,6 +528,27 @@ func TestReaders(t *testing.T) {
 				t.Errorf("got %d threads that wait; want %d", got, want)
 			}
 		})
+	}
+}
+
+// TestWaitingThreadsOfPlannedTargets: what speaks TLS is not polled, wherever the plan says so.
+func TestWaitingThreadsOfPlannedTargets(t *testing.T) {
+	for name, c := range map[string]struct {
+		gateway scenarios.GatewayPlan
+		polled  bool
+	}{
+		"reference":          {scenarios.GatewayPlan{Target: scenarios.TargetReference}, true},
+		"reference with TLS": {scenarios.GatewayPlan{Target: scenarios.TargetReference, Config: settings.Gateway{TLS: &settings.TLS{}}}, false},
+		"command":            {scenarios.GatewayPlan{Target: scenarios.TargetCommand, Command: &scenarios.CommandTarget{URL: "ws://127.0.0.1:{port}/"}}, true},
+		"command with TLS":   {scenarios.GatewayPlan{Target: scenarios.TargetCommand, Command: &scenarios.CommandTarget{URL: "wss://127.0.0.1:{port}/"}}, false},
+		"container with TLS": {scenarios.GatewayPlan{Target: scenarios.TargetContainer, Container: &scenarios.ContainerTarget{URL: "wss://127.0.0.1:{port}/"}}, false},
+	} {
+		plan := enginePlan("", nil)
+		c.gateway.Profile = plan.Gateway.Profile
+		plan.Gateway = c.gateway
+		if got := WaitingThreads(plan) > len(plan.Senders()); got != c.polled {
+			t.Errorf("%s: got polled %v; want %v", name, got, c.polled)
+		}
 	}
 }
 

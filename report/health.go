@@ -88,7 +88,7 @@ func healthFigures(in healthInput) HealthFigures {
 		GeneratorCPU:     in.machine.cpu,
 		GeneratorOfCores: in.ofCores(),
 		ForeignCPU:       in.machine.foreign,
-		RunWait:          in.machine.runWait,
+		RunQueue:         in.machine.runQueue,
 		PacingWait:       in.machine.pacingWait,
 		GCOfCPU:          in.machine.gcOfCPU(),
 		TCP:              in.machine.tcp,

@@ -66,8 +66,8 @@ func TestHealthRules(t *testing.T) {
 			}, HealthInvalid, "nothing_expected"},
 		{"send lag tail", func(in *healthInput) { in.sendLag = tail(10 * ms) },
 			func(in *healthInput) { in.sendLag = tail(11 * ms) }, HealthDoubtful, "send_lag_tail"},
-		{"GC pause", func(in *healthInput) { in.record.GCPauseMaxNS = ms },
-			func(in *healthInput) { in.record.GCPauseMaxNS = ms + 1 }, HealthDoubtful, "gc_pause"},
+		{"GC pause of before", func(in *healthInput) { in.record.GCPauseMaxNS = 10 * ms },
+			func(in *healthInput) { in.record.GCPauseMaxNS = 10*ms + 1 }, HealthDoubtful, "gc_pause"},
 		{"ports", func(in *healthInput) { in.record.PortsUsed, in.record.PortsLimit = 900, 1000 },
 			func(in *healthInput) { in.record.PortsUsed, in.record.PortsLimit = 901, 1000 }, HealthDoubtful, "ports"},
 		{"descriptors", func(in *healthInput) { in.record.DescriptorsUsed = 900 },
@@ -76,30 +76,35 @@ func TestHealthRules(t *testing.T) {
 			func(in *healthInput) { in.machine.busy = set(0.901) }, HealthDoubtful, "machine_busy"},
 		{"others' CPU", func(in *healthInput) { in.machine.foreign = set(0.1) },
 			func(in *healthInput) { in.machine.foreign = set(0.101) }, HealthDoubtful, "foreign_cpu"},
-		{"run queue", func(in *healthInput) { in.machine.runWait = set(0.8) },
-			func(in *healthInput) { in.machine.runWait = set(0.801) }, HealthDoubtful, "run_queue"},
+		{"run queue", func(in *healthInput) { in.machine.runQueue = set(1) },
+			func(in *healthInput) { in.machine.runQueue = set(1.01) }, HealthDoubtful, "run_queue"},
 		{"sending thread waits", func(in *healthInput) { in.machine.pacingWait = set(0.01) },
 			func(in *healthInput) { in.machine.pacingWait = set(0.0101) }, HealthDoubtful, "pacing_wait"},
 		{"generator busy", func(in *healthInput) { in.machine.cpu, in.record.UsableCores = set(1.6), 2 },
 			func(in *healthInput) { in.machine.cpu, in.record.UsableCores = set(1.61), 2 }, HealthDoubtful, "generator_busy"},
+		{"generator busy under a quota", func(in *healthInput) { in.machine.cpu, in.record.UsableCores = set(0.4), 0.5 },
+			func(in *healthInput) { in.machine.cpu, in.record.UsableCores = set(0.401), 0.5 }, HealthDoubtful, "generator_busy"},
 		{"GC pause of the measure phases", func(in *healthInput) {
 			in.record.GCPauseMaxNS, in.record.GC = 20*ms, &results.GCHealth{MeasuredPauseMaxNS: ms}
 		}, func(in *healthInput) { in.record.GC = &results.GCHealth{MeasuredPauseMaxNS: ms + 1} }, HealthDoubtful, "gc_pause"},
-		{"GC pause by the intervals", func(in *healthInput) { in.record.GCPauseMaxNS, in.machine.gcPause = 20*ms, set(1e-3) },
-			func(in *healthInput) { in.machine.gcPause = set(1.001e-3) }, HealthDoubtful, "gc_pause"},
+		{"GC pause by the intervals", func(in *healthInput) { in.record.GCPauseMaxNS, in.machine.gcPause = 20*ms, set(10e-3) },
+			func(in *healthInput) { in.machine.gcPause = set(10.001e-3) }, HealthDoubtful, "gc_pause"},
 		{"GC's CPU", func(in *healthInput) { in.machine.goCPU, in.machine.gcCPU = set(1), set(0.1) },
 			func(in *healthInput) { in.machine.goCPU, in.machine.gcCPU = set(1), set(0.101) }, HealthDoubtful, "gc_cpu"},
 		{"retransmits", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, Retransmits: 100} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, Retransmits: 101} }, HealthDoubtful, "retransmits"},
 		{"few retransmits", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 9} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 10} }, HealthDoubtful, "retransmits"},
-		{"listeners", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000} },
+		{"listeners", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, ListenDrops: 50} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, ListenOverflows: 1} }, HealthDoubtful, "listen_overflow"},
 		{"receive buffers", func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 100} },
 			func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 101} }, HealthDoubtful, "receive_buffers"},
 		{"receive buffers full by plan", func(in *healthInput) {
-			in.machine.tcp, in.machine.slowByPlan = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000}, true
+			in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000, SlowByPlan: true}
 		}, func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 100_000, FullReceiveBuffers: 5000} }, HealthDoubtful, "receive_buffers"},
+		{"sent again by plan", func(in *healthInput) {
+			in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 98, SlowByPlan: true}
+		}, func(in *healthInput) { in.machine.tcp = &TCPCounts{Segments: 1000, Retransmits: 98} }, HealthDoubtful, "retransmits"},
 		{"receive lag by the program's clock", func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms) },
 			func(in *healthInput) { in.record.ReceiveTimestamps, in.receive = "program", lagOf(2*ms+2000) }, HealthDoubtful, "receive_lag"},
 		{"slew", func(in *healthInput) { in.record.ClockSlewPPM = -500 },
@@ -125,6 +130,19 @@ func TestHealthRules(t *testing.T) {
 				t.Errorf("beyond: %s, %v; want %s for %s alone", got.State, got.Reasons, test.state, test.code)
 			}
 		})
+	}
+}
+
+// Others' CPU is a difference of two measurements: a little below nothing is nothing, well below nobody knows.
+func TestForeignBelowZero(t *testing.T) {
+	for measured, want := range map[float64]*float64{0.05: new(0.05), 0: new(0.0), -0.02: new(0.0), -0.021: nil, -0.22: nil} {
+		got := foreignOf(&measured)
+		if (got == nil) != (want == nil) || got != nil && *got != *want {
+			t.Errorf("%v: got %v; want %v", measured, deref(got), want)
+		}
+	}
+	if got := foreignOf(nil); got != nil {
+		t.Errorf("got %v of nothing; want none", *got)
 	}
 }
 

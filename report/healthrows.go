@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/weirbench/weir/results"
 )
@@ -17,10 +18,14 @@ func gaugeRows(f HealthFigures) [][]string {
 		}
 		return formatShare(*v)
 	}
+	queue := notRecorded
+	if f.RunQueue != nil {
+		queue = strconv.FormatFloat(*f.RunQueue, 'f', 2, 64)
+	}
 	rows := [][]string{
 		{"generator, of its cores", text(f.GeneratorOfCores), "of those that it may use; at most " + formatShare(generatorBusyShare)},
-		{"others' CPU", text(f.ForeignCPU), "of all cores, by neither weir nor the pipeline; at most " + formatShare(foreignShare)},
-		{"run queue", text(f.RunWait), "of the time that the generator's threads could have run; at most " + formatShare(runWaitShare)},
+		{"others' CPU", text(f.ForeignCPU), "of all cores, by no part of the run that weir meters; at most " + formatShare(foreignShare)},
+		{"run queue", queue, "of the generator's threads, waiting for each of its processors; at most " + strconv.FormatFloat(runQueueLimit, 'g', -1, 64)},
 		{"sending thread waited", text(f.PacingWait), "for a processor, of the time; at most " + formatShare(pacingWaitShare)},
 		{"GC's CPU", text(f.GCOfCPU), "of the generator's; at most " + formatShare(gcShare)},
 	}
@@ -28,8 +33,13 @@ func gaugeRows(f HealthFigures) [][]string {
 		return append(rows, []string{"TCP", notRecorded, ""})
 	}
 	t := f.TCP
-	return append(rows, []string{"TCP", plural(t.Segments, "segment"), fmt.Sprintf("%s sent again, %s dropped by listeners, receive buffers full %s; on this machine, whoever's",
-		formatCount(t.Retransmits), plural(t.ListenOverflows, "connection"), times(int(t.FullReceiveBuffers)))})
+	unjudged := ""
+	if t.SlowByPlan {
+		unjudged = "; clients read slowly by plan, so neither what was sent again nor full buffers were judged"
+	}
+	return append(rows, []string{"TCP", plural(t.Segments, "segment"), fmt.Sprintf(
+		"%s sent again, %s dropped by full listeners (%s in all), receive buffers full %s; on this machine, whoever's%s",
+		formatCount(t.Retransmits), plural(t.ListenOverflows, "connection"), formatCount(t.ListenDrops), times(int(t.FullReceiveBuffers)), unjudged)})
 }
 
 // gcText says what bounded the collector and what it did in the measure phases.

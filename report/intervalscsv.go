@@ -67,8 +67,8 @@ func csvGauges() []string {
 	return []string{results.GaugeClients, results.GaugeUnsettled, results.GaugeMissingSoFar, results.GaugeGeneratorCPU,
 		results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy, results.GaugeGeneratorRSS, results.GaugeGatewayRSS,
 		results.GaugeKafkaRSS, results.GaugeGCPauseMax, results.GaugeClockOffset, results.GaugeDescriptors,
-		results.GaugeGatewayDescriptors, results.GaugeForeignCPU, results.GaugeRunWait, results.GaugePacingWait, results.GaugeGCCount,
-		results.GaugeGCCPU, results.GaugeGoCPU, results.GaugeSegments, results.GaugeRetransmits, results.GaugeListenOverflows, results.GaugeFullReceiveBuffers}
+		results.GaugeGatewayDescriptors, results.GaugeForeignCPU, results.GaugeRunQueue, results.GaugePacingWait, results.GaugeGCCount,
+		results.GaugeGCCPU, results.GaugeGoCPU, results.GaugeSegments, results.GaugeRetransmits, results.GaugeListenOverflows, results.GaugeListenDrops, results.GaugeFullReceiveBuffers}
 }
 
 func csvHeader() []string {

@@ -230,7 +230,7 @@ func healthOf(r *results.Run, e *evidence, all scope, stages map[results.Stage]r
 		unsettled: unsettled(r, classes, all),
 		audited:   r.Audit != nil,
 		defects:   defects(r.Audit),
-		machine:   machineOf(r.Plan, e, all),
+		machine:   machineOf(r, e, all),
 		coalesced: e.count(results.CountCoalesced, all.has),
 		damage:    r.Damage,
 	}

@@ -113,8 +113,8 @@ type HealthFigures struct {
 	GeneratorCPU    *float64 `json:"generator_cpu_share"` // of one core, likewise
 	// The figures that follow are over the measure phases, and null where they were not recorded.
 	GeneratorOfCores *float64        `json:"generator_of_cores_share"` // of the cores that it may use
-	ForeignCPU       *float64        `json:"foreign_cpu_share"`        // of all cores, used by neither weir nor the pipeline
-	RunWait          *float64        `json:"run_wait_share"`           // of the time that the generator's threads could have run, what they waited for a processor
+	ForeignCPU       *float64        `json:"foreign_cpu_share"`        // of all cores, used by no part of the run that weir meters
+	RunQueue         *float64        `json:"run_queue_per_core"`       // the generator's threads that waited for a processor, on average, by its cores
 	PacingWait       *float64        `json:"pacing_run_wait_share"`    // of the time, what the sending thread waited for a processor; of several the worst
 	GCOfCPU          *float64        `json:"gc_cpu_share"`             // of the generator's processor time
 	TCP              *TCPCounts      `json:"tcp"`

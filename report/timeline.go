@@ -149,7 +149,7 @@ func (m *moment) add(in *results.Interval) {
 func isShare(name string) bool {
 	switch name {
 	case results.GaugeGeneratorCPU, results.GaugeGatewayCPU, results.GaugeKafkaCPU, results.GaugeMachineBusy,
-		results.GaugeForeignCPU, results.GaugeRunWait, results.GaugePacingWait, results.GaugeGCCPU, results.GaugeGoCPU:
+		results.GaugeForeignCPU, results.GaugeRunQueue, results.GaugePacingWait, results.GaugeGCCPU, results.GaugeGoCPU:
 		return true
 	}
 	return false

@@ -4,19 +4,22 @@ package results
 // _per_s are counts over the interval by its length, so that their time-weighted sum is a count again. What is of TCP is
 // the kernel's for the whole network namespace, whoever's the connections are.
 const (
-	GaugeForeignCPU = "foreign_cpu_share"        // of all cores: used by processes that are neither weir's nor the pipeline's, and stolen by the host
-	GaugeRunWait    = "generator_run_wait_share" // of the time that the generator's threads could have run, what they waited for a processor
-	GaugePacingWait = "pacing_run_wait_share"    // of the interval, what the sending thread that waited longest for a processor did
-	GaugeGCCount    = "generator_gc_count"       // collections in the interval
+	GaugeForeignCPU = "foreign_cpu_share"            // of all cores: used by processes that are neither weir's nor the pipeline's, and stolen by the host
+	GaugeRunQueue   = "generator_run_queue_per_core" // the generator's threads that waited for a processor, on average, by the cores that it may use
+	GaugePacingWait = "pacing_run_wait_share"        // of the interval, what the sending thread that waited longest for a processor did
+	GaugeGCCount    = "generator_gc_count"           // collections in the interval
 	// GaugeGCCPU and GaugeGoCPU are the Go runtime's own estimates, in cores: what the collector took, and all that was not
 	// idle, the collector included. They are of the time between collections and come with one; without one both are 0. They
 	// are to be set against each other alone (package runtime/metrics, /cpu/classes).
 	GaugeGCCPU = "generator_gc_cpu_share"
 	GaugeGoCPU = "generator_go_cpu_share"
 
-	GaugeSegments        = "tcp_segments_per_s"
-	GaugeRetransmits     = "tcp_retransmits_per_s"
+	GaugeSegments    = "tcp_segments_per_s"
+	GaugeRetransmits = "tcp_retransmits_per_s"
+	// GaugeListenOverflows counts connections dropped since a listener's queue was full. Where GaugeListenDrops is missing it
+	// counts those that a listener dropped for whatever reason.
 	GaugeListenOverflows = "tcp_listen_overflows_per_s"
+	GaugeListenDrops     = "tcp_listen_drops_per_s" // for whatever reason
 	// GaugeFullReceiveBuffers counts windows closed and segments squeezed or dropped since a socket's receive buffer, or its
 	// backlog, was full.
 	GaugeFullReceiveBuffers = "tcp_full_receive_buffers_per_s"

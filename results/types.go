@@ -280,7 +280,11 @@ type Health struct {
 	PacerKind         string  `json:"pacer"`          // clock_nanosleep or timer
 	ReceiveTimestamps string  `json:"receive_stamps"` // kernel or program
 	// UsableCores is how many cores the generator may use, by its affinity and its control group; 0 where it was not recorded.
-	UsableCores int `json:"usable_cores,omitempty"`
+	// A quota of processor time may make it a fraction.
+	UsableCores float64 `json:"usable_cores,omitempty"`
+	// PacingWait is the part of the measure phases that a sending thread waited for a processor, of the one that did longest
+	// in all; nil where it was not recorded.
+	PacingWait *float64 `json:"pacing_wait_share,omitempty"`
 	// GC is nil in runs of before it was recorded.
 	GC *GCHealth `json:"gc,omitempty"`
 }

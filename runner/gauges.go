@@ -96,7 +96,7 @@ func (g *gauges) read() map[string]float64 {
 	if busy, ok := g.busy.share(); ok && !g.first {
 		out[results.GaugeMachineBusy] = busy.all
 		if known && busy.cores > 0 {
-			out[results.GaugeForeignCPU] = busy.tasks - used/float64(busy.cores)
+			out[results.GaugeForeignCPU] = busy.processes - used/float64(busy.cores)
 		}
 	}
 	g.net.gauges(readNetCounts(), span, out)

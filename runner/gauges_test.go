@@ -61,10 +61,10 @@ func TestPartGauges(t *testing.T) {
 // TestNetCounts reads what the kernel writes, by name, and makes rates of what came since.
 func TestNetCounts(t *testing.T) {
 	const snmp = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoMin MaxConn OutSegs RetransSegs\nTcp: 200 -1 1000 7\n"
-	const netstat = "TcpExt: PruneCalled RcvPruned ListenOverflows ListenDrops TCPBacklogDrop TCPToZeroWindowAdv TCPRcvQDrop New\n" +
-		"TcpExt: 1 2 3 4 8 16 32 99\nIpExt: ListenDrops\nIpExt: 77\n"
+	const netstat = "TcpExt: PruneCalled RcvPruned ListenOverflows ListenDrops TCPBacklogDrop TCPToZeroWindowAdv TCPRcvQDrop TCPReqQFullDrop New\n" +
+		"TcpExt: 1 2 3 40 8 16 32 64 99\nIpExt: ListenDrops\nIpExt: 77\n"
 	got := netCountsOf(snmp, netstat)
-	if want := (netCounts{true, 1000, 7, 4, 59}); got != want {
+	if want := (netCounts{true, 1000, 7, 67, 40, 59}); got != want {
 		t.Errorf("got %+v; want %+v", got, want)
 	}
 	if cut := netCountsOf("Tcp: OutSegs\n", netstat); cut.known {
@@ -75,19 +75,29 @@ func TestNetCounts(t *testing.T) {
 	if w.gauges(got, 1, gauges); len(gauges) != 0 {
 		t.Errorf("got %v of the first reading; want none", gauges)
 	}
-	w.gauges(netCounts{true, 1500, 8, 4, 79}, 2, gauges)
-	want := map[string]float64{results.GaugeSegments: 250, results.GaugeRetransmits: 0.5, results.GaugeListenOverflows: 0, results.GaugeFullReceiveBuffers: 10}
+	w.gauges(netCounts{true, 1500, 8, 67, 42, 79}, 2, gauges)
+	want := map[string]float64{results.GaugeSegments: 250, results.GaugeRetransmits: 0.5, results.GaugeListenOverflows: 0, results.GaugeListenDrops: 1,
+		results.GaugeFullReceiveBuffers: 10}
 	if !maps.Equal(gauges, want) {
 		t.Errorf("got %v; want %v", gauges, want)
 	}
 }
 
-// TestForeignCPU: what weir's and the pipeline's processes used is no neighbour's, nor is what the kernel did for interrupts;
+// TestForeignCPU: what weir's and the pipeline's processes used is no neighbour's;
 // where a part's use is not known, nobody can tell.
 func TestForeignCPU(t *testing.T) {
 	b, cores := parseBusy("cpu  10 20 30 400 50 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1\ncpu1 1 1 1 1 1 1 1 1\nintr 5\n")
-	if want := (busyWatch{busy: 81, tasks: 68, all: 531}); b != want || cores != 2 {
+	if want := (busyWatch{busy: 81, interrupts: 13, hard: 6, all: 531}); b != want || cores != 2 {
 		t.Errorf("got %+v of %d cores; want %+v of 2", b, cores, want)
+	}
+	was := busyWatch{all: 1000}
+	for now, want := range map[busyWatch]busyShares{
+		{busy: 50, interrupts: 20, all: 1100}:          {all: 0.5, processes: 0.5}, // processes are charged for what interrupts them
+		{busy: 50, interrupts: 20, hard: 1, all: 1100}: {all: 0.5, processes: 0.3},
+	} {
+		if got := now.since(was); got != want {
+			t.Errorf("%+v: got %+v; want %+v", now, got, want)
+		}
 	}
 	rated := func(cores float64) *part {
 		now, spent := time.Unix(0, 0), 0.0
@@ -99,7 +109,7 @@ func TestForeignCPU(t *testing.T) {
 	foreign := func(parts ...*part) (share float64, known bool) {
 		g := &gauges{first: true, parts: parts}
 		g.read()
-		g.busy.tasks -= 1000 // ticks of tasks, more than were spent since
+		g.busy.busy -= 1000 // ticks of processes, more than were spent since
 		g.busy.all -= 2000
 		g.last = g.last.Add(-1000 * time.Second) // so that what this test uses itself is nothing
 		got := g.read()

@@ -4,8 +4,8 @@ import "github.com/weirbench/weir/results"
 
 // netCounts are the kernel's counts of TCP since the network namespace began.
 type netCounts struct {
-	known                                               bool
-	segments, retransmits, listenOverflows, fullReceive int64
+	known                                                            bool
+	segments, retransmits, listenOverflows, listenDrops, fullReceive int64
 }
 
 // netWatch turns them into gauges.
@@ -25,6 +25,7 @@ func (w *netWatch) gauges(now netCounts, span float64, out map[string]float64) {
 		{results.GaugeSegments, last.segments, now.segments},
 		{results.GaugeRetransmits, last.retransmits, now.retransmits},
 		{results.GaugeListenOverflows, last.listenOverflows, now.listenOverflows},
+		{results.GaugeListenDrops, last.listenDrops, now.listenDrops},
 		{results.GaugeFullReceiveBuffers, last.fullReceive, now.fullReceive},
 	} {
 		if g.came >= g.was {

@@ -19,14 +19,15 @@ func readNetCounts() netCounts {
 	return netCountsOf(string(snmp), string(netstat))
 }
 
-// netCountsOf takes the counters by their names in Linux, Documentation/networking/snmp_counter.rst. A listener whose queue
-// is full counts as ListenOverflows, and as ListenDrops like all that a listener drops. A receive buffer is full where the
-// window had to be closed (TCPToZeroWindowAdv), segments were squeezed together (PruneCalled) or dropped (RcvPruned,
+// netCountsOf takes the counters by their names in Linux, Documentation/networking/snmp_counter.rst. A listener whose
+// queue of accepted connections is full counts as ListenOverflows, and one whose queue of begun ones is as TCPReqQFullDrop;
+// ListenDrops is all that a listener drops, for these and any other reason. A receive buffer is full where the window had to be closed (TCPToZeroWindowAdv), segments were squeezed together (PruneCalled) or dropped (RcvPruned,
 // TCPRcvQDrop; TCPBacklogDrop while its owner held the socket).
 func netCountsOf(snmp, netstat string) netCounts {
 	tcp, extended := netTable(snmp, "Tcp:"), netTable(netstat, "TcpExt:")
 	segments, known := tcp["OutSegs"]
-	c := netCounts{known: known, segments: segments, retransmits: tcp["RetransSegs"], listenOverflows: max(extended["ListenOverflows"], extended["ListenDrops"])}
+	c := netCounts{known: known, segments: segments, retransmits: tcp["RetransSegs"],
+		listenOverflows: extended["ListenOverflows"] + extended["TCPReqQFullDrop"], listenDrops: extended["ListenDrops"]}
 	for _, name := range []string{"TCPToZeroWindowAdv", "PruneCalled", "RcvPruned", "TCPRcvQDrop", "TCPBacklogDrop"} {
 		c.fullReceive += extended[name]
 	}

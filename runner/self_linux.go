@@ -34,13 +34,12 @@ func selfUse() (testbed.ResourceUse, error) {
 }
 
 // busyWatch follows how busy the machine's processors are.
-type busyWatch struct{ busy, tasks, all float64 }
+type busyWatch struct{ busy, interrupts, hard, all float64 }
 
-// busyShares are of all processors' time: busy in all, and with tasks or stolen by the host. What the kernel does for
-// interrupts is in all alone, since it is done for no process.
+// busyShares are of all processors' time: busy in all, and accounted to processes or stolen by the host.
 type busyShares struct {
-	all, tasks float64
-	cores      int
+	all, processes float64
+	cores          int
 }
 
 // share is what happened since the last call.
@@ -55,9 +54,25 @@ func (b *busyWatch) share() (busyShares, bool) {
 	if was.all == 0 || now.all <= was.all {
 		return busyShares{}, false
 	}
-	span := now.all - was.all
-	return busyShares{(now.busy - was.busy) / span, (now.tasks - was.tasks) / span, cores}, true
+	shares := now.since(was)
+	shares.cores = cores
+	return shares, true
 }
+
+func (b busyWatch) since(was busyWatch) busyShares {
+	span := b.all - was.all
+	s := busyShares{all: (b.busy - was.busy) / span}
+	s.processes = s.all
+	if b.apart() {
+		s.processes -= (b.interrupts - was.interrupts) / span
+	}
+	return s
+}
+
+// apart reports whether the kernel keeps the time of interrupts apart from that of the processes that they interrupt
+// (CONFIG_IRQ_TIME_ACCOUNTING). Without that the processes' own times include it, whatever /proc/stat calls it, and no hard
+// interrupt is ever counted there: the tick that samples is one itself, and they don't nest.
+func (b busyWatch) apart() bool { return b.hard > 0 }
 
 // parseBusy reads proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; guest time stands in user time already.
 func parseBusy(text string) (b busyWatch, cores int) {
@@ -77,9 +92,12 @@ func parseBusy(text string) (b busyWatch, cores int) {
 			case 3, 4:
 			case 5, 6:
 				b.busy += v
+				b.interrupts += v
 			default:
 				b.busy += v
-				b.tasks += v
+			}
+			if i == 5 {
+				b.hard = v
 			}
 		}
 	}

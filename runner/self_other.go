@@ -11,8 +11,8 @@ func selfUse() (testbed.ResourceUse, error) { return testbed.ResourceUse{}, nil 
 type busyWatch struct{}
 
 type busyShares struct {
-	all, tasks float64
-	cores      int
+	all, processes float64
+	cores          int
 }
 
 func (b *busyWatch) share() (busyShares, bool) { return busyShares{}, false }

@@ -207,6 +207,7 @@ func TestGuide(t *testing.T) {
 		"Limits": []guideLimit{
 			{"messages a second, all senders together", formatRate(usualRate), formatRate(maxRate)},
 			{"clients, all groups together", fmt.Sprint(usualClients), fmt.Sprint(maxClients)},
+			{"clients of each gateway that weir starts", fmt.Sprint(usualClients), fmt.Sprint(maxPerInstance)},
 			{"warm-up and measure phases together", formatDuration(usualDuration), formatDuration(maxDuration)},
 		},
 		"FileBytes": formatSize(maxFileBytes), "Depth": maxDepth, "LinesBytes": formatSize(maxLinesBytes), "LineBytes": formatSize(maxLineBytes),

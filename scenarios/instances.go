@@ -3,6 +3,8 @@ package scenarios
 import (
 	"fmt"
 	"net"
+	"net/url"
+	"strings"
 )
 
 // isCopied says whether weir can start several of a target: it needs a port and a name for each, and nothing else.
@@ -30,9 +32,35 @@ func (c checker) instances() {
 	if _, port, err := net.SplitHostPort(c.p.Gateway.Config.Pprof); err == nil && port != "0" {
 		c.addf(g.config.at.under("pprof"), each, n, "remove it")
 	}
+	c.commandPorts(n)
 	if group := c.p.Gateway.Config.Consume.Group; group != "" {
 		c.addf(g.config.at.under("consume").under("group"), "has the %d instances share the partitions, and a client gets only what its own instance reads: "+
 			"they are spread over the instances whatever they follow (remove it, or write instances: 1)", n)
+	}
+}
+
+// commandPorts refuses a program's addresses that are the same for each of its instances.
+func (c checker) commandPorts(n int) {
+	command, at := c.p.Gateway.Command, c.s.gateway.command.at
+	if command == nil {
+		return
+	}
+	for _, address := range []struct {
+		text string
+		at   place
+	}{{command.URL, at.under("url")}, {command.Ready.URL, at.under("ready").under("url")}} {
+		if address.text == "" {
+			continue
+		}
+		const anyPort = "60999"
+		one, err := url.Parse(strings.ReplaceAll(address.text, "{port}", anyPort))
+		other, otherErr := url.Parse(strings.ReplaceAll(address.text, "{port}", "60998"))
+		if err != nil || otherErr != nil || one.Host != other.Host {
+			continue
+		}
+		host := strings.TrimSuffix(one.Host, ":"+one.Port())
+		c.addf(address.at, "is the same for each of the %d instances, which need a port of their own (write %s, or instances: 1)",
+			n, quote(one.Scheme+"://"+host+":{port}"+strings.ReplaceAll(one.RequestURI(), anyPort, "{port}")))
 	}
 }
 

@@ -210,7 +210,7 @@ const (
 // Why the bounds that no flag lifts are there.
 const (
 	whyMaxPerInstance = "a connection takes a descriptor, a process has 20000 where the limit is not raised, and the rest are for Kafka and files"
-	whyMaxClients     = "weir starts 16 gateways at most, and each carries 18000"
+	whyMaxClients     = "weir drives no more, whatever the target"
 	whyMax            = "more can only be a slip of the pen"
 )
 

@@ -9,24 +9,32 @@ import (
 	"time"
 )
 
+// leastStopIn is how long an orderly end may take of a target that says nothing of it: the steps of a process's stop.
+const leastStopIn = 3 * defaultGrace
+
 // startInstances starts so many of a target, one after the other, each by a call of start that gets its own options. One is
-// the target itself. On an error nothing is left running.
-func startInstances(count int, o Options, start func(Options) (*Target, error)) (*Target, error) {
+// the target itself. Where one dies while another starts, that start is cancelled. On an error nothing is left running.
+func startInstances(ctx context.Context, count int, o Options, start func(context.Context, Options) (*Target, error)) (*Target, error) {
 	if count < 2 {
-		return start(o)
+		return start(ctx, o)
 	}
-	all := newEnsemble()
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := newEnsemble(cancel)
 	for i := range count {
 		own := o
 		own.instance = fmt.Sprintf("-%d", i+1)
 		own.RunID += own.instance
-		t, err := start(own)
-		if err != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), defaultGrace)
-			defer cancel()
-			return nil, errors.Join(fmt.Errorf("instance %d of %d: %w", i+1, count, err), all.Stop(ctx))
+		t, err := start(starting, own)
+		if err == nil {
+			all.add(t)
 		}
-		all.add(t)
+		switch died := all.Err(); {
+		case died != nil:
+			return nil, errors.Join(fmt.Errorf("start %d instances: %w", count, died), all.stopNow())
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("instance %d of %d: %w", i+1, count, err), all.stopNow())
+		}
 	}
 	first := all.targets[0]
 	return &Target{
@@ -44,13 +52,14 @@ type ensemble struct {
 	stop    sync.Once
 	stopErr error
 
-	died chan struct{}
-	mu   sync.Mutex
-	err  error
+	died  chan struct{}
+	onEnd func() // called when died is closed
+	mu    sync.Mutex
+	err   error
 }
 
-func newEnsemble() *ensemble {
-	return &ensemble{stopped: make(chan struct{}), died: make(chan struct{})}
+func newEnsemble(onEnd func()) *ensemble {
+	return &ensemble{stopped: make(chan struct{}), died: make(chan struct{}), onEnd: onEnd}
 }
 
 func (e *ensemble) add(t *Target) {
@@ -65,6 +74,7 @@ func (e *ensemble) add(t *Target) {
 			if e.err == nil {
 				e.err = fmt.Errorf("instance %d: %w", number, t.Err())
 				close(e.died)
+				e.onEnd()
 			}
 		}
 	})
@@ -86,6 +96,17 @@ func (e *ensemble) Err() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.err
+}
+
+// stopNow ends those that have started, within the time that the slowest of them may take.
+func (e *ensemble) stopNow() error {
+	within := leastStopIn
+	for _, t := range e.targets {
+		within = max(within, t.stopIn)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	return e.Stop(ctx)
 }
 
 // Stop ends all of them at once. Idempotent.

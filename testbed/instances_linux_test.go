@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -110,6 +111,44 @@ func TestInstanceDoesNotStart(t *testing.T) {
 		t.Fatalf("the first instance is left: %v", err)
 	}
 	_ = again.Close()
+}
+
+// onePart is a target that ends when told to.
+type onePart struct {
+	died     chan struct{}
+	stopped  bool
+	deadline time.Time
+}
+
+func (p *onePart) Done() <-chan struct{} { return p.died }
+func (p *onePart) Err() error            { return errors.New("ended unasked") }
+func (p *onePart) Stop(ctx context.Context) error {
+	p.deadline, _ = ctx.Deadline()
+	p.stopped = true
+	return nil
+}
+
+// TestInstanceDiesDuringStart: the start of the next is cancelled, the error says which has died, and the rest is given the
+// time that it may take to end.
+func TestInstanceDiesDuringStart(t *testing.T) {
+	t.Parallel()
+	first, slow := &onePart{died: make(chan struct{})}, &onePart{died: make(chan struct{})}
+	began, starts := time.Now(), 0
+	_, err := startInstances(t.Context(), 4, options(t), func(ctx context.Context, _ Options) (*Target, error) {
+		switch starts++; starts {
+		case 1:
+			return &Target{part: first}, nil
+		case 2:
+			return &Target{part: slow, stopIn: time.Hour}, nil
+		}
+		close(first.died)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	wantText(t, err, "start 4 instances: instance 1: ended unasked")
+	if starts != 3 || !first.stopped || !slow.stopped || slow.deadline.Before(began.Add(time.Hour)) {
+		t.Errorf("got %d starts, stopped %v and %v until %v; want 3, both, in an hour", starts, first.stopped, slow.stopped, slow.deadline)
+	}
 }
 
 // TestCommandInstances: each program is told of its own port and name, and their use is summed once.

@@ -43,11 +43,13 @@ func StartTarget(ctx context.Context, plan scenarios.GatewayPlan, seeds []string
 	}
 	switch plan.Target {
 	case scenarios.TargetReference:
-		return startInstances(plan.InstanceCount(), o, func(own Options) (*Target, error) { return startReference(ctx, plan, seeds, topics, own) })
+		return startInstances(ctx, plan.InstanceCount(), o, func(ctx context.Context, own Options) (*Target, error) {
+			return startReference(ctx, plan, seeds, topics, own)
+		})
 	case scenarios.TargetExternal:
 		return useTarget(ctx, plan, o)
 	case scenarios.TargetCommand:
-		return startInstances(plan.InstanceCount(), o, func(own Options) (*Target, error) {
+		return startInstances(ctx, plan.InstanceCount(), o, func(ctx context.Context, own Options) (*Target, error) {
 			return startCommand(ctx, &plan, describeCommand(plan.Command), nil, seeds, topics, own)
 		})
 	case scenarios.TargetContainer:

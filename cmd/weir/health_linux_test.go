@@ -319,7 +319,7 @@ func TestHealthIsSilentOnAQuietRun(t *testing.T) {
 		s := w.summary()
 		checkExact(t, s)
 		f := s.Health.Figures
-		if f.GeneratorOfCores == nil || f.ForeignCPU == nil || f.RunWait == nil || f.PacingWait == nil || f.GCOfCPU == nil || f.TCP == nil || f.TCP.Segments == 0 || f.Record.GC == nil {
+		if f.GeneratorOfCores == nil || f.ForeignCPU == nil || f.RunQueue == nil || f.PacingWait == nil || f.GCOfCPU == nil || f.TCP == nil || f.TCP.Segments == 0 || f.Record.GC == nil {
 			t.Fatalf("got %+v; want every figure recorded", f)
 		}
 		if gc := f.Record.GC; gc.Bound != "memory limit" || gc.LimitBytes < 64<<20 || gc.Measured != 0 {

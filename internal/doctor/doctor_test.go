@@ -368,3 +368,14 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryOfInstances: each further gateway is a process of its own.
+func TestMemoryOfInstances(t *testing.T) {
+	n := forPlan()(t)
+	one := MemoryBytes(n.Plan)
+	plan := *n.Plan
+	plan.Gateway.Instances = 16
+	if got, want := MemoryBytes(&plan)-one, int64(15*instanceBytes); got != want {
+		t.Errorf("15 gateways more: got %d bytes more; want %d", got, want)
+	}
+}

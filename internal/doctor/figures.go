@@ -13,6 +13,7 @@ import (
 // and 255 MiB of one with 5,000 clients at 100 messages/s: 21 KB a connection, without the sockets' memory in the kernel.
 const (
 	processBytes    = 192 << 20 // generator, gateway and embedded Kafka
+	instanceBytes   = 64 << 20  // each further gateway: a third of the three, on the high side as they are
 	brokerBytes     = 1 << 30   // a broker's JVM with its page cache, in Docker
 	connectionBytes = 48 << 10  // both ends of a loopback connection: kernel, generator, gateway
 )
@@ -21,6 +22,7 @@ const (
 func MemoryBytes(plan *scenarios.Plan) int64 {
 	c := plan.Cost()
 	total := float64(c.AuditBytes) + float64(c.SendBufferBytes) + processBytes + connectionBytes*float64(c.Connections)
+	total += instanceBytes * float64(plan.Gateway.InstanceCount()-1)
 	if plan.Kafka.Provider == scenarios.ProviderDocker {
 		total += brokerBytes * float64(plan.Kafka.Brokers)
 	}
