@@ -25,7 +25,7 @@ import (
 func selfTest(t *testing.T, instead func(string, nulltarget.Faults) nulltarget.Faults, only ...string) (map[string]doctor.Finding, int) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir()) // where the runs go, and stay where a check fails
-	f := &doctorFlags{selfTests: true, json: true, executable: program(t), selfTestOptions: selftest.Options{Only: only, Instead: instead, Within: testkit.Patience}}
+	f := &doctorFlags{selfTests: true, json: true, executable: program(t), selfTestOptions: selftest.Options{Only: only, Instead: instead, Within: testkit.Patience, Each: testkit.Patience}}
 	var stdout, stderr bytes.Buffer
 	cmd := &cobra.Command{}
 	cmd.SetOut(&stdout)

@@ -310,6 +310,35 @@ func TestRunEnds(t *testing.T) {
 	}
 }
 
+// TestRunHangs: a run that is not over within its bound fails, and is no excuse for the next; a check that never began is untold.
+func TestRunHangs(t *testing.T) {
+	var bounds []time.Duration
+	hangs := func(ctx context.Context, plan *scenarios.Plan) (*Measured, error) {
+		deadline, _ := ctx.Deadline()
+		bounds = append(bounds, time.Until(deadline).Round(time.Second))
+		if plan.Name == "null-target-clean" {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		return &Measured{Summary: right(t, strings.TrimPrefix(plan.Name, "null-target-"))}, nil
+	}
+	o := Options{Run: hangs, Target: []string{"weir"}, Only: []string{"clean", "audit"}, Within: time.Hour, Each: time.Millisecond}
+	found := Run(t.Context(), o)
+	if found[0].State != doctor.Fail || found[0].Text != "the run was not over within 1ms" || len(found) != 2 {
+		t.Errorf("got %v; want the first to fail by its bound", found)
+	}
+	o.Within, o.Each = time.Nanosecond, time.Hour
+	for _, f := range Run(t.Context(), o) {
+		if f.State != doctor.Warn || !strings.Contains(f.Text, "were over before it began") {
+			t.Errorf("got %v; want it untold", f)
+		}
+	}
+	bounds, o.Within, o.Each, o.Only = nil, 0, 0, []string{"audit"}
+	if Run(t.Context(), o); !slices.Equal(bounds, []time.Duration{19 * time.Second}) {
+		t.Errorf("got bounds %v; want 4 s of load, 5 s of drain, and 10 s to start", bounds)
+	}
+}
+
 // TestPlans: each check's plan is one that a run takes, sends what the check says, and lets every record that is swapped have a
 // next one.
 func TestPlans(t *testing.T) {
