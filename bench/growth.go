@@ -151,9 +151,9 @@ func stepFiguresOf(s *report.Summary) stepFigures {
 	f := stepFigures{
 		gatewayCPU:     known(s.Resources.GatewayCPUPerDelivery),
 		generatorBytes: known(s.Resources.Generator.RSSMax), gatewayBytes: known(s.Resources.Gateway.RSSMax),
-		p50: milliseconds(s.Latency.E2E.P50NS), p99: milliseconds(s.Latency.E2E.P99NS), delivered: s.Rates.Delivered,
-		busy: known(s.Resources.MachineBusyMean), health: string(s.Health.State),
+		delivered: s.Rates.Delivered, busy: known(s.Resources.MachineBusyMean), health: string(s.Health.State),
 	}
+	f.p50, f.p99 = milliseconds(s.Latency.E2E)
 	f.generatorCPU = known(s.Resources.Generator.CPUMean) / s.Rates.Delivered * 1e6
 	return f
 }
@@ -162,9 +162,10 @@ func stepFiguresOf(s *report.Summary) stepFigures {
 const tolerated = 1.25
 
 // superlinear names what grows faster than the work: of a cost a delivery any rise, of memory a rise beyond that of x. What a
-// delivery costs falls as fixed costs are shared by more of them, so that each step is held against the cheapest before it.
+// delivery costs falls as fixed costs are shared by more of them, so that each step is held against the cheapest before it. A
+// step that was skipped, or whose run is invalid, counts for nothing, and of fewer than two nothing can be told.
 func superlinear(g growth, all []stepFigures) string {
-	var worse []string
+	var worse, untold []string
 	for _, c := range []struct {
 		name   string
 		linear bool // may grow with x
@@ -176,8 +177,13 @@ func superlinear(g growth, all []stepFigures) string {
 		{"gateway memory", true, func(f stepFigures) float64 { return f.gatewayBytes }},
 	} {
 		cheapest := math.Inf(1) // in the units of the step's own x where the cost may grow with it
+		compared := 0
 		for i, f := range all {
 			v := c.of(f)
+			if math.IsNaN(v) || f.health == "" || f.health == string(report.HealthInvalid) {
+				continue
+			}
+			compared++
 			if c.linear {
 				v /= g.steps[i].x
 			}
@@ -188,11 +194,21 @@ func superlinear(g growth, all []stepFigures) string {
 				cheapest = v
 			}
 		}
+		if compared < 2 {
+			untold = append(untold, c.name)
+		}
 	}
-	if worse == nil {
-		return "Nothing grows faster than linearly, beyond a quarter."
+	said := "Nothing that can be told grows faster than linearly, beyond a quarter."
+	switch {
+	case worse != nil:
+		said = "Faster than linearly, beyond a quarter: " + strings.Join(worse, "; ") + "."
+	case untold == nil:
+		said = "Nothing grows faster than linearly, beyond a quarter."
 	}
-	return "Faster than linearly, beyond a quarter: " + strings.Join(worse, "; ") + "."
+	if untold != nil {
+		said += " Of fewer than two steps that are not invalid can't be told: " + strings.Join(untold, ", ") + "."
+	}
+	return said
 }
 
 // plot draws what a growth costs into growth-NAME.svg.
