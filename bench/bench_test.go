@@ -274,6 +274,11 @@ func TestGrowths(t *testing.T) {
 			}
 		}
 	}
+	for i, want := range []string{"", "", " (20s at 10000)", ""} {
+		if got := longerWarm(growths(2000)[i]); got != want {
+			t.Errorf("growth %d: got %q; want %q", i, got, want)
+		}
+	}
 	if got := growths(2000)[0].steps; len(got) != 2 {
 		t.Errorf("%d steps up to 2,000 clients; want 2", len(got))
 	}
@@ -318,7 +323,7 @@ func TestParse(t *testing.T) {
 	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-no-such-flag"}} {
+	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-only", "weir,gorila"}, {"-works", "broad"}, {"-no-such-flag"}} {
 		if _, err := parse(wrong, io.Discard); err == nil {
 			t.Errorf("%v is taken", wrong)
 		}

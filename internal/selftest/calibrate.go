@@ -134,7 +134,7 @@ func (c *calibrating) echo() {
 }
 
 func (c *calibrating) dials() {
-	w := Work{Name: "dials", Clients: dialClients, Keys: 10, Rate: 1, Length: time.Second, Every: 100 * time.Millisecond, DialRate: 1e6}
+	w := Work{Name: "dials", Clients: dialClients, Keys: 10, Rate: 1, Length: time.Second, Every: 20 * time.Millisecond, DialRate: 1e6}
 	if c.descriptors > 0 {
 		w.Clients = min(w.Clients, int(c.descriptors/4)/w.Keys*w.Keys)
 	}

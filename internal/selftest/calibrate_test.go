@@ -37,7 +37,7 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestDialRate: the intervals in which dialling began and ended are left out where others are left.
+// TestDialRate: the intervals in which dialling began and ended are left out; a pause between others is not.
 func TestDialRate(t *testing.T) {
 	dialled := func(start, end time.Duration, n int64) *results.Interval {
 		return &results.Interval{StartAt: int64(start), EndAt: int64(end), Counters: []results.Counter{{Name: results.CountConnected, Value: n}}}
@@ -48,15 +48,16 @@ func TestDialRate(t *testing.T) {
 		want float64
 	}{
 		{[]*results.Interval{dialled(0, tenth, 1), dialled(tenth, 2*tenth, 500), dialled(2*tenth, 4*tenth, 1000), dialled(4*tenth, 5*tenth, 3)}, 5000},
-		{[]*results.Interval{dialled(0, tenth, 100), dialled(tenth, 2*tenth, 300)}, 2000},
-		{[]*results.Interval{dialled(0, tenth, 100)}, 1000},
+		{[]*results.Interval{dialled(0, tenth, 1), dialled(tenth, 2*tenth, 500), dialled(4*tenth, 5*tenth, 3)}, 500. / 0.3},
 	} {
 		if got, err := dialRate(c.in); err != nil || math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("got %v, %v; want %v", got, err, c.want)
 		}
 	}
-	if _, err := dialRate(nil); !errors.Is(err, errShort) {
-		t.Errorf("got %v; want that there is nothing", err)
+	for _, few := range [][]*results.Interval{nil, {dialled(0, tenth, 100)}, {dialled(0, tenth, 100), dialled(tenth, 2*tenth, 300)}} {
+		if got, err := dialRate(few); !errors.Is(err, errShort) {
+			t.Errorf("got %v, %v of %d intervals, which are too few", got, err, len(few))
+		}
 	}
 }
 
