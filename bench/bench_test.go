@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,8 +95,14 @@ func TestLine(t *testing.T) {
 // TestCrossing: what was open before the dialling began does not count.
 func TestCrossing(t *testing.T) {
 	l := line{{0, 30}, {1000, 30}, {2000, 130}, {3000, 130}}
-	if got := crossing(l, 100); got != (span{1050, 1950}) {
-		t.Errorf("got %+v; want 1050 to 1950, where 5 and 95 of 100 are open", got)
+	if got, seen := crossing(l, 100); !seen || got != (span{1050, 1950}) {
+		t.Errorf("got %+v, %v; want 1050 to 1950, where 5 and 95 of 100 are open", got, seen)
+	}
+	if got, seen := crossing(line{{1000, 35}, {2000, 130}}, 100); !seen || got.fromNS != 1000 {
+		t.Errorf("got %+v, %v; want it from the first look, at which just 5 were open", got, seen)
+	}
+	if got, seen := crossing(line{{1000, 36}, {2000, 130}}, 100); seen {
+		t.Errorf("got %+v of a look that came too late; want no figure", got)
 	}
 }
 
@@ -208,9 +215,11 @@ func TestRepeatsTable(t *testing.T) {
 // none.
 func TestSuperlinear(t *testing.T) {
 	g := growth{name: "clients", steps: []step{{x: 10}, {x: 100}, {x: 1000}}}
+	valid := string(report.HealthValid)
 	steady := []stepFigures{
-		{generatorCPU: 9, gatewayCPU: 8, generatorBytes: 1e6, gatewayBytes: 1e6}, {generatorCPU: 6, gatewayCPU: 6, generatorBytes: 2e6, gatewayBytes: 9e6},
-		{generatorCPU: 7, gatewayCPU: 6, generatorBytes: 1e7, gatewayBytes: 9e7},
+		{generatorCPU: 9, gatewayCPU: 8, generatorBytes: 1e6, gatewayBytes: 1e6, health: valid},
+		{generatorCPU: 6, gatewayCPU: 6, generatorBytes: 2e6, gatewayBytes: 9e6, health: valid},
+		{generatorCPU: 7, gatewayCPU: 6, generatorBytes: 1e7, gatewayBytes: 9e7, health: valid},
 	}
 	if got := superlinear(g, steady); !strings.HasPrefix(got, "Nothing grows") {
 		t.Errorf("got %q of costs that fall or stay", got)
@@ -224,6 +233,33 @@ func TestSuperlinear(t *testing.T) {
 	if got := superlinear(g, worse); !strings.Contains(got, "gateway CPU a delivery at 1000 (150%") {
 		t.Errorf("got %q; want the step that was skipped passed over", got)
 	}
+	worse[0].health = string(report.HealthInvalid)
+	const untold = "Nothing that can be told grows faster than linearly, beyond a quarter. Of fewer than two steps that are not invalid can't be told: " +
+		"generator CPU a delivery, gateway CPU a delivery, generator memory, gateway memory."
+	if got := superlinear(g, worse); got != untold {
+		t.Errorf("got  %q\nof one step that tells something; want %q", got, untold)
+	}
+	worse = slices.Clone(steady)
+	for i := range worse {
+		worse[i].gatewayBytes = benchtable.Absent()
+	}
+	if got := superlinear(g, worse); !strings.HasSuffix(got, "can't be told: gateway memory.") {
+		t.Errorf("got %q of a gateway whose memory is not known; want that it is not told", got)
+	}
+}
+
+// TestNoLatency: what was not measured is no latency of nothing.
+func TestNoLatency(t *testing.T) {
+	for _, s := range []*report.Summary{{}, {Latency: report.LatencySet{E2E: report.Latency{Count: 1, P50NS: 2e6, P99NS: 3e6}}}} {
+		measured := s.Latency.E2E.Count > 0
+		for name, got := range map[string][2]float64{
+			"gateways": {gatewayFiguresOf(s).p50, gatewayFiguresOf(s).p99}, "growth": {stepFiguresOf(s).p50, stepFiguresOf(s).p99},
+		} {
+			if measured && got != [2]float64{2, 3} || !measured && !(math.IsNaN(got[0]) && math.IsNaN(got[1])) {
+				t.Errorf("%s: got %v ms; measured: %v", name, got, measured)
+			}
+		}
+	}
 }
 
 func TestGrowths(t *testing.T) {
@@ -236,6 +272,11 @@ func TestGrowths(t *testing.T) {
 			if want := s.x > clientsPerGateway && g.name == "clients"; strings.Contains(sets, "gateway.instances=") != want {
 				t.Errorf("%s at %v: %s; several gateways: want %v", g.name, s.x, sets, want)
 			}
+		}
+	}
+	for i, want := range []string{"", "", " (20s at 10000)", ""} {
+		if got := longerWarm(growths(2000)[i]); got != want {
+			t.Errorf("growth %d: got %q; want %q", i, got, want)
 		}
 	}
 	if got := growths(2000)[0].steps; len(got) != 2 {
@@ -282,7 +323,7 @@ func TestParse(t *testing.T) {
 	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-no-such-flag"}} {
+	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-only", "weir,gorila"}, {"-works", "broad"}, {"-no-such-flag"}} {
 		if _, err := parse(wrong, io.Discard); err == nil {
 			t.Errorf("%v is taken", wrong)
 		}

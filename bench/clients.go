@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -77,17 +78,36 @@ func (b *bench) compareClients(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// keeper is what weir's own process takes in a run whose connections another program holds: it sends, observes and keeps the
-// account of one client.
+// keeper is what weir's own process takes in a run with one client and no other program beside: it sends, observes and keeps
+// the account.
 type keeper struct {
 	user, system float64 // cores
 	memory       float64 // bytes
 }
 
-// clientRound measures each program once. weir's base is its own process in the runs of the others.
+func noKeeper() keeper { return keeper{benchtable.Absent(), benchtable.Absent(), benchtable.Absent()} }
+
+// clientRound measures each program once, and weir's base where weir is among them.
 func (b *bench) clientRound(ctx context.Context, work string, round int, all []*clientResult, k6Base float64) error {
-	var users, systems, memories benchtable.Sample
-	for _, i := range inTurn(len(all), round) {
+	base := noKeeper()
+	turns := len(all)
+	own := slices.IndexFunc(all, func(r *clientResult) bool { return r.program.name == weirReader || r.program.name == weirGoroutines })
+	if own >= 0 {
+		turns++
+	}
+	for _, i := range inTurn(turns, round) {
+		if i == len(all) {
+			say("clients, %s, round %d of %d: weir's base", work, round, b.rounds)
+			var err error
+			base, err = b.ownBase(ctx, work, filepath.Join(b.out, fmt.Sprintf("clients-%s-base-%d", work, round)))
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				all[own].faults = append(all[own].faults, fmt.Sprintf("round %d, its base: %v", round, err))
+			}
+			continue
+		}
 		r := all[i]
 		f := noFigures()
 		if r.program.missing == "" && r.program.name != weirReceiving {
@@ -100,9 +120,7 @@ func (b *bench) clientRound(ctx context.Context, work string, round int, all []*
 			case weirGoroutines:
 				f, err = b.ownClients(ctx, work, dir, "WEIR_READER=goroutines")
 			default:
-				var k keeper
-				f, k, err = b.foreignClients(ctx, work, dir, r.program, k6Base)
-				users, systems, memories = append(users, k.user), append(systems, k.system), append(memories, k.memory)
+				f, err = b.foreignClients(ctx, work, dir, r.program, k6Base)
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -114,7 +132,7 @@ func (b *bench) clientRound(ctx context.Context, work string, round int, all []*
 		}
 		r.rounds = append(r.rounds, f)
 	}
-	addBase(all, keeper{users.Median(), systems.Median(), memories.Median()}, b.clients)
+	addBase(all, base, b.clients)
 	return nil
 }
 
@@ -135,37 +153,74 @@ func addBase(all []*clientResult, base keeper, clients int) {
 	}
 }
 
-// ownClients measures a run in which weir holds the connections. The connection figure is the whole process's memory still.
-func (b *bench) ownClients(ctx context.Context, work, dir string, env ...string) (clientFigures, error) {
-	p, err := b.startRun(ctx, work, dir, env, fmt.Sprintf("clients.viewers.count=%d", b.clients),
+// ownRun is a run in which weir holds the connections.
+type ownRun struct {
+	*seen
+	user, system, resident line
+	within                 span
+}
+
+func (b *bench) ownRun(ctx context.Context, work, dir string, clients int, env []string) (*ownRun, error) {
+	p, err := b.startRun(ctx, work, dir, env, fmt.Sprintf("clients.viewers.count=%d", clients),
 		"phases.warm-up="+b.warm.String(), "phases.measure.steady.duration="+b.measure.String())
 	if err != nil {
-		return clientFigures{}, err
+		return nil, err
 	}
+	r := &ownRun{}
 	w := watchProcess(p.pid(), watchEvery)
 	err = p.wait(ctx)
-	user, system, resident := w.end()
+	r.user, r.system, r.resident = w.end()
 	if err != nil {
-		return clientFigures{}, err
+		return nil, err
 	}
 	if _, err := complete(dir); err != nil {
-		return clientFigures{}, fmt.Errorf("%w (%s)", err, p.log)
+		return nil, fmt.Errorf("%w (%s)", err, p.log)
 	}
 	s, err := readRun(dir, span{})
 	if err != nil {
-		return clientFigures{}, err
+		return nil, err
 	}
 	// The last second is left to the intervals, which end once a second.
-	within := span{s.steady.fromNS, s.steady.toNS - int64(time.Second)}
-	if s, err = readRun(dir, within); err != nil {
-		return clientFigures{}, err
+	r.within = span{s.steady.fromNS, s.steady.toNS - int64(time.Second)}
+	r.seen, err = readRun(dir, r.within)
+	return r, err
+}
+
+// ownBase measures weir with one client.
+func (b *bench) ownBase(ctx context.Context, work, dir string) (keeper, error) {
+	r, err := b.ownRun(ctx, work, dir, 1, nil)
+	if err != nil {
+		return noKeeper(), err
 	}
-	messages := s.delivered.grown(within)
-	f := b.figures(s, within, messages, 0)
-	f.user, f.system = user.grown(within)/messages*1e6, system.grown(within)/messages*1e6
-	f.connection = resident.median(within)
+	seconds := r.within.seconds()
+	return keeper{r.user.grown(r.within) / seconds, r.system.grown(r.within) / seconds, r.resident.median(r.within)}, nil
+}
+
+// ownClients measures weir. The connection figure is the whole process's memory still.
+func (b *bench) ownClients(ctx context.Context, work, dir string, env ...string) (clientFigures, error) {
+	r, err := b.ownRun(ctx, work, dir, b.clients, env)
+	if err != nil {
+		return noFigures(), err
+	}
+	messages, err := counted(r.delivered, r.within)
+	if err != nil {
+		return noFigures(), err
+	}
+	f := b.figures(r.seen, r.within, messages, 0)
+	f.user, f.system = r.user.grown(r.within)/messages*1e6, r.system.grown(r.within)/messages*1e6
+	f.connection = r.resident.median(r.within)
 	f.ownP50, f.ownP99 = f.keeperP50, f.keeperP99
 	return f, nil
+}
+
+// counted is how many messages came in the window; an error where they were not counted from its beginning to its end, or none
+// came.
+func counted(messages line, within span) (float64, error) {
+	n := messages.grown(within)
+	if !(n > 0) {
+		return 0, fmt.Errorf("its messages were not counted over the whole window: %.0f", n)
+	}
+	return n, nil
 }
 
 // figures fills in what the run's log tells. keepers is how many clients weir had beside those that are measured.
@@ -180,11 +235,11 @@ func (b *bench) figures(s *seen, within span, messages float64, keepers int) cli
 }
 
 // foreignClients measures a program that holds the connections beside one client of weir's.
-func (b *bench) foreignClients(ctx context.Context, work, dir string, what program, k6Base float64) (f clientFigures, base keeper, err error) {
-	base = keeper{benchtable.Absent(), benchtable.Absent(), benchtable.Absent()}
+func (b *bench) foreignClients(ctx context.Context, work, dir string, what program, k6Base float64) (clientFigures, error) {
+	f := noFigures()
 	p, err := b.startPipeline(ctx, work, dir, 1, 10*time.Minute)
 	if err != nil {
-		return f, base, err
+		return f, err
 	}
 	defer p.end()
 	var h holder
@@ -194,10 +249,9 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 		h, err = b.startClient(ctx, p, channels(work, p.topic), what)
 	}
 	if err != nil {
-		return f, base, err
+		return f, err
 	}
 	w := watchProcess(h.process().pid(), watchEvery)
-	weir := watchProcess(p.pid(), watchEvery)
 	var within span
 	failed := h.connect()
 	if failed == nil {
@@ -206,44 +260,72 @@ func (b *bench) foreignClients(ctx context.Context, work, dir string, what progr
 	messages, err := h.finish()
 	user, system, resident := w.end()
 	p.end()
-	weirUser, weirSystem, weirMemory := weir.end()
 	if failed != nil {
-		return f, base, failed
+		return f, failed
 	}
 	if err != nil {
-		return f, base, err
+		return f, err
 	}
 	s, err := readRun(dir, within)
 	if err != nil {
-		return f, base, err
+		return f, err
 	}
-	count := messages.grown(within)
+	count, err := counted(messages, within)
+	if err != nil {
+		return f, err
+	}
 	f = b.figures(s, within, count, 1)
 	f.user, f.system = user.grown(within)/count*1e6, system.grown(within)/count*1e6
 	f.connection = (resident.median(within) - h.base()) / float64(b.clients)
 	f.ownP50, f.ownP99 = h.latency()
-	seconds := within.seconds()
-	return f, keeper{weirUser.grown(within) / seconds, weirSystem.grown(within) / seconds, weirMemory.median(within)}, nil
+	return f, nil
 }
 
-// openIn is how long all connections may take to be open.
-const openIn = 2 * time.Minute
+const (
+	openIn   = 2 * time.Minute // for all connections to be open
+	heldLook = time.Second / 2 // how often it is looked whether they still are
+)
 
 // window waits until all connections are open and warm, and then for the time that is measured.
 func (b *bench) window(ctx context.Context, p *pipeline, h holder) (span, error) {
 	err := await(ctx, "opening the connections", openIn, h.open, h.process(), p.process)
 	if err == nil {
-		err = pause(ctx, b.warm)
+		err = held(ctx, "warming up", b.warm, h.torn, h.process(), p.process)
 	}
 	if err != nil {
 		return span{}, err
 	}
-	from := time.Now().UnixNano()
-	if err := pause(ctx, b.measure); err != nil {
+	within := span{fromNS: time.Now().UnixNano()}
+	if err := held(ctx, "measuring", b.measure, h.torn, h.process(), p.process); err != nil {
 		return span{}, err
 	}
+	within.toNS = time.Now().UnixNano()
 	// What was counted and used is read between two looks: the span ends before the last.
-	return span{from, time.Now().UnixNano()}, pause(ctx, 3*time.Second/2)
+	return within, held(ctx, "measuring", 3*time.Second/2, h.torn, h.process(), p.process)
+}
+
+// held waits for so long, in which no connection and no program may end.
+func held(ctx context.Context, what string, lasts time.Duration, torn func() error, alive ...*process) error {
+	until := time.Now().Add(lasts)
+	for {
+		if err := torn(); err != nil {
+			return err
+		}
+		for _, p := range alive {
+			select {
+			case <-p.done:
+				return p.failed(what)
+			default:
+			}
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return nil
+		}
+		if err := pause(ctx, min(left, heldLook)); err != nil {
+			return err
+		}
+	}
 }
 
 // holder is a client program under way.
@@ -253,6 +335,8 @@ type holder interface {
 	connect() error
 	// open reports whether all connections are open; it fails where one has ended again.
 	open() (bool, error)
+	// torn is an error where connections have ended by themselves.
+	torn() error
 	// finish ends the program and returns the messages that it had taken by when.
 	finish() (line, error)
 	// base is the process's memory before it connected, in bytes.
@@ -337,11 +421,16 @@ func (c *client) process() *process { return c.p }
 func (c *client) open() (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.isOpen, c.torn()
+	return c.isOpen, c.tornLocked()
 }
 
-// torn is an error where connections have ended by themselves.
 func (c *client) torn() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tornLocked()
+}
+
+func (c *client) tornLocked() error {
 	if c.ended > 0 {
 		return fmt.Errorf("%d of its connections ended by themselves (%s)", c.ended, c.p.log)
 	}
@@ -349,9 +438,7 @@ func (c *client) torn() error {
 }
 
 func (c *client) finish() (line, error) {
-	c.mu.Lock()
 	err := c.torn() // the end takes the connections down
-	c.mu.Unlock()
 	_ = c.p.in.Close()
 	c.p.end()
 	<-c.read

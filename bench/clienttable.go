@@ -34,7 +34,7 @@ func (b *bench) clientTable(work string, all []*clientResult) *benchtable.Table 
 	t.Note("Rounds: %d, each measured for %s after %s of warm-up with all connections open; one pipeline of embedded Kafka and the "+
 		"reference gateway a program. weir's processor time includes sending, observing, audit and all histograms; the others' runs "+
 		"have a weir with one client beside them, by which the latency of that run is known, and which is not in their processor time. "+
-		"Its own, of the same round, is what the row below weir's is less by. k6's latencies are of its whole time after the warm-up, "+
+		"What weir takes with one client and nothing beside it, in a run of its own in the same round, is what the row below weir's is less by. k6's latencies are of its whole time after the warm-up, "+
 		"by a clock that counts whole milliseconds and drops the rest. The sum of user and system time is exact; how it is split the "+
 		"kernel samples by its tick.", b.rounds, b.measure, b.warm)
 	t.Note("Memory is resident and above the base: weir's is the same run with one client, k6's is k6 with one virtual user and no " +

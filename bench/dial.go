@@ -120,7 +120,10 @@ func (b *bench) plainDials(ctx context.Context, dir string, gorilla program) (di
 	if _, torn := c.finish(); err == nil {
 		err = torn
 	}
-	return f, err
+	if err != nil {
+		return noDial(), err
+	}
+	return f, nil
 }
 
 // timeDials watches the gateway's descriptors until all connections are open.
@@ -153,15 +156,22 @@ func (b *bench) timeDials(ctx context.Context, w *watch, gateway int, alive ...*
 		}
 	}
 	user, system, _ := w.end()
-	within := crossing(open, float64(b.clients))
+	within, seen := crossing(open, float64(b.clients))
+	if !seen {
+		return noDial(), errors.New("dialling: more than 5% of the connections were open at the first look (take more -clients, or a lower -connect-rate)")
+	}
 	done := 0.9 * float64(b.clients)
 	return dialFigures{rate: done / within.seconds(), cpu: (user.grown(within) + system.grown(within)) / done * 1e6}, nil
 }
 
-// crossing is the span in which a growing quantity went from 5% to 95% of its last n.
-func crossing(l line, n float64) span {
+// crossing is the span in which a growing quantity went from 5% to 95% of its last n; false where it was beyond the 5% when it
+// was first looked at.
+func crossing(l line, n float64) (within span, seen bool) {
 	last := l[len(l)-1].value
-	return span{l.reached(last - 0.95*n), l.reached(last - 0.05*n)}
+	if l[0].value > last-0.95*n {
+		return span{}, false
+	}
+	return span{l.reached(last - 0.95*n), l.reached(last - 0.05*n)}, true
 }
 
 // reached is when the quantity first was so large, between the points as if it had grown evenly.

@@ -143,8 +143,9 @@ func (b *bench) gatewayRun(ctx context.Context, work, dir string, r *gatewayResu
 func gatewayFiguresOf(s *report.Summary) gatewayFigures {
 	f := gatewayFigures{
 		cpu: known(s.Resources.GatewayCPUPerDelivery), connection: known(s.Resources.GatewayRSSPerConnection), busy: known(s.Resources.MachineBusyMean),
-		p50: milliseconds(s.Latency.E2E.P50NS), p99: milliseconds(s.Latency.E2E.P99NS), delivered: benchtable.Absent(),
+		delivered: benchtable.Absent(),
 	}
+	f.p50, f.p99 = milliseconds(s.Latency.E2E)
 	if s.Audit.Expected > 0 {
 		f.delivered = float64(s.Audit.Delivered) / float64(s.Audit.Expected)
 	}
@@ -168,7 +169,13 @@ func known(v *float64) float64 {
 	return *v
 }
 
-func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
+// milliseconds are a latency's p50 and p99; NaN where none was measured.
+func milliseconds(l report.Latency) (p50, p99 float64) {
+	if l.Count == 0 {
+		return benchtable.Absent(), benchtable.Absent()
+	}
+	return float64(l.P50NS) / 1e6, float64(l.P99NS) / 1e6
+}
 
 func (b *bench) gatewayTable(work string, all []*gatewayResult) *benchtable.Table {
 	t := &benchtable.Table{

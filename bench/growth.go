@@ -66,7 +66,7 @@ func growths(clients int) []growth {
 	for _, keys := range []int{10, 100, 1000, 10_000} {
 		sets := []string{"clients.viewers.count=1000", fmt.Sprintf("producers.feed.keys.count=%d", keys), fmt.Sprintf("clients.viewers.subscribe.keys=%d", keys/10)}
 		if keys > 1000 {
-			sets = append(sets, "phases.warm-up=20s") // for what is left of the join: a marker for each client and key, again and again
+			sets = append(sets, warmSet+"20s") // for what is left of the join: a marker for each client and key, again and again
 		}
 		all[2].steps = append(all[2].steps, step{float64(keys), "keyed", sets})
 	}
@@ -105,7 +105,7 @@ func (b *bench) grow(ctx context.Context, out io.Writer) error {
 			}
 			all = append(all, f)
 		}
-		t.Note("%s; %s of warm-up and %s measured, each step once.", strings.ToUpper(g.about[:1])+g.about[1:], b.warm, b.measure)
+		t.Note("%s; %s of warm-up%s and %s measured, each step once.", strings.ToUpper(g.about[:1])+g.about[1:], b.warm, longerWarm(g), b.measure)
 		t.Note("%s", superlinear(g, all))
 		if err := b.plot(g, all); err != nil {
 			return err
@@ -115,6 +115,24 @@ func (b *bench) grow(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+const warmSet = "phases.warm-up="
+
+// longerWarm tells of the steps whose warm-up is their own: " (20s at 10000)".
+func longerWarm(g growth) string {
+	var own []string
+	for _, s := range g.steps {
+		for _, set := range s.sets {
+			if d, is := strings.CutPrefix(set, warmSet); is {
+				own = append(own, d+" at "+short(s.x))
+			}
+		}
+	}
+	if own == nil {
+		return ""
+	}
+	return " (" + strings.Join(own, ", ") + ")"
 }
 
 func short(v float64) string { return fmt.Sprintf("%.0f", v) }
@@ -130,7 +148,7 @@ func (b *bench) step(ctx context.Context, dir string, s step) (stepFigures, erro
 	n := benchtable.Absent()
 	none := stepFigures{n, n, n, n, n, n, n, n, ""}
 	p, err := b.startRun(ctx, s.work, dir, nil, append([]string{"clients.viewers.connect_rate=5000/s",
-		"phases.warm-up=" + b.warm.String(), "phases.measure.steady.duration=" + b.measure.String()}, s.sets...)...)
+		warmSet + b.warm.String(), "phases.measure.steady.duration=" + b.measure.String()}, s.sets...)...)
 	if err != nil {
 		return none, err
 	}
@@ -151,9 +169,9 @@ func stepFiguresOf(s *report.Summary) stepFigures {
 	f := stepFigures{
 		gatewayCPU:     known(s.Resources.GatewayCPUPerDelivery),
 		generatorBytes: known(s.Resources.Generator.RSSMax), gatewayBytes: known(s.Resources.Gateway.RSSMax),
-		p50: milliseconds(s.Latency.E2E.P50NS), p99: milliseconds(s.Latency.E2E.P99NS), delivered: s.Rates.Delivered,
-		busy: known(s.Resources.MachineBusyMean), health: string(s.Health.State),
+		delivered: s.Rates.Delivered, busy: known(s.Resources.MachineBusyMean), health: string(s.Health.State),
 	}
+	f.p50, f.p99 = milliseconds(s.Latency.E2E)
 	f.generatorCPU = known(s.Resources.Generator.CPUMean) / s.Rates.Delivered * 1e6
 	return f
 }
@@ -162,9 +180,10 @@ func stepFiguresOf(s *report.Summary) stepFigures {
 const tolerated = 1.25
 
 // superlinear names what grows faster than the work: of a cost a delivery any rise, of memory a rise beyond that of x. What a
-// delivery costs falls as fixed costs are shared by more of them, so that each step is held against the cheapest before it.
+// delivery costs falls as fixed costs are shared by more of them, so that each step is held against the cheapest before it. A
+// step that was skipped, or whose run is invalid, counts for nothing, and of fewer than two nothing can be told.
 func superlinear(g growth, all []stepFigures) string {
-	var worse []string
+	var worse, untold []string
 	for _, c := range []struct {
 		name   string
 		linear bool // may grow with x
@@ -176,8 +195,13 @@ func superlinear(g growth, all []stepFigures) string {
 		{"gateway memory", true, func(f stepFigures) float64 { return f.gatewayBytes }},
 	} {
 		cheapest := math.Inf(1) // in the units of the step's own x where the cost may grow with it
+		compared := 0
 		for i, f := range all {
 			v := c.of(f)
+			if math.IsNaN(v) || f.health == "" || f.health == string(report.HealthInvalid) {
+				continue
+			}
+			compared++
 			if c.linear {
 				v /= g.steps[i].x
 			}
@@ -188,11 +212,21 @@ func superlinear(g growth, all []stepFigures) string {
 				cheapest = v
 			}
 		}
+		if compared < 2 {
+			untold = append(untold, c.name)
+		}
 	}
-	if worse == nil {
-		return "Nothing grows faster than linearly, beyond a quarter."
+	said := "Nothing that can be told grows faster than linearly, beyond a quarter."
+	switch {
+	case worse != nil:
+		said = "Faster than linearly, beyond a quarter: " + strings.Join(worse, "; ") + "."
+	case untold == nil:
+		said = "Nothing grows faster than linearly, beyond a quarter."
 	}
-	return "Faster than linearly, beyond a quarter: " + strings.Join(worse, "; ") + "."
+	if untold != nil {
+		said += " Of fewer than two steps that are not invalid can't be told: " + strings.Join(untold, ", ") + "."
+	}
+	return said
 }
 
 // plot draws what a growth costs into growth-NAME.svg.

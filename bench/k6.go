@@ -126,14 +126,23 @@ func (k *k6) connect() error { return nil }
 
 func (k *k6) open() (bool, error) {
 	n, err := k.ask("ws_sessions") // an error while none is open yet
-	return err == nil && int(n) >= k.connections, nil
+	return err == nil && int(n) >= k.connections, k.torn()
+}
+
+// torn asks the script's own counter, of which there is none while no connection has ended. Whether k6 lives is seen elsewhere.
+func (k *k6) torn() error {
+	if n, err := k.ask("connections_ended"); err == nil && n > 0 {
+		return fmt.Errorf("%.0f of its connections ended by themselves (%s)", n, k.p.log)
+	}
+	return nil
 }
 
 func (k *k6) finish() (line, error) {
 	k.stop()
 	k.done.Wait()
+	err := k.torn() // the end takes the connections down
 	k.p.end()
-	return k.messages, nil
+	return k.messages, err
 }
 
 func (k *k6) base() float64 { return k.memory }

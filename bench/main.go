@@ -74,6 +74,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 			return s, fmt.Errorf("-parts %s: %q is none of %s", s.parts, p, strings.Join(allParts(), ", "))
 		}
 	}
+	if err := s.known(); err != nil {
+		return s, err
+	}
 	if s.rounds < 1 || s.aa < 1 || s.clients < 1 || s.perVU < 1 || s.measure < leastMeasured {
 		return s, errors.New("-rounds, -aa, -clients and -k6-per-vu must be 1 or more, -measure 3s or more")
 	}
@@ -82,6 +85,34 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	return s, nil
 }
+
+// known refuses works and names that no part has: they would make a table with nothing in it.
+func (s *settings) known() error {
+	for _, work := range strings.Split(s.works, ",") {
+		if !slices.Contains(allWorks(), work) {
+			return fmt.Errorf("-works %s: %q is none of %s", s.works, work, strings.Join(allWorks(), ", "))
+		}
+	}
+	if s.only == "" {
+		return nil
+	}
+	names := []string{weirReader, weirGoroutines, goGorilla, goEpoll, rustClient, k6Client}
+	for _, kind := range gatewayKinds() {
+		names = append(names, kind.name)
+	}
+	for _, g := range growths(0) {
+		names = append(names, g.name)
+	}
+	for _, name := range strings.Split(s.only, ",") {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("-only %s: %q is none of %s", s.only, name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// allWorks are those of bench/scenarios.
+func allWorks() []string { return []string{"broadcast", "keyed"} }
 
 func main() {
 	s, err := parse(os.Args[1:], os.Stderr)

@@ -30,8 +30,10 @@ type pipeline struct {
 // phaseMeasured is the name of the measure phase in bench/scenarios.
 const phaseMeasured = "steady"
 
-// upIn is how long Kafka and gateway may take to be there.
-const upIn = time.Minute
+const (
+	upIn    = time.Minute     // for Kafka and gateway to be there
+	readyIn = 2 * time.Second // for an answer on whether the gateway is
+)
 
 // startRun starts a run of one of bench/scenarios.
 func (b *bench) startRun(ctx context.Context, work, dir string, env []string, sets ...string) (*pipeline, error) {
@@ -61,7 +63,7 @@ func (b *bench) startPipeline(ctx context.Context, work, dir string, clients int
 	}
 	p.url = "ws://" + address + "/ws"
 	err = await(ctx, "the pipeline's start", upIn, func() (bool, error) {
-		if !ready(address) {
+		if !ready(ctx, address) {
 			return false, nil
 		}
 		p.topic, err = topicOf(filepath.Join(dir, "gateway.yaml"))
@@ -74,9 +76,15 @@ func (b *bench) startPipeline(ctx context.Context, work, dir string, clients int
 	return p, nil
 }
 
-// ready reports whether a gateway there says that it is.
-func ready(address string) bool {
-	resp, err := http.Get("http://" + address + "/readyz")
+// ready reports whether a gateway there says that it is, soon.
+func ready(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyIn)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ type process struct {
 	err  error          // how it ended; read it after done
 	log  string         // where its output is
 
+	group       bool // what it starts is signalled with it
 	interrupted sync.Once
 }
 
@@ -31,7 +33,16 @@ const (
 
 // start starts a program whose output goes to a file, but standard output to out where that is not nil.
 func start(ctx context.Context, log string, out io.Writer, env []string, name string, args ...string) (*process, error) {
-	f, err := os.Create(log)
+	return launch(ctx, &process{log: log}, out, env, name, args)
+}
+
+// startBuild starts a program whose children are told to end with it, as compilers are not by theirs.
+func startBuild(ctx context.Context, log string, env []string, name string, args ...string) (*process, error) {
+	return launch(ctx, &process{log: log, group: true}, nil, env, name, args)
+}
+
+func launch(ctx context.Context, p *process, out io.Writer, env []string, name string, args []string) (*process, error) {
+	f, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
@@ -43,22 +54,30 @@ func start(ctx context.Context, log string, out io.Writer, env []string, name st
 		cmd.Stdout = out
 	}
 	cmd.SysProcAttr = diesWithParent()
-	p := &process{cmd: cmd, done: make(chan struct{}), log: log}
+	p.cmd, p.done = cmd, make(chan struct{})
 	cmd.Cancel = p.interrupt
 	cmd.WaitDelay = endIn
 	if p.in, err = cmd.StdinPipe(); err != nil {
 		cancel()
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		cancel()
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
+	started := make(chan error, 1)
 	go func() {
 		defer cancel()
 		defer close(p.done)
-		p.err = cmd.Wait()
+		// The kernel's signal comes when the thread ends that started the program, and the runtime ends idle ones as it likes.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = cmd.Wait()
+		}
 	}()
+	if err := <-started; err != nil {
+		<-p.done
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
 	return p, nil
 }
 
@@ -66,7 +85,13 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // interrupt tells the program to end, once: a second interrupt would have weir leave its work undone.
 func (p *process) interrupt() (err error) {
-	p.interrupted.Do(func() { err = p.cmd.Process.Signal(syscall.SIGINT) })
+	p.interrupted.Do(func() {
+		if p.group {
+			err = interruptGroup(p.cmd.Process)
+		} else {
+			err = p.cmd.Process.Signal(syscall.SIGINT)
+		}
+	})
 	return err
 }
 

@@ -83,7 +83,7 @@ func buildProgram(ctx context.Context, out, name string) (path, missing string) 
 	if _, err := exec.LookPath(cmd[0]); err != nil {
 		return "", cmd[0] + " is not on the PATH"
 	}
-	p, err := start(ctx, filepath.Join(out, "build-"+name+".txt"), nil, env, cmd[0], cmd[1:]...)
+	p, err := startBuild(ctx, filepath.Join(out, "build-"+name+".txt"), env, cmd[0], cmd[1:]...)
 	if err != nil {
 		return "", err.Error()
 	}

@@ -58,8 +58,8 @@ func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) 
 	if err != nil {
 		return none, "none", fmt.Errorf("%w (%s)", err, p.log)
 	}
-	e2e := s.Latency.E2E
-	return repeat{milliseconds(e2e.P50NS), milliseconds(e2e.P99NS)}, string(s.Health.State), nil
+	p50, p99 := milliseconds(s.Latency.E2E)
+	return repeat{p50, p99}, string(s.Health.State), nil
 }
 
 // repeatsTable tells how far runs that should be alike are apart: all of them, and those of a pair.

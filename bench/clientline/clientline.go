@@ -85,16 +85,29 @@ func Parse(args []string) (Options, error) {
 	return o, nil
 }
 
-// Counts is what a client program has done so far. Its fields are written by the program and read by Run.
+// Counts is what a client program has done so far. It is written by the program and read by Run.
 type Counts struct {
-	Open, Messages, Bytes, Ended atomic.Int64
+	Open, Ended atomic.Int64
+	taken       []Taken
 }
 
+// Taken counts what one connection, or one thread, has taken. Each has a cache line of its own: a counter that all share would
+// cost a message more than much of what is compared.
+type Taken struct {
+	messages, bytes atomic.Int64
+	_               [cacheLine - 16]byte
+}
+
+const cacheLine = 64 // bytes
+
+// Of is the counter of connection, or thread, i of as many as there are connections.
+func (c *Counts) Of(i int) *Taken { return &c.taken[i] }
+
 // Took counts a record's frame by its payload; frames of other messages count nothing.
-func (c *Counts) Took(payload []byte) {
+func (t *Taken) Took(payload []byte) {
 	if len(payload) >= len(Record) && string(payload[:len(Record)]) == Record {
-		c.Messages.Add(1)
-		c.Bytes.Add(int64(len(payload)))
+		t.messages.Add(1)
+		t.bytes.Add(int64(len(payload)))
 	}
 }
 
@@ -117,6 +130,7 @@ func Run(o Options, in io.Reader, out io.Writer, start func(Options, *Counts) er
 		defer close(over)
 		_, _ = io.Copy(io.Discard, lines)
 	}()
+	counts.taken = make([]Taken, o.Connections) // not before: it is no part of the base
 	connected := make(chan error, 1)
 	go func() { connected <- start(o, counts) }()
 	tick := time.NewTicker(countEvery)
@@ -140,9 +154,12 @@ func Run(o Options, in io.Reader, out io.Writer, start func(Options, *Counts) er
 }
 
 func tell(out io.Writer, state string, c *Counts) error {
-	line, err := json.Marshal(Line{
-		State: state, AtNS: time.Now().UnixNano(), Open: c.Open.Load(), Messages: c.Messages.Load(), Bytes: c.Bytes.Load(), Ended: c.Ended.Load(),
-	})
+	l := Line{State: state, AtNS: time.Now().UnixNano(), Open: c.Open.Load(), Ended: c.Ended.Load()}
+	for i := range c.taken {
+		l.Messages += c.taken[i].messages.Load()
+		l.Bytes += c.taken[i].bytes.Load()
+	}
+	line, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}

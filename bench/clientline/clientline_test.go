@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"unsafe"
 
 	"go.uber.org/goleak"
 )
@@ -20,8 +21,9 @@ func TestRun(t *testing.T) {
 	go func() {
 		err := Run(Options{Connections: 3}, in, say, func(o Options, c *Counts) error {
 			c.Open.Add(int64(o.Connections))
-			c.Took([]byte(Record + `,"topic":"a"}` + "\n1"))
-			c.Took([]byte(`{"type":"hello"}`))
+			c.Of(0).Took([]byte(Record + `,"topic":"a"}` + "\n1"))
+			c.Of(2).Took([]byte(Record + `,"topic":"a"}` + "\n12"))
+			c.Of(2).Took([]byte(`{"type":"hello"}`))
 			return nil
 		})
 		_ = say.Close()
@@ -51,8 +53,8 @@ func TestRun(t *testing.T) {
 	for l.State != StateOpen {
 		l = next()
 	}
-	if l.Open != 3 || l.Messages != 1 || l.Bytes != int64(len(Record)+15) {
-		t.Errorf("got %+v; want 3 open, and one message, since hello is no record", l)
+	if l.Open != 3 || l.Messages != 2 || l.Bytes != int64(2*len(Record)+15+16) {
+		t.Errorf("got %+v; want 3 open, and the two messages of two connections, since hello is no record", l)
 	}
 	if l := next(); l.State != StateCount {
 		t.Errorf("got %+v behind it; want a count", l)
@@ -63,6 +65,13 @@ func TestRun(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTakenIsApart: two counters never share a cache line.
+func TestTakenIsApart(t *testing.T) {
+	if n := unsafe.Sizeof(Taken{}); n != cacheLine {
+		t.Errorf("a counter takes %d bytes; want %d", n, cacheLine)
 	}
 }
 

@@ -32,9 +32,9 @@ func main() {
 
 // hold starts the threads and opens the connections, which it shares out among them.
 func hold(o clientline.Options, counts *clientline.Counts) error {
-	readers := make([]*reader, runtime.NumCPU())
+	readers := make([]*reader, min(runtime.NumCPU(), o.Connections))
 	for i := range readers {
-		r, err := newReader(counts, o.Connections)
+		r, err := newReader(counts, i, o.Connections)
 		if err != nil {
 			return err
 		}
@@ -101,6 +101,7 @@ func dial(o clientline.Options, i int) (fd int, early []byte, err error) {
 type reader struct {
 	epoll  int
 	counts *clientline.Counts
+	taken  *clientline.Taken
 	// rest holds what a read left of an unfinished frame, by descriptor; the entry is set before the descriptor is waited for.
 	rest []atomic.Pointer[[]byte]
 }
@@ -108,12 +109,12 @@ type reader struct {
 // Descriptors are small numbers: so many beside the connections' own are allowed for.
 const otherDescriptors = 1024
 
-func newReader(counts *clientline.Counts, connections int) (*reader, error) {
+func newReader(counts *clientline.Counts, i, connections int) (*reader, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make an epoll instance: %w", err)
 	}
-	return &reader{epoll: epoll, counts: counts, rest: make([]atomic.Pointer[[]byte], connections+otherDescriptors)}, nil
+	return &reader{epoll: epoll, counts: counts, taken: counts.Of(i), rest: make([]atomic.Pointer[[]byte], connections+otherDescriptors)}, nil
 }
 
 func (r *reader) add(fd int, early []byte) error {
@@ -185,7 +186,7 @@ func (r *reader) frames(fd int, data []byte) []byte {
 		data = rest
 		switch op {
 		case opText, opBinary:
-			r.counts.Took(payload)
+			r.taken.Took(payload)
 		case opPing:
 			_, _ = unix.Write(fd, pong(payload)) // a connection that is gone shows when it is read
 		}

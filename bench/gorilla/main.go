@@ -35,14 +35,15 @@ func hold(o clientline.Options, counts *clientline.Counts) error {
 			}
 			_ = resp.Body.Close()
 			counts.Open.Add(1)
-			go read(conn, counts)
+			go read(conn, counts, i)
 			return nil
 		})
 	}
 	return dials.Wait()
 }
 
-func read(conn *websocket.Conn, counts *clientline.Counts) {
+func read(conn *websocket.Conn, counts *clientline.Counts, i int) {
+	taken := counts.Of(i)
 	defer counts.Ended.Add(1)
 	defer conn.Close()
 	for {
@@ -50,6 +51,6 @@ func read(conn *websocket.Conn, counts *clientline.Counts) {
 		if err != nil {
 			return
 		}
-		counts.Took(payload)
+		taken.Took(payload)
 	}
 }

@@ -4,7 +4,7 @@
 //
 //   k6 run -e URL=ws://127.0.0.1:8080/ws -e CHANNELS=feed -e CONNECTIONS=5000 -e PER_VU=100 -e WARM_MS=4000 bench/k6/script.js
 import { WebSocket } from 'k6/websockets';
-import { Trend } from 'k6/metrics';
+import { Counter, Trend } from 'k6/metrics';
 import exec from 'k6/execution';
 import { sleep } from 'k6';
 
@@ -27,6 +27,7 @@ export const options = {
 };
 
 const latency = new Trend('record_latency', true);
+const ended = new Counter('connections_ended'); // by themselves: any spoils the comparison
 
 const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const value = {};
@@ -63,6 +64,7 @@ export default function () {
         from = Date.now() + warm;
       }
     };
+    ws.onclose = () => ended.add(1);
     ws.onmessage = (e) => {
       const now = Date.now();
       if (now < from) {

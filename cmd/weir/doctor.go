@@ -61,7 +61,7 @@ func (f *doctorFlags) run(cmd *cobra.Command, args []string) error {
 	if err := checkAllow(cmd, f.allow); err != nil {
 		return err
 	}
-	if err := f.checkMode(args); err != nil {
+	if err := f.checkMode(cmd, args); err != nil {
 		return err
 	}
 	switch {

@@ -123,12 +123,20 @@ func doctorExit(ctx context.Context, found []doctor.Finding) error {
 }
 
 // checkMode refuses flags and arguments that have no meaning together.
-func (f *doctorFlags) checkMode(args []string) error {
+func (f *doctorFlags) checkMode(cmd *cobra.Command, args []string) error {
 	switch {
 	case f.selfTests && f.calibrates:
 		return usageOf("--selftest and --calibrate are two commands (give one of them)")
 	case (f.selfTests || f.calibrates) && len(args) > 0:
 		return usageOf("--selftest and --calibrate measure a target of their own, and take no scenario (leave " + args[0] + " out)")
+	case f.selfTests && cmd.Flags().Changed("out"):
+		return usageOf("--selftest writes no file (leave --out out)")
+	case f.selfTests || f.calibrates:
+		for _, name := range []string{"set", "env-file", "lift-limits", "allow-target"} {
+			if cmd.Flags().Changed(name) {
+				return usageOf("--selftest and --calibrate measure a target of their own (leave --" + name + " out)")
+			}
+		}
 	}
 	return nil
 }

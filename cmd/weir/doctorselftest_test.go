@@ -25,7 +25,7 @@ import (
 func selfTest(t *testing.T, instead func(string, nulltarget.Faults) nulltarget.Faults, only ...string) (map[string]doctor.Finding, int) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir()) // where the runs go, and stay where a check fails
-	f := &doctorFlags{selfTests: true, json: true, executable: program(t), selfTestOptions: selftest.Options{Only: only, Instead: instead, Within: testkit.Patience}}
+	f := &doctorFlags{selfTests: true, json: true, executable: program(t), selfTestOptions: selftest.Options{Only: only, Instead: instead, Within: testkit.Patience, Each: testkit.Patience}}
 	var stdout, stderr bytes.Buffer
 	cmd := &cobra.Command{}
 	cmd.SetOut(&stdout)
@@ -172,6 +172,10 @@ func TestDoctorModes(t *testing.T) {
 	}{
 		{[]string{"doctor", "--selftest", "--calibrate"}, "--selftest and --calibrate are two commands (give one of them)"},
 		{[]string{"doctor", "--calibrate", "quickstart"}, "--selftest and --calibrate measure a target of their own, and take no scenario (leave quickstart out)"},
+		{[]string{"doctor", "--selftest", "--out", "x"}, "--selftest writes no file (leave --out out)"},
+		{[]string{"doctor", "--selftest", "--set", "a=1"}, "--selftest and --calibrate measure a target of their own (leave --set out)"},
+		{[]string{"doctor", "--calibrate", "--allow-target", "h"}, "--selftest and --calibrate measure a target of their own (leave --allow-target out)"},
+		{[]string{"doctor", "--calibrate", "--out", "none/x.json"}, "write the calibration: open none/x.json: no such file or directory (choose another --out)"},
 		{[]string{"doctor", "--calibrate", "--out", "."}, "--out . is a directory (write --out ./calibration.json)"},
 	} {
 		var stdout, stderr bytes.Buffer

@@ -50,7 +50,7 @@ type target struct {
 // whoever is connected gets all that is written from then on. ready, which may be nil, is called with its address.
 func Serve(ctx context.Context, o Options, ready func(net.Addr)) error {
 	fail := func(err error) error { return fmt.Errorf("serve the null target: %w", err) }
-	if err := o.Faults.Validate(); err != nil {
+	if err := errors.Join(o.Faults.Validate(), loopback(o.Listen)); err != nil {
 		return fail(err)
 	}
 	ends, err := endsOf(ctx, o)
@@ -77,6 +77,18 @@ func Serve(ctx context.Context, o Options, ready func(net.Addr)) error {
 		ready(listener.Addr())
 	}
 	return t.serve(listener, end)
+}
+
+// loopback is an error where an address is one that others reach.
+func loopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("listen at %s: %w", address, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("listen at %s: its host is not loopback (listen at 127.0.0.1:0)", address)
+	}
+	return nil
 }
 
 // writers is how many goroutines write. What is planted has one order, and one account; with nothing planted half of the
@@ -124,7 +136,11 @@ func (t *target) serve(listener net.Listener, end context.CancelFunc) error {
 	for _, s := range t.shards {
 		parts.Go(func() { s.run(t.life) })
 	}
-	parts.Go(t.consume)
+	var fetched error
+	parts.Go(func() {
+		fetched = t.consume()
+		end() // without records it would be silent, and look alive
+	})
 	stop := context.AfterFunc(t.life, func() { _ = server.Close() })
 	err := server.Serve(listener)
 	// 1. No connection is taken any more; 2. those that are there end; 3. the consumer ends, and closes the shards' queues.
@@ -134,6 +150,9 @@ func (t *target) serve(listener net.Listener, end context.CancelFunc) error {
 	t.closeAll()
 	t.wg.Wait()
 	parts.Wait()
+	if fetched != nil {
+		return fmt.Errorf("serve the null target: %w", fetched)
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -147,8 +166,8 @@ func (t *target) routes() http.Handler {
 	return mux
 }
 
-// consume hands each fetch to all shards until the target ends.
-func (t *target) consume() {
+// consume hands each fetch to all shards until the target ends, or a fetch fails for good.
+func (t *target) consume() error {
 	defer func() {
 		for _, s := range t.shards {
 			close(s.queue)
@@ -157,6 +176,9 @@ func (t *target) consume() {
 	var e encoder
 	for t.life.Err() == nil {
 		fetches := t.kafka.PollFetches(t.life)
+		if err := fetches.Err(); err != nil && t.life.Err() == nil {
+			return fmt.Errorf("read Kafka: %w", err)
+		}
 		at := time.Now()
 		records := make([]record, 0, fetches.NumRecords())
 		fetches.EachRecord(func(r *kgo.Record) { records = append(records, e.record(r, at)) })
@@ -170,6 +192,7 @@ func (t *target) consume() {
 			}
 		}
 	}
+	return nil
 }
 
 var upgrader = websocket.Upgrader{ReadBufferSize: 512, WriteBufferSize: 512}

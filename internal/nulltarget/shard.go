@@ -153,7 +153,7 @@ func (p *paced) deliver(ctx context.Context, records []record, to []*client) []*
 		p.until(ctx, r.readAt.Add(p.faults.Delay))
 		to = p.followers(to[:0], r)
 		for _, c := range to {
-			p.token(ctx)
+			p.token(ctx, r.readAt.Add(p.faults.Delay))
 			p.pass(ctx)
 			c.add(p.faults, r)
 			c.flush()
@@ -165,17 +165,23 @@ func (p *paced) deliver(ctx context.Context, records []record, to []*client) []*
 	return to
 }
 
-// token waits for the bucket's next one. While deliveries wait the instants are a fixed time apart, so that one which comes
-// late delays none that follow; what is not used is not kept.
-func (p *paced) token(ctx context.Context) {
+// token waits for the bucket's next one, for a delivery that may be made from an instant on.
+func (p *paced) token(ctx context.Context, from time.Time) {
 	if p.faults.Capacity == 0 {
 		return
 	}
-	if now := time.Now(); len(p.queue) == 0 && p.next.Before(now) {
-		p.next = now
+	p.until(ctx, p.slot(from))
+}
+
+// slot takes the bucket's next instant. While deliveries wait the instants are a fixed time apart, so that one which comes late
+// delays none that follow; what was not used before the delivery was there is not kept.
+func (p *paced) slot(from time.Time) time.Time {
+	if p.next.Before(from) {
+		p.next = from
 	}
-	p.until(ctx, p.next)
-	p.next = p.next.Add(time.Second / time.Duration(p.faults.Capacity))
+	at := p.next
+	p.next = at.Add(time.Second / time.Duration(p.faults.Capacity))
+	return at
 }
 
 // pass waits for the end of the stop where it is under way.

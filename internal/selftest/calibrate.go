@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weirbench/weir/report"
@@ -37,9 +38,9 @@ func Calibrate(ctx context.Context, o Options) (*Calibration, error) {
 	}
 	c.echo()
 	c.dials()
-	c.found.Steps = search(func() bool { return c.time() }, c.step)
+	c.found.Steps = search(func() bool { return !c.failed && c.time() }, c.surely)
 	c.found.Ceiling = ceilingOf(c.found.Steps)
-	if limited.Err() != nil && ctx.Err() == nil {
+	if !c.found.Ceiling.told() && ctx.Err() == nil && !c.failed {
 		c.remark("the calibration's %v were over before the ceiling was told to within %.0f%%", CalibrateLimit, 100*(closeEnough-1))
 	}
 	return c.found, nil
@@ -51,6 +52,7 @@ type calibrating struct {
 	options     Options
 	found       *Calibration
 	descriptors int64 // the generator's limit; 0 where it is not known
+	failed      bool  // a step could not be made
 }
 
 // time reports whether there is enough left for another run.
@@ -100,7 +102,16 @@ func (c *calibrating) floor() error {
 	return nil
 }
 
+// floorOf is what the run has measured; nil where it measured nothing, or not all that was due came.
 func (c *calibrating) floorOf(name string, w Work, s *report.Summary, l report.Latency) *Floor {
+	switch {
+	case l.Count == 0:
+		c.remark("%s could not be measured: its run has no latency", name)
+		return nil
+	case !s.Audit.Available || len(s.Audit.Defects) > 0 || s.Audit.Missing() > 0:
+		c.remark("%s could not be measured: %s", name, strings.Join(append([]string{classesText(s.Audit.Classes)}, s.Audit.Defects...), "; "))
+		return nil
+	}
 	if s.Health.State != report.HealthValid {
 		c.remark("%s is that of a machine that does something else: %s", name, healthReasons(s))
 	}
@@ -110,6 +121,7 @@ func (c *calibrating) floorOf(name string, w Work, s *report.Summary, l report.L
 func (c *calibrating) echo() {
 	w := Work{Name: "echo", Clients: 100, Keys: 100, Rate: 10, WarmUp: time.Second, Length: 4 * time.Second, Echo: true}
 	if !c.time() {
+		c.remark("there was no time to measure the echo")
 		return
 	}
 	c.say("echo: %d clients publish and read it back, %s a second", w.Clients, whole(w.PerSecond()))
@@ -122,11 +134,12 @@ func (c *calibrating) echo() {
 }
 
 func (c *calibrating) dials() {
-	w := Work{Name: "dials", Clients: dialClients, Keys: 10, Rate: 1, Length: time.Second, Every: 100 * time.Millisecond, DialRate: 1e6}
+	w := Work{Name: "dials", Clients: dialClients, Keys: 10, Rate: 1, Length: time.Second, Every: 20 * time.Millisecond, DialRate: 1e6}
 	if c.descriptors > 0 {
 		w.Clients = min(w.Clients, int(c.descriptors/4)/w.Keys*w.Keys)
 	}
 	if !c.time() {
+		c.remark("there was no time to measure the dials")
 		return
 	}
 	c.say("dials: %s clients as fast as they can", whole(float64(w.Clients)))
@@ -141,7 +154,24 @@ func (c *calibrating) dials() {
 	c.remark("the dials could not be measured: %v", err)
 }
 
-// step tries a rate, in deliveries a second.
+// surely tries a rate, in deliveries a second, and one that does not hold once more: a moment in which the machine did something
+// else is no ceiling. false ends the search.
+func (c *calibrating) surely(perS int) (Step, bool) {
+	first, ok := c.step(perS)
+	if !ok || first.Turned == "" || !c.time() {
+		return first, ok
+	}
+	again, ok := c.step(perS)
+	if !ok {
+		return first, true // what is known of it
+	}
+	if again.Turned == "" {
+		c.remark("%s deliveries/s held at the second try; at the first: %s", whole(again.PerS), first.Turned)
+	}
+	return again, true
+}
+
+// step tries a rate once. One whose run can't be made tells nothing about the rate: it is a remark, and false.
 func (c *calibrating) step(perS int) (Step, bool) {
 	perMessage := stepClients / stepKeys
 	w := Work{
@@ -153,12 +183,14 @@ func (c *calibrating) step(perS int) (Step, bool) {
 	if c.ctx.Err() != nil {
 		return Step{}, false
 	}
-	if err != nil {
-		return Step{PerS: w.PerSecond(), Turned: err.Error()}, true
+	var read flow
+	if err == nil {
+		read, err = readFlow(got.Dir)
 	}
-	read, err := readFlow(got.Dir)
 	if err != nil {
-		return Step{PerS: w.PerSecond(), Turned: err.Error()}, true
+		c.failed = true
+		c.remark("%s deliveries/s could not be tried, nor any further rate: %v", whole(w.PerSecond()), err)
+		return Step{}, false
 	}
 	return stepOf(w, got.Summary, read), true
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestFlow(t *testing.T) {
 	}
 }
 
-// TestDialRate: the intervals in which dialling began and ended are left out where others are left.
+// TestDialRate: the intervals in which dialling began and ended are left out; a pause between others is not.
 func TestDialRate(t *testing.T) {
 	dialled := func(start, end time.Duration, n int64) *results.Interval {
 		return &results.Interval{StartAt: int64(start), EndAt: int64(end), Counters: []results.Counter{{Name: results.CountConnected, Value: n}}}
@@ -47,15 +48,16 @@ func TestDialRate(t *testing.T) {
 		want float64
 	}{
 		{[]*results.Interval{dialled(0, tenth, 1), dialled(tenth, 2*tenth, 500), dialled(2*tenth, 4*tenth, 1000), dialled(4*tenth, 5*tenth, 3)}, 5000},
-		{[]*results.Interval{dialled(0, tenth, 100), dialled(tenth, 2*tenth, 300)}, 2000},
-		{[]*results.Interval{dialled(0, tenth, 100)}, 1000},
+		{[]*results.Interval{dialled(0, tenth, 1), dialled(tenth, 2*tenth, 500), dialled(4*tenth, 5*tenth, 3)}, 500. / 0.3},
 	} {
 		if got, err := dialRate(c.in); err != nil || math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("got %v, %v; want %v", got, err, c.want)
 		}
 	}
-	if _, err := dialRate(nil); !errors.Is(err, errShort) {
-		t.Errorf("got %v; want that there is nothing", err)
+	for _, few := range [][]*results.Interval{nil, {dialled(0, tenth, 100)}, {dialled(0, tenth, 100), dialled(tenth, 2*tenth, 300)}} {
+		if got, err := dialRate(few); !errors.Is(err, errShort) {
+			t.Errorf("got %v, %v of %d intervals, which are too few", got, err, len(few))
+		}
 	}
 }
 
@@ -224,10 +226,102 @@ func TestCalibrateWithoutAFloor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"the echo could not be measured: no room", "the dials could not be measured: no room"}
+	want := []string{"the echo could not be measured: no room", "the dials could not be measured: no room",
+		"10,000 deliveries/s could not be tried, nor any further rate: no room"}
 	if got.Cores != 3 || got.Floor.P50NS != ms/2 || got.Echo != nil || got.Dials != nil || !slices.Equal(got.Remarks, want) ||
-		got.Ceiling.HeldPerS != 0 || got.Ceiling.TurnedPerS != leastStep || got.Ceiling.Why != "no room" {
+		got.Ceiling != (Ceiling{}) || len(got.Steps) != 0 {
 		t.Errorf("got %+v; want the floor, and why nothing else is there", got)
+	}
+}
+
+// TestFloorOf: a run that lost something, or measured nothing, is no floor.
+func TestFloorOf(t *testing.T) {
+	for want, change := range map[string]func(*report.Summary){
+		"": func(*report.Summary) {},
+		"the floor could not be measured: its run has no latency":                                  func(s *report.Summary) { s.Latency.E2E = report.Latency{} },
+		"the floor could not be measured: 1 lost, 0 twice, 0 out of order of 2400":                 func(s *report.Summary) { s.Audit.Lost, s.Audit.Delivered = 1, 2399 },
+		"the floor could not be measured: 0 lost, 0 twice, 0 out of order of 2400; the sum is off": func(s *report.Summary) { s.Audit.Defects = []string{"the sum is off"} },
+		"the floor could not be measured: 0 lost, 0 twice, 0 out of order of 0":                    func(s *report.Summary) { s.Audit = report.AuditSummary{} },
+		"the floor is that of a machine that does something else: because of machine_busy":         func(s *report.Summary) { sick(s, report.HealthDoubtful, "machine_busy") },
+	} {
+		c := &calibrating{found: &Calibration{}}
+		s := right(t, "clean")
+		change(s)
+		got := c.floorOf("the floor", workOf(t, "clean"), s, s.Latency.E2E)
+		if (got == nil) != strings.Contains(want, "could not") || strings.Join(c.found.Remarks, "|") != want {
+			t.Errorf("got %+v and %q; want %q", got, c.found.Remarks, want)
+		}
+	}
+}
+
+// TestSurely: a rate that does not hold is tried once more, and the second try stands.
+func TestSurely(t *testing.T) {
+	for name, c := range map[string]struct {
+		runs      []string // health of each run; "" is an error
+		wantTried int
+		turned    string
+		ok        bool
+		remarks   []string
+	}{
+		"holds":              {[]string{"valid"}, 1, "", true, nil},
+		"turned, then holds": {[]string{"invalid", "valid"}, 2, "", true, []string{"10,000 deliveries/s held at the second try; at the first: because of send_lag"}},
+		"turned twice":       {[]string{"invalid", "invalid"}, 2, "because of send_lag", true, nil},
+		"fails":              {[]string{""}, 1, "", false, []string{"10,000 deliveries/s could not be tried, nor any further rate: no room"}},
+		"turned, then fails": {[]string{"invalid", ""}, 2, "because of send_lag", true, []string{"10,000 deliveries/s could not be tried, nor any further rate: no room"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tried := 0
+			run := func(_ context.Context, plan *scenarios.Plan) (*Measured, error) {
+				tried++
+				health := c.runs[tried-1]
+				if health == "" {
+					return nil, errors.New("no room")
+				}
+				s := right(t, "clean")
+				if health == "invalid" {
+					sick(s, report.HealthInvalid, "send_lag")
+				}
+				return &Measured{Summary: s, Dir: loggedRun(t, plan, 10_000)}, nil
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			cal := &calibrating{ctx: ctx, options: Options{Run: run, Target: []string{"weir"}}, found: &Calibration{}}
+			got, ok := cal.surely(10_000)
+			if tried != c.wantTried || got.Turned != c.turned || ok != c.ok || !slices.Equal(cal.found.Remarks, c.remarks) {
+				t.Errorf("got %+v, %v after %d tries, %q", got, ok, tried, cal.found.Remarks)
+			}
+		})
+	}
+}
+
+// loggedRun is the directory of a run in which so many deliveries a second arrived.
+func loggedRun(t *testing.T, plan *scenarios.Plan, perS int64) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	w, err := results.Create(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := []error{w.Plan(plan)}
+	for i := range time.Duration(4) {
+		errs = append(errs, w.Interval(interval(i*time.Second, (i+1)*time.Second, perS, 0)))
+	}
+	errs = append(errs, w.End(&results.End{Status: results.StatusComplete}), w.Close())
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestCeilingIsTold: where the search ended for want of time the gap says so.
+func TestCeilingIsTold(t *testing.T) {
+	for c, want := range map[Ceiling]bool{
+		{}: false, {HeldPerS: 1000, TurnedPerS: 1100}: true, {HeldPerS: 1000, TurnedPerS: 1101}: false, {HeldPerS: lastStep}: true, {HeldPerS: lastStep / 2}: false,
+		{TurnedPerS: leastStep}: true, {TurnedPerS: 2 * leastStep}: false,
+	} {
+		if c.told() != want {
+			t.Errorf("%+v: got told %v", c, !want)
+		}
 	}
 }
 

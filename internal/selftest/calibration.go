@@ -79,6 +79,17 @@ func ceilingOf(steps []Step) (c Ceiling) {
 	return c
 }
 
+// told reports whether the two are close, or lie beyond what is tried.
+func (c Ceiling) told() bool {
+	switch {
+	case c.TurnedPerS == 0:
+		return c.HeldPerS >= lastStep
+	case c.HeldPerS == 0:
+		return c.TurnedPerS <= leastStep
+	}
+	return c.TurnedPerS <= closeEnough*c.HeldPerS
+}
+
 func (c Ceiling) text() string {
 	switch {
 	case c.HeldPerS == 0 && c.TurnedPerS == 0:

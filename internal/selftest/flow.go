@@ -63,8 +63,8 @@ func counted(iv *results.Interval, name string) (n int64) {
 	return n
 }
 
-// readDials returns how many connections a second were opened while clients dialled: over the intervals in which any was,
-// without the last where there are others, since the dialling ended in it.
+// readDials returns how many connections a second were opened while clients dialled: over the intervals from the first in which
+// any was to the last, without these two, in which the dialling began and ended.
 func readDials(dir string) (float64, error) {
 	run, err := results.Open(dir)
 	if err != nil {
@@ -83,14 +83,14 @@ func readDials(dir string) (float64, error) {
 }
 
 func dialRate(dialled []*results.Interval) (float64, error) {
-	if len(dialled) > 2 { // nor the first, in which it began
-		dialled = dialled[1 : len(dialled)-1]
+	if len(dialled) < 3 {
+		return 0, errShort // one that is partly used says too little
 	}
+	last := dialled[len(dialled)-1]
+	span := time.Duration(last.StartAt - dialled[0].EndAt)
 	var n int64
-	var span time.Duration
-	for _, iv := range dialled {
+	for _, iv := range dialled[1 : len(dialled)-1] {
 		n += counted(iv, results.CountConnected)
-		span += time.Duration(iv.EndAt - iv.StartAt)
 	}
 	if span <= 0 {
 		return 0, errShort

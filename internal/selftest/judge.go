@@ -43,18 +43,49 @@ func untold(format string, args ...any) doctor.Finding {
 	return doctor.Finding{State: doctor.Warn, Mend: mendBusy, Text: "could not be told: " + fmt.Sprintf(format, args...)}
 }
 
-// late is why nothing can be told about times, where the generator did not keep its schedule and is not at fault otherwise.
+// late is why nothing can be told about times, where the generator did not keep its schedule, or the machine's clock was set, and
+// nothing else is invalid.
 func late(s *report.Summary) (why string, is bool) {
 	for _, r := range s.Health.Reasons {
 		if r.State != report.HealthInvalid {
 			continue
 		}
-		if r.Code != "send_lag" {
+		if r.Code != "send_lag" && r.Code != clockSet {
 			return "", false
 		}
 		why = r.Text
 	}
 	return why, why != ""
+}
+
+// clockSet is the reason's code where the machine's clock was set during the run, which time services do.
+const clockSet = "clock_step"
+
+// invalidBy is the text of the run's reason of that code; "" where it is not invalid by it.
+func invalidBy(s *report.Summary, code string) string {
+	for _, r := range s.Health.Reasons {
+		if r.State == report.HealthInvalid && r.Code == code {
+			return r.Text
+		}
+	}
+	return ""
+}
+
+// incomplete is the finding about a run, whose target is to lose nothing, that says nothing about times: deliveries are not
+// accounted for or not measured, or the clock was set; nil where it is neither.
+func incomplete(w Work, s *report.Summary) *doctor.Finding {
+	if f := accounted(w.expected(), 0, 0, 0, s); f != nil {
+		return f
+	}
+	if n := s.Latency.E2E.Count; n != s.Audit.Delivered {
+		f := failed(mendDefect, "%d latencies were measured of %d deliveries", n, s.Audit.Delivered)
+		return &f
+	}
+	if why := invalidBy(s, clockSet); why != "" {
+		f := untold("%s", why)
+		return &f
+	}
+	return nil
 }
 
 // unfit is the finding about a run whose times can't be judged; nil where they can.
@@ -110,7 +141,7 @@ func accounted(expected, lost, duplicate, reordered int64, s *report.Summary) *d
 		return nil
 	}
 	f := failed(mendDefect, "planted %s; read back %s", classesText(want), classesText(s.Audit.Classes))
-	if s.Audit.Unseen > 0 && s.Health.State != report.HealthValid {
+	if s.Health.State != report.HealthValid && underWay(want, s.Audit) {
 		f = untold("%s, which was on its way when the drain was over (%s)", f.Text, healthReasons(s))
 		return &f
 	}
@@ -118,6 +149,16 @@ func accounted(expected, lost, duplicate, reordered int64, s *report.Summary) *d
 		f.Text += "; " + strings.Join(s.Audit.Defects, "; ")
 	}
 	return &f
+}
+
+// underWay reports whether the account is what was planted but for deliveries that were not seen when the drain was over.
+func underWay(want results.Classes, got report.AuditSummary) bool {
+	if len(got.Defects) > 0 || !got.Available || got.Unseen == 0 || got.Lost > want.Lost || got.Delivered > want.Delivered {
+		return false
+	}
+	rest := got.Classes
+	rest.Delivered, rest.Lost, rest.Unseen = want.Delivered, want.Lost, want.Unseen
+	return rest == want && got.Holds()
 }
 
 func classesText(c results.Classes) string {
@@ -155,8 +196,8 @@ func judgeAudit(w Work, got *Measured, _ *report.Summary) doctor.Finding {
 // judgeDelay: no delivery comes before its delay, and the median is later by the delay than without it.
 func judgeDelay(w Work, got *Measured, clean *report.Summary) doctor.Finding {
 	e2e, planted := got.Summary.Latency.E2E, w.Faults.Delay
-	if e2e.Count == 0 {
-		return failed(mendDefect, "planted %v; no latency was measured", planted)
+	if f := incomplete(w, got.Summary); f != nil {
+		return *f
 	}
 	if e2e.MinNS < int64(planted) {
 		return failed(mendDefect, "planted %v; the least latency is %s, less than what it must be", planted, span(e2e.MinNS))
@@ -190,6 +231,9 @@ func judgeStop(w Work, got *Measured, _ *report.Summary) doctor.Finding {
 	e2e, stop := got.Summary.Latency.E2E, w.Faults.StopFor
 	wantP99 := float64(stop) - (1-stopQuantile)*float64(w.Length)
 	figures := fmt.Sprintf("planted a stop of %v; longest %s, p99 %s where %s follow", stop, span(e2e.MaxNS), span(e2e.P99NS), span(int64(wantP99)))
+	if f := incomplete(w, got.Summary); f != nil {
+		return *f
+	}
 	if float64(e2e.MaxNS) < (1-stopShortBy)*float64(stop) {
 		return failed(mendDefect, "%s: it is hidden", figures)
 	}
@@ -213,6 +257,9 @@ func judgeOwnStop(w Work, got *Measured, _ *report.Summary) doctor.Finding {
 	wantP99 := float64(stop) - (1-stopQuantile)*float64(w.Length)
 	figures := fmt.Sprintf("the generator was stopped for %s; corrected longest %s, p99 %s where %s follow; uncorrected p99 %s", span(int64(stop)),
 		span(corrected.MaxNS), span(corrected.P99NS), span(int64(wantP99)), span(uncorrected.P99NS))
+	if f := incomplete(w, s); f != nil {
+		return *f
+	}
 	if float64(corrected.MaxNS) < (1-stopShortBy)*float64(stop) || float64(corrected.P99NS) < (1-stopShare)*wantP99 {
 		return failed(mendDefect, "%s: it is hidden", figures)
 	}
@@ -233,6 +280,9 @@ func judgeOwnStop(w Work, got *Measured, _ *report.Summary) doctor.Finding {
 
 // judgeCapacity: what arrives is what passes, and the backlog grows by the rest.
 func judgeCapacity(w Work, got *Measured, _ *report.Summary) doctor.Finding {
+	if f := incomplete(w, got.Summary); f != nil {
+		return *f
+	}
 	if f := unfit(got.Summary); f != nil {
 		return *f
 	}

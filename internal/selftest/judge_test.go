@@ -82,8 +82,25 @@ func TestJudges(t *testing.T) {
 		{"clean", "invalid otherwise", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthInvalid, "unsent") }, doctor.Fail, "because of unsent"},
 		{"clean", "late and invalid otherwise", func(s, _ *report.Summary, _ *flow) {
 			sick(s, report.HealthInvalid, "send_lag")
-			sick(s, report.HealthInvalid, "clock_step")
-		}, doctor.Fail, "because of clock_step"},
+			sick(s, report.HealthInvalid, "unsent")
+		}, doctor.Fail, "because of unsent"},
+		{"clean", "the clock was set", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthInvalid, "clock_step") }, doctor.Warn, "could not be told: because of clock_step"},
+		{"clean", "one unseen on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Audit.Delivered, s.Audit.Unseen = s.Audit.Delivered-1, 1
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Warn, "1 unseen, which was on its way"},
+		{"clean", "unseen and a defect on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Audit.Delivered, s.Audit.Unseen, s.Audit.Defects = s.Audit.Delivered-1, 1, []string{"the sum is off"}
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Fail, "1 unseen; the sum is off"},
+		{"clean", "unseen and twice on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Audit.Delivered, s.Audit.Unseen, s.Audit.Duplicate = s.Audit.Delivered-1, 1, 1
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Fail, "read back 0 lost, 1 twice"},
+		{"clean", "unseen and lost on a busy machine", func(s, _ *report.Summary, _ *flow) {
+			s.Audit.Delivered, s.Audit.Unseen, s.Audit.Lost = s.Audit.Delivered-2, 1, 1
+			sick(s, report.HealthDoubtful, "machine_busy")
+		}, doctor.Fail, "read back 1 lost"},
 		{"clean", "doubtful", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthDoubtful, "machine_busy") }, doctor.Warn, "because of machine_busy"},
 
 		{"delay", "as planted", nil, doctor.OK, "p50 20.5ms, 20ms above that without (500µs)"},
@@ -106,7 +123,7 @@ func TestJudges(t *testing.T) {
 		{"delay", "late", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthInvalid, "send_lag") }, doctor.Warn, "because of send_lag"},
 		{"delay", "the other run was late", func(_, clean *report.Summary, _ *flow) { sick(clean, report.HealthInvalid, "send_lag") }, doctor.Warn,
 			"could not be told: the run without the delay is not to be compared with: because of send_lag"},
-		{"delay", "nothing measured", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E = report.Latency{} }, doctor.Fail, "no latency was measured"},
+		{"delay", "nothing measured", func(s, _ *report.Summary, _ *flow) { s.Latency.E2E = report.Latency{} }, doctor.Fail, "0 latencies were measured of 2400 deliveries"},
 
 		{"audit", "as planted", nil, doctor.OK, "160 lost, 160 twice, 160 out of order of 4000"},
 		{"audit", "late", func(s, _ *report.Summary, _ *flow) { sick(s, report.HealthInvalid, "send_lag") }, doctor.OK, "read back to the message"},
@@ -171,10 +188,45 @@ func TestJudges(t *testing.T) {
 	}
 }
 
+// TestJudgesCount: whatever the times say, a run that lost deliveries, or measured fewer latencies than it had, passes no check,
+// and where the clock was set no time is judged.
+func TestJudgesCount(t *testing.T) {
+	for _, name := range []string{"delay", "stop", "own-stop", "capacity"} {
+		for _, c := range []struct {
+			change func(*report.Summary)
+			want   doctor.State
+			text   string
+		}{
+			{func(s *report.Summary) { s.Audit.Lost, s.Audit.Delivered = s.Audit.Expected/2, s.Audit.Expected/2 }, doctor.Fail, "planted 0 lost, "},
+			{func(s *report.Summary) { s.Latency.E2E.Count /= 2 }, doctor.Fail, " latencies were measured of "},
+			{func(s *report.Summary) {
+				s.Latency.E2E.MinNS, s.Latency.E2E.MaxNS = -ms, 0
+				sick(s, report.HealthInvalid, clockSet)
+			}, doctor.Warn, "could not be told: because of clock_step"},
+		} {
+			got := right(t, name)
+			c.change(got)
+			for _, check := range checks() {
+				if check.Name != name {
+					continue
+				}
+				// The run directory is never reached.
+				found := check.judge(check.Work, &Measured{Summary: got, Stopped: check.OwnStopFor}, right(t, cleanCheck))
+				if found.State != c.want || !strings.Contains(found.Text, c.text) {
+					t.Errorf("%s: got %s: %s; want %s with %q", name, found.State, found.Text, c.want, c.text)
+				}
+			}
+		}
+	}
+}
+
 // judged judges what the check's run has measured.
 func judged(t *testing.T, name string, got, clean *report.Summary, f flow) doctor.Finding {
 	t.Helper()
 	if name == "capacity" {
+		if found := incomplete(workOf(t, name), got); found != nil {
+			return *found
+		}
 		if found := unfit(got); found != nil {
 			return *found
 		}
@@ -255,6 +307,35 @@ func TestRunEnds(t *testing.T) {
 	}, Target: []string{"weir"}, Only: []string{"clean", "delay", "audit"}})
 	if len(found) != 1 || found[0].Check != "clean" {
 		t.Errorf("got %v; want the check alone that came to its end", found)
+	}
+}
+
+// TestRunHangs: a run that is not over within its bound fails, and is no excuse for the next; a check that never began is untold.
+func TestRunHangs(t *testing.T) {
+	var bounds []time.Duration
+	hangs := func(ctx context.Context, plan *scenarios.Plan) (*Measured, error) {
+		deadline, _ := ctx.Deadline()
+		bounds = append(bounds, time.Until(deadline).Round(time.Second))
+		if plan.Name == "null-target-clean" {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		return &Measured{Summary: right(t, strings.TrimPrefix(plan.Name, "null-target-"))}, nil
+	}
+	o := Options{Run: hangs, Target: []string{"weir"}, Only: []string{"clean", "audit"}, Within: time.Hour, Each: time.Millisecond}
+	found := Run(t.Context(), o)
+	if found[0].State != doctor.Fail || found[0].Text != "the run was not over within 1ms" || len(found) != 2 {
+		t.Errorf("got %v; want the first to fail by its bound", found)
+	}
+	o.Within, o.Each = time.Nanosecond, time.Hour
+	for _, f := range Run(t.Context(), o) {
+		if f.State != doctor.Warn || !strings.Contains(f.Text, "were over before it began") {
+			t.Errorf("got %v; want it untold", f)
+		}
+	}
+	bounds, o.Within, o.Each, o.Only = nil, 0, 0, []string{"audit"}
+	if Run(t.Context(), o); !slices.Equal(bounds, []time.Duration{19 * time.Second}) {
+		t.Errorf("got bounds %v; want 4 s of load, 5 s of drain, and 10 s to start", bounds)
 	}
 }
 

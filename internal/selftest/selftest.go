@@ -14,8 +14,12 @@ import (
 	"github.com/weirbench/weir/results"
 )
 
-// Limit bounds the runs of a self-test; with the end of the last it takes a minute.
-const Limit = 52 * time.Second
+const (
+	// Limit bounds the runs of a self-test that hang nowhere; with the end of the last it takes a minute.
+	Limit = 52 * time.Second
+	// startTime is what a run may take beyond its load and drain.
+	startTime = 10 * time.Second
+)
 
 // Options is what a self-test is made of.
 type Options struct {
@@ -27,8 +31,8 @@ type Options struct {
 	// Tell is called with each finding as it is made, Progress with a line about what is done now; either may be nil.
 	Tell     func(doctor.Finding)
 	Progress func(string)
-	// Within bounds the runs of a self-test; 0 is Limit.
-	Within time.Duration
+	// Within is until when a check may begin; 0 is Limit. Each bounds its run; 0 is what its work takes, and some seconds to start.
+	Within, Each time.Duration
 	// Only names the checks that are made; none is all.
 	Only []string
 	// Instead, where it is set, says what is planted in place of what a check says that it plants. It is for tests: the
@@ -89,7 +93,10 @@ func Run(ctx context.Context, o Options) []doctor.Finding {
 		if o.Progress != nil {
 			o.Progress(fmt.Sprintf("check %d of %d, %s: %s", i+1, len(wanted), c.Name, c.about))
 		}
-		f, got := c.make(limited, o, clean)
+		f, got := untold("the self-test's %v were over before it began", cmp.Or(o.Within, Limit)), (*Measured)(nil)
+		if limited.Err() == nil {
+			f, got = c.make(ctx, o, clean)
+		}
 		if ctx.Err() != nil {
 			break // what was cut short says nothing
 		}
@@ -105,16 +112,24 @@ func Run(ctx context.Context, o Options) []doctor.Finding {
 	return found
 }
 
+// bound is how long the work's run may take: one that takes longer hangs.
+func (w Work) bound() time.Duration {
+	return w.WarmUp + w.Length + w.OwnStopFor + cmp.Or(w.Drain, defaultDrain) + startTime
+}
+
 // make makes the check's run and judges it.
 func (c check) make(ctx context.Context, o Options, clean *report.Summary) (doctor.Finding, *Measured) {
 	planted := c.Work
 	if o.Instead != nil {
 		planted.Faults = o.Instead(c.Name, planted.Faults)
 	}
-	got, err := planted.run(ctx, o)
+	bound := cmp.Or(o.Each, c.bound())
+	limited, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	got, err := planted.run(limited, o)
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return untold("the self-test's %v were over", cmp.Or(o.Within, Limit)), nil
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return failed(mendDefect, "the run was not over within %v", bound), nil
 	case err != nil:
 		return failed(mendRun, "the run could not be made: %v", err), nil
 	case got.Summary.Status != results.StatusComplete:

@@ -12,6 +12,9 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
+// defaultDrain is how long what does not come is waited for.
+const defaultDrain = 5 * time.Second
+
 // Measured is a run that has ended.
 type Measured struct {
 	Summary *report.Summary
@@ -101,7 +104,7 @@ func (w Work) scenario(target []string) string {
 	}
 	args := append(append([]string{}, target...), "--listen", "127.0.0.1:{port}", "--seeds", "{seeds}", "--topics", "{topics}")
 	quoted, _ := json.Marshal(append(args, w.Faults.Args()...)) // strings always can be, and JSON is YAML
-	return fmt.Sprintf(workScenario, w.Name, quoted, load, w.WarmUp, w.Length, cmp.Or(w.Drain, 5*time.Second))
+	return fmt.Sprintf(workScenario, w.Name, quoted, load, w.WarmUp, w.Length, cmp.Or(w.Drain, defaultDrain))
 }
 
 // plan is the work as a run executes it.
