@@ -157,11 +157,11 @@ func (c *calibrating) dials() {
 // surely tries a rate, in deliveries a second, and one that does not hold once more: a moment in which the machine did something
 // else is no ceiling. false ends the search.
 func (c *calibrating) surely(perS int) (Step, bool) {
-	first, ok := c.step(perS)
+	first, ok := c.step(perS, "")
 	if !ok || first.Turned == "" || !c.time() {
 		return first, ok
 	}
-	again, ok := c.step(perS)
+	again, ok := c.step(perS, "-again")
 	if !ok {
 		return first, true // what is known of it
 	}
@@ -172,10 +172,10 @@ func (c *calibrating) surely(perS int) (Step, bool) {
 }
 
 // step tries a rate once. One whose run can't be made tells nothing about the rate: it is a remark, and false.
-func (c *calibrating) step(perS int) (Step, bool) {
+func (c *calibrating) step(perS int, try string) (Step, bool) {
 	perMessage := stepClients / stepKeys
 	w := Work{
-		Name: fmt.Sprintf("step-%d", perS), Clients: stepClients, Keys: stepKeys, Rate: max(1, perS/perMessage),
+		Name: fmt.Sprintf("step-%d%s", perS, try), Clients: stepClients, Keys: stepKeys, Rate: max(1, perS/perMessage),
 		WarmUp: time.Second, Length: 3 * time.Second, Every: 500 * time.Millisecond, Drain: 2 * time.Second,
 	}
 	c.say("ceiling: %s deliveries/s", whole(w.PerSecond()))
