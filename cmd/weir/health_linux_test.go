@@ -319,8 +319,9 @@ func TestHealthIsSilentOnAQuietRun(t *testing.T) {
 		s := w.summary()
 		checkExact(t, s)
 		f := s.Health.Figures
-		if f.GeneratorOfCores == nil || f.ForeignCPU == nil || f.RunQueue == nil || f.PacingWait == nil || f.GCOfCPU == nil || f.TCP == nil || f.TCP.Segments == 0 || f.Record.GC == nil {
-			t.Fatalf("got %+v; want every figure recorded", f)
+		// Others' processor time is not known where the kernel's accounts of the machine and of processes disagree.
+		if f.GeneratorOfCores == nil || f.RunQueue == nil || f.PacingWait == nil || f.GCOfCPU == nil || f.TCP == nil || f.TCP.Segments == 0 || f.Record.GC == nil {
+			t.Fatalf("got %+v; want every other figure recorded", f)
 		}
 		if gc := f.Record.GC; gc.Bound != "memory limit" || gc.LimitBytes < 64<<20 || gc.Measured != 0 {
 			t.Errorf("the collector: got %+v; want none in the measure phase, bound by memory", gc)
