@@ -38,8 +38,8 @@ func runCommand() *cobra.Command {
 		Long: `Run a scenario: a YAML file, or the name of one of the library (weir run alone lists it).
 
 The result is a run directory with the log of all that was measured, run.log, what is made from it
-(weir report makes it again), and the children's output, kafka.log and gateway.log (of several gateways
-gateway-1.log and on):
+(weir report makes it again), and the children's output, kafka.log and gateway.log, or gateway-1.log
+and on:
 
 ` + runFiles + `
 
