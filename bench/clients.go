@@ -311,12 +311,8 @@ func held(ctx context.Context, what string, lasts time.Duration, torn func() err
 		if err := torn(); err != nil {
 			return err
 		}
-		for _, p := range alive {
-			select {
-			case <-p.done:
-				return p.failed(what)
-			default:
-			}
+		if err := ended(what, alive); err != nil {
+			return err
 		}
 		left := time.Until(until)
 		if left <= 0 {

@@ -115,6 +115,18 @@ func (p *process) failed(what string) error {
 	return fmt.Errorf("%s ended too early: %s: %s (%s)", what, p.cmd.ProcessState, strings.Join(lines[max(0, len(lines)-3):], " / "), p.log)
 }
 
+// ended tells of the first of the programs that has ended, if any has.
+func ended(what string, alive []*process) error {
+	for _, p := range alive {
+		select {
+		case <-p.done:
+			return p.failed(what)
+		default:
+		}
+	}
+	return nil
+}
+
 // await calls try every 50 ms until it says yes or fails, for so long at most and as long as the programs live.
 func await(ctx context.Context, what string, atMost time.Duration, try func() (bool, error), alive ...*process) error {
 	deadline := time.Now().Add(atMost)
@@ -123,12 +135,8 @@ func await(ctx context.Context, what string, atMost time.Duration, try func() (b
 		if ok || err != nil {
 			return err
 		}
-		for _, p := range alive {
-			select {
-			case <-p.done:
-				return p.failed(what)
-			default:
-			}
+		if err := ended(what, alive); err != nil {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: not within %s", what, atMost)

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirbench/weir/internal/testkit"
 )
 
 // newPolledHub is a hub whose clients come by TCP and are served by pollers.
@@ -31,7 +33,7 @@ type handlerOf func(*client) func(opcode, []byte) bool
 // dialPolled is the far end of a client of the hub, whose messages go to what handle makes; the client's own for nil.
 func (h *testHub) dialPolled(tb testing.TB, handle handlerOf, channels ...string) *net.TCPConn {
 	tb.Helper()
-	near, far := tcpPair(tb)
+	near, far := testkit.TCPPair(tb)
 	c := newClient(near, &h.cfg, h.hub)
 	of := c.handle
 	if handle != nil {
@@ -49,24 +51,6 @@ func (h *testHub) dialPolled(tb testing.TB, handle handlerOf, channels ...string
 		tb.Fatal("the client is not one of the pollers'")
 	}
 	return far
-}
-
-func tcpPair(tb testing.TB) (near net.Conn, far *net.TCPConn) {
-	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { conn.Close() })
-	if near, err = listener.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	return near, conn.(*net.TCPConn)
 }
 
 // frameScanner reads a server's frames one after the other.
@@ -382,7 +366,7 @@ func TestPollsTakeSocketsAlone(t *testing.T) {
 	_ = ended.file.Close() // nothing can be added to it
 	h = newTestHub(t, SlowDisconnect)
 	h.polls = &polls{hub: h.hub, pollers: []*poller{ended}}
-	tcp, remote := tcpPair(t)
+	tcp, remote := testkit.TCPPair(t)
 	c = newClient(tcp, &h.cfg, h.hub)
 	if !h.add(c, nil) || c.queue.carriage != nil {
 		t.Error("a poller that has ended took a client")

@@ -95,8 +95,8 @@ func (p *poller) turn() error {
 	return nil
 }
 
-// wait returns with events, or without when a timer may be due or frames were left. Sockets are looked at before any timer: what has come
-// while the gateway was stopped counts.
+// wait returns with events, or without when a timer may be due or frames were left. Sockets are looked at before any timer:
+// what has come while the gateway was stopped counts.
 func (p *poller) wait() (n int, err error) {
 	poll := func(fd uintptr) bool {
 		var failed error

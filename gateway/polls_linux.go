@@ -122,27 +122,20 @@ func duplicate(conn *net.TCPConn) (fd int, err error) {
 	return fd, errors.Join(err, failed)
 }
 
-// send writes as much as the socket takes at once. It does not tell the Go scheduler of the system call, which never
-// waits.
+// send writes as much as the socket takes at once.
 func send(fd int, b []byte) (n int, err error) {
-	for {
-		r, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			return int(r), nil
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
+	return transfer(unix.SYS_SENDTO, fd, b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
-// receive reads what there is, as send writes.
+// receive reads what there is.
 func receive(fd int, b []byte) (n int, err error) {
+	return transfer(unix.SYS_RECVFROM, fd, b, unix.MSG_DONTWAIT)
+}
+
+// transfer does not tell the Go scheduler of the system call, which never waits.
+func transfer(call uintptr, fd int, b []byte, flags uintptr) (n int, err error) {
 	for {
-		r, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
-			unix.MSG_DONTWAIT, 0, 0)
+		r, _, errno := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 		switch errno {
 		case 0:
 			return int(r), nil

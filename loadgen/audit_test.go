@@ -425,31 +425,13 @@ func TestDialKeepsWhatFollowsTheAnswer(t *testing.T) {
 	})
 }
 
-// tcpPair is a connection over the loopback interface, both its ends.
-func tcpPair(t *testing.T) (client, server net.Conn) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	if client, err = net.Dial("tcp", listener.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
-	if server, err = listener.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	return client, server
-}
-
 // TestReceiveSeesTheEndBehindData: a target that dies sends its last bytes and the connection's end at once. The kernel
 // may tell of both by one event, so that a reader which takes a short read for an empty socket waits for an event that
 // has been, and the client of a dead target would be counted as connected for the rest of the run.
 func TestReceiveSeesTheEndBehindData(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // nothing polls between the write and the close
 	for range 20 {
-		conn, target := tcpPair(t)
+		target, conn := testkit.TCPPair(t)
 		var lock sync.Mutex
 		var space receiveSpace
 		got := 0

@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"runtime"
 	"strconv"
@@ -11,13 +10,7 @@ import (
 
 // usableCores is how many cores the generator may use, by its affinity and the quota of its control groups, which may be a
 // fraction. GOMAXPROCS is no bound: Go makes it 2 at least, and threads that wait in the kernel exceed it.
-var usableCores = coresIn(float64(runtime.NumCPU()), func(name string) string {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return ""
-	}
-	return string(text)
-})
+var usableCores = coresIn(float64(runtime.NumCPU()), readText)
 
 // coresIn is the least of cores and the quotas of the control groups, of version 2 from this process's own up to the root's.
 func coresIn(cores float64, read func(name string) string) float64 {
@@ -26,19 +19,10 @@ func coresIn(cores float64, read func(name string) string) float64 {
 			cores = min(cores, quota/period)
 		}
 	}
-	for line := range strings.Lines(read("/proc/self/cgroup")) {
-		group, two := strings.CutPrefix(strings.TrimSpace(line), "0::")
-		if !two {
-			continue
-		}
-		for group = path.Clean("/" + group); ; group = path.Dir(group) {
-			var quota, period float64
-			if n, _ := fmt.Sscan(read(path.Join("/sys/fs/cgroup", group, "cpu.max")), &quota, &period); n == 2 { // else "max"
-				bound(quota, period)
-			}
-			if group == "/" {
-				break
-			}
+	for _, dir := range controlGroups(read) {
+		var quota, period float64
+		if n, _ := fmt.Sscan(read(path.Join(dir, "cpu.max")), &quota, &period); n == 2 { // else "max"
+			bound(quota, period)
 		}
 	}
 	number := func(name string) float64 {

@@ -95,9 +95,8 @@ func (b *gcBudget) renew() {
 	limit, ok := b.affordable()
 	switch {
 	case !ok:
-		debug.SetMemoryLimit(b.before)
-		debug.SetGCPercent(b.percent)
-		b.held, b.bound, b.limit = false, gcByGrowth, 0
+		b.restore()
+		b.bound, b.limit = gcByGrowth, 0
 	case limit > b.limit:
 		debug.SetMemoryLimit(limit)
 		b.limit = limit
@@ -111,9 +110,13 @@ func (b *gcBudget) release() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.held {
-		return
+	if b.held {
+		b.restore()
 	}
+}
+
+// restore is release, locked and held.
+func (b *gcBudget) restore() {
 	b.held = false
 	if b.bound == gcByLimit {
 		debug.SetMemoryLimit(b.before)

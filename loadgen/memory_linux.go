@@ -2,22 +2,13 @@ package loadgen
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"strconv"
 	"strings"
 )
 
 // availableMemory is the smaller of what the kernel says is available and what the control groups leave.
-func availableMemory() (bytes int64, known bool) {
-	return availableIn(func(name string) string {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return ""
-		}
-		return string(text)
-	})
-}
+func availableMemory() (bytes int64, known bool) { return availableIn(readText) }
 
 // availableIn reads proc_meminfo(5) and the memory limits of this process's control groups, of version 2 from its own up to
 // the root's.
@@ -38,15 +29,8 @@ func availableIn(read func(name string) string) (bytes int64, known bool) {
 			bytes, known = left, true
 		}
 	}
-	for line := range strings.Lines(read("/proc/self/cgroup")) {
-		if group, two := strings.CutPrefix(strings.TrimSpace(line), "0::"); two {
-			for group = path.Clean("/" + group); ; group = path.Dir(group) {
-				least(path.Join("/sys/fs/cgroup", group), "memory.max", "memory.current")
-				if group == "/" {
-					break
-				}
-			}
-		}
+	for _, dir := range controlGroups(read) {
+		least(dir, "memory.max", "memory.current")
 	}
 	least("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
 	return bytes, known

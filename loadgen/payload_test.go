@@ -21,6 +21,13 @@ import (
 // runWhole takes an engine through all its verbs.
 func runWhole(t *testing.T, plan *scenarios.Plan) *results.Audit {
 	t.Helper()
+	audit, _ := runJoined(t, plan, func(*Engine) {})
+	return audit
+}
+
+// runJoined does so and calls joined between the join and the load.
+func runJoined(t *testing.T, plan *scenarios.Plan, joined func(*Engine)) (*results.Audit, *results.Health) {
+	t.Helper()
 	e := newTestEngine(t, plan)
 	if err := e.Connect(t.Context()); err != nil {
 		t.Fatal(err)
@@ -28,15 +35,16 @@ func runWhole(t *testing.T, plan *scenarios.Plan) *results.Audit {
 	if err := e.Join(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	joined(e)
 	if err := e.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e.Drain(t.Context())
-	audit, _, err := e.Finish(t.Context())
+	audit, health, err := e.Finish(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return audit
+	return audit, health
 }
 
 // topicRecords reads a topic of one partition to its end.

@@ -2,10 +2,10 @@ package loadgen
 
 import (
 	"io"
-	"net"
 	"testing"
 	"time"
 
+	"github.com/weirbench/weir/internal/testkit"
 	"github.com/weirbench/weir/results"
 )
 
@@ -13,7 +13,7 @@ import (
 // the last came, to the microsecond; for the nine before it that is an upper bound, and they are counted.
 func TestReceiveTimeOfALateReader(t *testing.T) {
 	const messages, busy = 10, 10 * time.Millisecond
-	from, to := loopbackPair(t)
+	to, from := testkit.TCPPair(t)
 	file, err := to.File()
 	if err != nil {
 		t.Fatal(err)
@@ -92,24 +92,4 @@ func seriesOf(t *testing.T, sum *tally, stage results.Stage) *results.Series {
 	}
 	t.Fatalf("nothing was recorded of %s", stage)
 	return nil
-}
-
-// loopbackPair returns both ends of a TCP connection.
-func loopbackPair(t *testing.T) (from, to *net.TCPConn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	accepted, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dialled.Close(); accepted.Close() })
-	return dialled.(*net.TCPConn), accepted.(*net.TCPConn)
 }

@@ -63,21 +63,9 @@ func childPlan(t *testing.T, clients int) *scenarios.Plan {
 // runChild runs the plan and requires an exact account. While all are connected it calls connected.
 func runChild(t *testing.T, plan *scenarios.Plan, connected func(e *Engine)) {
 	t.Helper()
-	e := newTestEngine(t, plan)
-	if err := e.Connect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Join(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	connected(e)
-	if err := e.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	e.Drain(t.Context())
-	audit, health, err := e.Finish(t.Context())
-	if err != nil || len(audit.Defects) > 0 {
-		t.Fatalf("got %v, defects %q", err, audit.Defects)
+	audit, health := runJoined(t, plan, connected)
+	if len(audit.Defects) > 0 {
+		t.Fatalf("defects %q", audit.Defects)
 	}
 	sent := audit.Reference[0].Sent
 	row := audit.Rows[0]

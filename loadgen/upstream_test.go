@@ -425,7 +425,7 @@ func TestWhatCantBePublishedIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, target := tcpPair(t)
+	target, conn := testkit.TCPPair(t)
 	defer target.Close()
 	p.up.gathered.Store(true)
 	l := p.up.lanes[3]
@@ -609,9 +609,9 @@ func FuzzPublishFrame(f *testing.F) {
 // TestOutletKeepsFramesWhole: a reader that is slow makes the kernel take parts of frames, and pongs come in between from
 // another goroutine. Every frame arrives whole, those of each writer in order.
 func TestOutletKeepsFramesWhole(t *testing.T) {
-	conn, target := tcpPair(t)
+	target, conn := testkit.TCPPair(t)
 	defer target.Close()
-	if err := conn.(*net.TCPConn).SetWriteBuffer(4096); err != nil {
+	if err := conn.SetWriteBuffer(4096); err != nil {
 		t.Fatal(err)
 	}
 	o := newOutlet(conn, 1<<30)
@@ -669,7 +669,7 @@ func appendServerFrame(dst []byte, opcode byte, payload []byte) []byte {
 
 // TestPublishAllocatesNothing guards the hot path.
 func TestPublishAllocatesNothing(t *testing.T) {
-	conn, target := tcpPair(t)
+	target, conn := testkit.TCPPair(t)
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,6 +55,18 @@ func (o Options) ChannelURL(i int) string {
 	u := *o.URL
 	u.RawQuery = "channel=" + url.QueryEscape(o.Channels[i%len(o.Channels)])
 	return u.String()
+}
+
+// Main is a client program that is called name: its flags are the command line's, and start begins to hold the connections.
+func Main(name string, start func(Options, *Counts) error) {
+	o, err := Parse(os.Args[1:])
+	if err == nil {
+		err = Run(o, os.Stdin, os.Stdout, start)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
 }
 
 // Parse reads the flags that all client programs have.

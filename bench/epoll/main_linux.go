@@ -19,16 +19,7 @@ import (
 	"github.com/weirbench/weir/bench/clientline"
 )
 
-func main() {
-	o, err := clientline.Parse(os.Args[1:])
-	if err == nil {
-		err = clientline.Run(o, os.Stdin, os.Stdout, hold)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "epoll:", err)
-		os.Exit(1)
-	}
-}
+func main() { clientline.Main("epoll", hold) }
 
 // hold starts the threads and opens the connections, which it shares out among them.
 func hold(o clientline.Options, counts *clientline.Counts) error {

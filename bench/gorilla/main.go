@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
@@ -12,16 +11,7 @@ import (
 	"github.com/weirbench/weir/bench/clientline"
 )
 
-func main() {
-	o, err := clientline.Parse(os.Args[1:])
-	if err == nil {
-		err = clientline.Run(o, os.Stdin, os.Stdout, hold)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "gorilla:", err)
-		os.Exit(1)
-	}
-}
+func main() { clientline.Main("gorilla", hold) }
 
 // hold opens the connections and leaves a goroutine with each.
 func hold(o clientline.Options, counts *clientline.Counts) error {
