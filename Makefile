@@ -48,7 +48,7 @@ ROUNDS ?= 5
 AA ?= 10
 BENCH ?=
 .PHONY: bench
-bench: bench-build ## clients, gateways and dialling side by side in ROUNDS rounds (5), AA pairs of equal runs (10): tables in results/runs/bench-TIME
+bench: bench-build ## clients, gateways and dialling side by side, and pacing, in ROUNDS rounds (5), AA pairs of equal runs (10): tables in results/runs/bench-TIME
 	bin/bench/bench -rounds $(ROUNDS) -aa $(AA) $(BENCH)
 
 .PHONY: bench-growth

@@ -211,6 +211,14 @@ func TestRepeatsTable(t *testing.T) {
 	}
 }
 
+func TestPacingTable(t *testing.T) {
+	table := pacingTable([]pacedRun{{0.02, 0.07, 0.9, 0.41, 20000}, {0.03, 0.09, 1.1, 0.5, 20000}, {0.02, 0.08, 1.3, 0.45, 19990}})
+	want := "20000 (19990–20000)|0.0200 (0.0200–0.0300)|0.0800 (0.0700–0.0900)|1.10 (0.900–1.30)|45.0% (41.0%–50.0%)"
+	if got := strings.Join(table.Rows[0], "|"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestSuperlinear has a cost a delivery that rises, and memory that grows faster than the clients; what grows with them is
 // none.
 func TestSuperlinear(t *testing.T) {
@@ -320,7 +328,7 @@ func TestInTurn(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
+	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,pacing,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
 	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-only", "weir,gorila"}, {"-works", "broad"}, {"-no-such-flag"}} {

@@ -40,6 +40,7 @@ const (
 	partClients  = "clients"
 	partGateways = "gateways"
 	partDial     = "dial"
+	partPacing   = "pacing"
 	partAA       = "aa"
 	partGrowth   = "growth"
 )
@@ -47,14 +48,16 @@ const (
 // leastMeasured leaves some of weir's intervals, a second each, whole within the window.
 const leastMeasured = 3 * time.Second
 
-func allParts() []string { return []string{partClients, partGateways, partDial, partAA, partGrowth} }
+func allParts() []string {
+	return []string{partClients, partGateways, partDial, partPacing, partAA, partGrowth}
+}
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.parts, "parts", strings.Join([]string{partClients, partGateways, partDial, partAA}, ","), "what to compare, of "+strings.Join(allParts(), ","))
-	flags.IntVar(&s.rounds, "rounds", 5, "rounds of clients, gateways and dial")
+	flags.StringVar(&s.parts, "parts", strings.Join([]string{partClients, partGateways, partDial, partPacing, partAA}, ","), "what to compare, of "+strings.Join(allParts(), ","))
+	flags.IntVar(&s.rounds, "rounds", 5, "rounds of clients, gateways, dial and pacing")
 	flags.IntVar(&s.aa, "aa", 10, "pairs of runs in aa")
 	flags.IntVar(&s.clients, "clients", 5000, "connections")
 	flags.DurationVar(&s.warm, "warm", 4*time.Second, "time from when all connections are open to when it is measured")
@@ -155,7 +158,8 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	b := &bench{settings: s}
 	began := time.Now()
 	parts := map[string]func(context.Context, io.Writer) error{
-		partClients: b.compareClients, partGateways: b.compareGateways, partDial: b.compareDials, partAA: b.compareRepeats, partGrowth: b.grow,
+		partClients: b.compareClients, partGateways: b.compareGateways, partDial: b.compareDials,
+		partPacing: b.comparePacing, partAA: b.compareRepeats, partGrowth: b.grow,
 	}
 	var document bytes.Buffer
 	for _, part := range allParts() {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 // repeat is one run of a scenario that is run again and again.
@@ -47,19 +48,30 @@ func (b *bench) compareRepeats(ctx context.Context, out io.Writer) error {
 }
 
 func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) {
-	none := repeat{benchtable.Absent(), benchtable.Absent()}
-	p, err := start(ctx, dir+".txt", nil, nil, b.weir, "run", "scenarios/quickstart.yaml", "--quiet", "--out", dir,
-		"--set", "phases.warm-up=1s", "--set", "phases.measure.steady.duration="+repeatedFor)
+	s, err := b.runScenario(ctx, "scenarios/quickstart.yaml", dir, "phases.warm-up=1s", "phases.measure.steady.duration="+repeatedFor)
 	if err != nil {
-		return none, "none", err
+		return repeat{benchtable.Absent(), benchtable.Absent()}, "none", err
+	}
+	p50, p99 := milliseconds(s.Latency.E2E)
+	return repeat{p50, p99}, string(s.Health.State), nil
+}
+
+// runScenario has weir run a scenario to its end and returns the summary.
+func (b *bench) runScenario(ctx context.Context, scenario, dir string, sets ...string) (*report.Summary, error) {
+	args := []string{"run", scenario, "--quiet", "--out", dir}
+	for _, set := range sets {
+		args = append(args, "--set", set)
+	}
+	p, err := start(ctx, dir+".txt", nil, nil, b.weir, args...)
+	if err != nil {
+		return nil, err
 	}
 	<-p.done
 	s, err := complete(dir)
 	if err != nil {
-		return none, "none", fmt.Errorf("%w (%s)", err, p.log)
+		return nil, fmt.Errorf("%w (%s)", err, p.log)
 	}
-	p50, p99 := milliseconds(s.Latency.E2E)
-	return repeat{p50, p99}, string(s.Health.State), nil
+	return s, nil
 }
 
 // repeatsTable tells how far runs that should be alike are apart: all of them, and those of a pair.

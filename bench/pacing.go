@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/weirbench/weir/internal/benchtable"
+)
+
+// pacedRun is how close to its schedule one run sent.
+type pacedRun struct {
+	p50, p99, p999 float64 // of send lag, ms
+	busy           float64
+	rate           float64 // records sent a second
+}
+
+// comparePacing has weir send 20,000 records a second, as often as there are rounds, and tells how late they went out.
+func (b *bench) comparePacing(ctx context.Context, out io.Writer) error {
+	var runs []pacedRun
+	var faults []string
+	health := map[string]int{}
+	for i := 1; i <= b.rounds; i++ {
+		if err := b.others.look(ctx); err != nil {
+			return err
+		}
+		say("pacing, round %d of %d", i, b.rounds)
+		s, err := b.runScenario(ctx, "bench/scenarios/pacing.yaml", filepath.Join(b.out, fmt.Sprintf("pacing-%d", i)))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("round %d: %v", i, err))
+			continue
+		}
+		lag := s.Latency.SendLag
+		runs = append(runs, pacedRun{
+			p50: float64(lag.P50NS) / 1e6, p99: float64(lag.P99NS) / 1e6, p999: float64(lag.P999NS) / 1e6,
+			busy: known(s.Resources.MachineBusyMean), rate: s.Rates.Sent,
+		})
+		health[string(s.Health.State)]++
+	}
+	t := pacingTable(runs)
+	t.Note("`weir run bench/scenarios/pacing.yaml`, %d runs; health of the runs: %s.", b.rounds, tally(health))
+	t.Notes = append(t.Notes, faults...)
+	return t.Write(out)
+}
+
+func pacingTable(runs []pacedRun) *benchtable.Table {
+	t := &benchtable.Table{
+		Title: "Pacing: how late 20,000 records a second of 128 B are sent",
+		Head:  []string{"sent a second", "send lag p50, ms", "p99", "p99.9", "machine busy"},
+	}
+	cell := func(of func(pacedRun) float64, format func(float64) string) string {
+		var s benchtable.Sample
+		for _, r := range runs {
+			s = append(s, of(r))
+		}
+		return s.Cell(format)
+	}
+	t.Add(cell(func(r pacedRun) float64 { return r.rate }, benchtable.Digits), cell(func(r pacedRun) float64 { return r.p50 }, benchtable.Digits),
+		cell(func(r pacedRun) float64 { return r.p99 }, benchtable.Digits), cell(func(r pacedRun) float64 { return r.p999 }, benchtable.Digits),
+		cell(func(r pacedRun) float64 { return r.busy }, benchtable.Percent))
+	return t
+}
