@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
 )
@@ -66,12 +67,10 @@ func ofInstances(n Needs) string {
 
 // ports: a connection needs a local port that no other between the same two addresses has.
 func ports(_ context.Context, m Machine, n Needs) Finding {
-	text, known := m.read("proc/sys/net/ipv4/ip_local_port_range")
-	var low, high int
-	if _, err := fmt.Sscan(text, &low, &high); !known || err != nil {
+	there, err := machine.EphemeralPorts(m.Files)
+	if err != nil {
 		return unknown()
 	}
-	there := high - low + 1 - m.reservedPorts(low, high)
 	need, group := portsNeeded(n)
 	const mend = "connect from several addresses: source_addresses: [127.0.0.2, 127.0.0.3] in the client group, " +
 		"or widen the range: sysctl -w net.ipv4.ip_local_port_range='10000 65535'"
@@ -127,22 +126,6 @@ func portsNeeded(n Needs) (need int, group string) {
 		group = " from " + group
 	}
 	return need, group
-}
-
-// reservedPorts counts those of the range that are not given out: "8080,9000-9010".
-func (m Machine) reservedPorts(low, high int) int {
-	text, _ := m.read("proc/sys/net/ipv4/ip_local_reserved_ports")
-	total := 0
-	for part := range strings.SplitSeq(text, ",") {
-		var a, b int
-		if n, _ := fmt.Sscanf(part, "%d-%d", &a, &b); n == 0 {
-			continue
-		} else if n == 1 {
-			b = a
-		}
-		total += max(min(b, high)-max(a, low)+1, 0)
-	}
-	return total
 }
 
 // backlog: connections that the gateway has not accepted yet wait in a queue of this length at most.
