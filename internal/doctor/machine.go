@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirbench/weir/internal/machine"
+	"github.com/weirbench/weir/internal/thousands"
 )
 
 // cpu: the pipeline and the generator share the processors.
@@ -141,7 +142,7 @@ func timing(ctx context.Context, m Machine, _ Needs) Finding {
 	if !known {
 		return unknown()
 	}
-	text := fmt.Sprintf("a wait for an instant ends late by %v (p50), %v (p99), of %s", t.P50.Round(time.Microsecond), t.P99.Round(time.Microsecond), count(t.Waits))
+	text := fmt.Sprintf("a wait for an instant ends late by %v (p50), %v (p99), of %s", t.P50.Round(time.Microsecond), t.P99.Round(time.Microsecond), thousands.Of(t.Waits))
 	if t.P99 > time.Millisecond {
 		return warn("try again when the machine is quiet, and see pacing and cpu load above",
 			"%s: a run whose send lag p99 is above 1 ms is invalid unless its e2e p99 is five times that", text)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/weirbench/weir/internal/machine"
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
 )
@@ -34,20 +35,20 @@ func descriptors(_ context.Context, m Machine, n Needs) Finding {
 		mend = ", or let weir call close_range with CLOSE_RANGE_UNSHARE, which a seccomp profile may forbid"
 	}
 	need := uint64(held + spareDescriptors)
-	there := count(hard)
+	there := thousands.Of(hard)
 	if hard > math.MaxInt64 { // RLIM_INFINITY
 		there = "unlimited"
 	}
 	raised := ""
 	if soft < hard {
-		raised = fmt.Sprintf("; weir raises its own soft limit of %s to that", count(soft))
+		raised = fmt.Sprintf("; weir raises its own soft limit of %s to that", thousands.Of(soft))
 	}
 	if hard < need {
 		return lacking(n, fmt.Sprintf("raise the hard limit: LimitNOFILE=%d in a systemd unit, nofile in /etc/security/limits.conf, "+
 			"or docker run --ulimit nofile=%d%s", need, need, mend),
-			"%s descriptors a process, %s for %s clients%s%s", there, count(need), count(n.Clients), ofInstances(n), tables)
+			"%s descriptors a process, %s for %s clients%s%s", there, thousands.Of(need), thousands.Of(n.Clients), ofInstances(n), tables)
 	}
-	return ok("%s descriptors a process, %s for %s clients%s%s%s", there, count(need), count(n.Clients), ofInstances(n), tables, raised)
+	return ok("%s descriptors a process, %s for %s clients%s%s%s", there, thousands.Of(need), thousands.Of(n.Clients), ofInstances(n), tables, raised)
 }
 
 // instances is how many gateways the plan's clients are spread over.
@@ -75,12 +76,12 @@ func ports(_ context.Context, m Machine, n Needs) Finding {
 	const mend = "connect from several addresses: source_addresses: [127.0.0.2, 127.0.0.3] in the client group, " +
 		"or widen the range: sysctl -w net.ipv4.ip_local_port_range='10000 65535'"
 	if there < need && group == "" && toLoopback(n) {
-		return ok("%s ports for connections from one address to another, %s needed: weir connects from several addresses by itself", count(there), count(need))
+		return ok("%s ports for connections from one address to another, %s needed: weir connects from several addresses by itself", thousands.Of(there), thousands.Of(need))
 	}
 	if there < need {
-		return lacking(n, mend, "%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
+		return lacking(n, mend, "%s ports for connections from one address to another, %s needed%s", thousands.Of(there), thousands.Of(need), group)
 	}
-	return ok("%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
+	return ok("%s ports for connections from one address to another, %s needed%s", thousands.Of(there), thousands.Of(need), group)
 }
 
 // toLoopback reports whether the plan's clients connect to 127.0.0.0/8, where weir has other source addresses.
@@ -138,7 +139,7 @@ func backlog(_ context.Context, m Machine, _ Needs) Finding {
 	case n < enough:
 		return warn("sysctl -w net.core.somaxconn=4096", "net.core.somaxconn is %d: a burst of connections may be refused or take a second more", n)
 	}
-	return ok("net.core.somaxconn is %s", count(n))
+	return ok("net.core.somaxconn is %s", thousands.Of(n))
 }
 
 // portReuse: ports of closed connections are kept for a minute, unless the kernel may use them again.
@@ -165,9 +166,9 @@ func conntrack(_ context.Context, m Machine, n Needs) Finding {
 	need := int64(n.Clients + spareDescriptors)
 	if most-used < need {
 		return lacking(n, fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", used+2*need),
-			"%s of %s connection tracking entries are free, %s needed: beyond them packets are dropped", count(max(most-used, 0)), count(most), count(need))
+			"%s of %s connection tracking entries are free, %s needed: beyond them packets are dropped", thousands.Of(max(most-used, 0)), thousands.Of(most), thousands.Of(need))
 	}
-	return ok("%s of %s connection tracking entries are free, %s needed", count(most-used), count(most), count(need))
+	return ok("%s of %s connection tracking entries are free, %s needed", thousands.Of(most-used), thousands.Of(most), thousands.Of(need))
 }
 
 // kafka reaches the plan's cluster.
