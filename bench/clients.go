@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirbench/weir/bench/clientline"
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 // clientFigures is what one client program cost in one round.
@@ -173,7 +174,7 @@ func (b *bench) ownRun(ctx context.Context, work, dir string, clients int, env [
 	if err != nil {
 		return nil, err
 	}
-	if _, err := complete(dir); err != nil {
+	if _, err := report.SummariseComplete(dir); err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, p.log)
 	}
 	s, err := readRun(dir, span{})

@@ -132,7 +132,7 @@ func (b *bench) gatewayRun(ctx context.Context, work, dir string, r *gatewayResu
 	if err := p.wait(ctx); err != nil {
 		return noGateway(), err
 	}
-	s, err := complete(dir)
+	s, err := report.SummariseComplete(dir)
 	if err != nil {
 		return noGateway(), fmt.Errorf("%w (%s)", err, p.log)
 	}

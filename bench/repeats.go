@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 // repeat is one run of a scenario that is run again and again.
@@ -54,7 +55,7 @@ func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) 
 		return none, "none", err
 	}
 	<-p.done
-	s, err := complete(dir)
+	s, err := report.SummariseComplete(dir)
 	if err != nil {
 		return none, "none", fmt.Errorf("%w (%s)", err, p.log)
 	}
