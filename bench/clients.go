@@ -39,17 +39,8 @@ func noFigures() clientFigures {
 // clientResult is all rounds of one client program in one work.
 type clientResult struct {
 	program program
-	rounds  []clientFigures
+	rounds  rounds[clientFigures]
 	faults  []string
-}
-
-// sample takes one figure out of all rounds.
-func (r *clientResult) sample(of func(clientFigures) float64) benchtable.Sample {
-	var s benchtable.Sample
-	for _, f := range r.rounds {
-		s = append(s, of(f))
-	}
-	return s
 }
 
 // compareClients has each client program hold the same connections to the same pipeline, in turn, for some rounds.
