@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/report"
 )
 
@@ -44,20 +45,14 @@ func TestParseResident(t *testing.T) {
 	}
 }
 
-func TestParseMachine(t *testing.T) {
-	before, err := parseMachine("cpu  100 10 40 800 50 5 5 0 0 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
-	if err != nil || before != (times{busy: 160, all: 1010}) {
-		t.Fatalf("got %+v, %v; want 160 busy of 1010: idle and waiting for disks are not", before, err)
+func TestBusySince(t *testing.T) {
+	before := machine.ProcessorTime{User: 150, IRQ: 10, Idle: 800, IOWait: 50}
+	after := machine.ProcessorTime{User: 170, IRQ: 15, Idle: 870, IOWait: 55}
+	if got := busySince(after, before); got != 0.25 {
+		t.Errorf("got %v busy; want 0.25: idle and waiting for disks are not", got)
 	}
-	after := times{busy: 185, all: 1110}
-	if got := after.busySince(before); got != 0.25 {
-		t.Errorf("got %v busy; want 0.25", got)
-	}
-	if got := before.busySince(before); !math.IsNaN(got) {
+	if got := busySince(before, before); !math.IsNaN(got) {
 		t.Errorf("got %v busy of no time; want NaN", got)
-	}
-	if _, err := parseMachine("intr 1 2 3"); err == nil {
-		t.Error("a file without processors is taken")
 	}
 }
 

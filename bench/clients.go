@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirbench/weir/bench/clientline"
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 // clientFigures is what one client program cost in one round.
@@ -38,17 +39,8 @@ func noFigures() clientFigures {
 // clientResult is all rounds of one client program in one work.
 type clientResult struct {
 	program program
-	rounds  []clientFigures
+	rounds  rounds[clientFigures]
 	faults  []string
-}
-
-// sample takes one figure out of all rounds.
-func (r *clientResult) sample(of func(clientFigures) float64) benchtable.Sample {
-	var s benchtable.Sample
-	for _, f := range r.rounds {
-		s = append(s, of(f))
-	}
-	return s
 }
 
 // compareClients has each client program hold the same connections to the same pipeline, in turn, for some rounds.
@@ -173,7 +165,7 @@ func (b *bench) ownRun(ctx context.Context, work, dir string, clients int, env [
 	if err != nil {
 		return nil, err
 	}
-	if _, err := complete(dir); err != nil {
+	if _, err := report.SummariseComplete(dir); err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, p.log)
 	}
 	s, err := readRun(dir, span{})

@@ -19,9 +19,9 @@ func (b *bench) clientTable(work string, all []*clientResult) *benchtable.Table 
 	for _, r := range all {
 		switch r.program.name {
 		case weirReader:
-			own = r.sample(total)
+			own = r.rounds.sample(total)
 		case weirReceiving:
-			alone = r.sample(total)
+			alone = r.rounds.sample(total)
 		}
 	}
 	for _, r := range all {
@@ -48,14 +48,14 @@ func (b *bench) clientTable(work string, all []*clientResult) *benchtable.Table 
 }
 
 func clientRow(r *clientResult, own, alone benchtable.Sample) []string {
-	figure := func(of func(clientFigures) float64) string { return r.sample(of).Cell(benchtable.Digits) }
+	figure := func(of func(clientFigures) float64) string { return r.rounds.sample(of).Cell(benchtable.Digits) }
 	pair := func(p50, p99 func(clientFigures) float64) string {
-		if r.sample(p50).Count() == 0 {
+		if r.rounds.sample(p50).Count() == 0 {
 			return "–"
 		}
 		return figure(p50) + ", " + figure(p99)
 	}
-	total := r.sample(func(f clientFigures) float64 { return f.user + f.system })
+	total := r.rounds.sample(func(f clientFigures) float64 { return f.user + f.system })
 	return []string{
 		r.program.about,
 		figure(func(f clientFigures) float64 { return f.user }),
@@ -63,10 +63,10 @@ func clientRow(r *clientResult, own, alone benchtable.Sample) []string {
 		total.Cell(benchtable.Digits),
 		benchtable.Ratios(own, total).Cell(benchtable.Digits),
 		benchtable.Ratios(alone, total).Cell(benchtable.Digits),
-		r.sample(func(f clientFigures) float64 { return f.connection / 1024 }).Cell(benchtable.Digits),
-		r.sample(func(f clientFigures) float64 { return f.received }).Cell(benchtable.Percent),
+		r.rounds.sample(func(f clientFigures) float64 { return f.connection / 1024 }).Cell(benchtable.Digits),
+		r.rounds.sample(func(f clientFigures) float64 { return f.received }).Cell(benchtable.Percent),
 		figure(func(f clientFigures) float64 { return f.gateway }),
-		r.sample(func(f clientFigures) float64 { return f.busy }).Cell(benchtable.Percent),
+		r.rounds.sample(func(f clientFigures) float64 { return f.busy }).Cell(benchtable.Percent),
 		pair(func(f clientFigures) float64 { return f.keeperP50 }, func(f clientFigures) float64 { return f.keeperP99 }),
 		pair(func(f clientFigures) float64 { return f.ownP50 }, func(f clientFigures) float64 { return f.ownP99 }),
 	}

@@ -52,17 +52,9 @@ func noGateway() gatewayFigures {
 type gatewayResult struct {
 	gatewayKind
 	missing string
-	rounds  []gatewayFigures
+	rounds  rounds[gatewayFigures]
 	faults  []string
 	health  map[string]int
-}
-
-func (r *gatewayResult) sample(of func(gatewayFigures) float64) benchtable.Sample {
-	var s benchtable.Sample
-	for _, f := range r.rounds {
-		s = append(s, of(f))
-	}
-	return s
 }
 
 // compareGateways has each gateway pass on the same work, from Apache Kafka in Docker: kafkajs does not take the embedded
@@ -132,7 +124,7 @@ func (b *bench) gatewayRun(ctx context.Context, work, dir string, r *gatewayResu
 	if err := p.wait(ctx); err != nil {
 		return noGateway(), err
 	}
-	s, err := complete(dir)
+	s, err := report.SummariseComplete(dir)
 	if err != nil {
 		return noGateway(), fmt.Errorf("%w (%s)", err, p.log)
 	}
@@ -187,7 +179,7 @@ func (b *bench) gatewayTable(work string, all []*gatewayResult) *benchtable.Tabl
 	var baseCPU, baseMemory benchtable.Sample
 	for _, r := range all {
 		if r.name == gatewayBase {
-			baseCPU, baseMemory = r.sample(cpu), r.sample(memory)
+			baseCPU, baseMemory = r.rounds.sample(cpu), r.rounds.sample(memory)
 		}
 	}
 	for _, r := range all {
@@ -195,12 +187,12 @@ func (b *bench) gatewayTable(work string, all []*gatewayResult) *benchtable.Tabl
 			t.Add(r.name, "skipped: "+r.missing)
 			continue
 		}
-		t.Add(r.name, r.sample(cpu).Cell(benchtable.Digits), benchtable.Ratios(r.sample(cpu), baseCPU).Cell(benchtable.Digits),
-			r.sample(memory).Cell(benchtable.Digits), benchtable.Ratios(r.sample(memory), baseMemory).Cell(benchtable.Digits),
-			r.sample(func(f gatewayFigures) float64 { return f.p50 }).Cell(benchtable.Digits),
-			r.sample(func(f gatewayFigures) float64 { return f.p99 }).Cell(benchtable.Digits),
-			r.sample(func(f gatewayFigures) float64 { return f.delivered }).Cell(benchtable.Percent),
-			r.sample(func(f gatewayFigures) float64 { return f.busy }).Cell(benchtable.Percent))
+		t.Add(r.name, r.rounds.sample(cpu).Cell(benchtable.Digits), benchtable.Ratios(r.rounds.sample(cpu), baseCPU).Cell(benchtable.Digits),
+			r.rounds.sample(memory).Cell(benchtable.Digits), benchtable.Ratios(r.rounds.sample(memory), baseMemory).Cell(benchtable.Digits),
+			r.rounds.sample(func(f gatewayFigures) float64 { return f.p50 }).Cell(benchtable.Digits),
+			r.rounds.sample(func(f gatewayFigures) float64 { return f.p99 }).Cell(benchtable.Digits),
+			r.rounds.sample(func(f gatewayFigures) float64 { return f.delivered }).Cell(benchtable.Percent),
+			r.rounds.sample(func(f gatewayFigures) float64 { return f.busy }).Cell(benchtable.Percent))
 	}
 	t.Note("Rounds: %d, each measured for %s. A delivery carries its share of reading Kafka; memory is the whole gateway's by its connections.", b.rounds, b.measure)
 	for _, r := range all {

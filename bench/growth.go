@@ -158,7 +158,7 @@ func (b *bench) step(ctx context.Context, dir string, s step) (stepFigures, erro
 	if _, err := os.Stat(dir); err != nil {
 		return none, p.failed("weir") // it refused the scenario
 	}
-	sum, err := complete(dir)
+	sum, err := report.SummariseComplete(dir)
 	if err != nil {
 		return none, fmt.Errorf("%w (%s)", err, p.log)
 	}

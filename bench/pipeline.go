@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/weirbench/weir/internal/benchtable"
-	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
 
@@ -210,27 +208,6 @@ func (s *seen) quantile(q float64) float64 {
 		return benchtable.Absent()
 	}
 	return float64(all.Quantile(q)) / 1e6
-}
-
-// errNotComplete says that a run's figures are not those of the whole work.
-var errNotComplete = errors.New("the run did not come to its end")
-
-// complete summarises a run that came to its end.
-func complete(dir string) (*report.Summary, error) {
-	run, err := results.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := report.Summarise(run)
-	switch {
-	case err != nil:
-		return nil, err
-	case s.Run.Error != "":
-		return nil, fmt.Errorf("%w: %s", errNotComplete, s.Run.Error)
-	case s.Status != results.StatusComplete:
-		return nil, fmt.Errorf("%w: it is %s", errNotComplete, s.Status)
-	}
-	return s, nil
 }
 
 // wait waits for a run to come to its end.

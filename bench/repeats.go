@@ -67,7 +67,7 @@ func (b *bench) runScenario(ctx context.Context, scenario, dir string, sets ...s
 		return nil, err
 	}
 	<-p.done
-	s, err := complete(dir)
+	s, err := report.SummariseComplete(dir)
 	if err != nil {
 		return nil, fmt.Errorf("%w (%s)", err, p.log)
 	}

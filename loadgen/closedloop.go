@@ -128,11 +128,8 @@ func (l *closedLoop) next() (at time.Duration) {
 
 // loadClosed is the load of clients that think. Nothing is sent after the load's end.
 func (p *producer) loadClosed(s *signals) {
-	pace := newPacer()
-	defer pace.close()
-	p.pacing = pace.kind
-	p.thread.Store(int64(pace.thread))
-	defer p.thread.Store(0)
+	pace, done := p.ownPacer()
+	defer done()
 	l := p.up.loop
 	end := l.phases[len(l.phases)-1].End
 	nextMark := time.Duration(0)

@@ -247,13 +247,21 @@ func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *p
 	}
 }
 
-// load walks the schedule. What is due is sent; what can't be sent in time is sent late and counted.
-func (p *producer) load(s *signals) {
-	pace := newPacer()
-	defer pace.close()
+// ownPacer makes the calling goroutine's pacer and notes its thread, until done.
+func (p *producer) ownPacer() (pace *pacer, done func()) {
+	pace = newPacer()
 	p.pacing = pace.kind
 	p.thread.Store(int64(pace.thread))
-	defer p.thread.Store(0)
+	return pace, func() {
+		p.thread.Store(0)
+		pace.close()
+	}
+}
+
+// load walks the schedule. What is due is sent; what can't be sent in time is sent late and counted.
+func (p *producer) load(s *signals) {
+	pace, done := p.ownPacer()
+	defer done()
 	start := s.loadAt.at
 	nextMark := time.Duration(0)
 	haste := haste{pace: pace}

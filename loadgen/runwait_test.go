@@ -77,25 +77,3 @@ func TestThreadTimes(t *testing.T) {
 		}
 	}
 }
-
-// TestAvailableMemory is the least of what the kernel and the control groups leave.
-func TestAvailableMemory(t *testing.T) {
-	files := map[string]string{"/proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    1000 kB\n", "/proc/self/cgroup": "4:memory:/x\n0::/a/b\n"}
-	read := func(name string) string { return files[name] }
-	expect := func(what string, want int64) {
-		t.Helper()
-		if got, known := availableIn(read); got != want || !known {
-			t.Errorf("%s: got %d, %v; want %d", what, got, known, want)
-		}
-	}
-	expect("no groups", 1000<<10)
-	files["/sys/fs/cgroup/a/b/memory.max"], files["/sys/fs/cgroup/a/b/memory.current"] = "max\n", "5\n"
-	expect("an unlimited group", 1000<<10)
-	files["/sys/fs/cgroup/a/memory.max"], files["/sys/fs/cgroup/a/memory.current"] = "5000\n", "1000\n"
-	expect("a group above it", 4000)
-	files["/sys/fs/cgroup/memory/memory.limit_in_bytes"], files["/sys/fs/cgroup/memory/memory.usage_in_bytes"] = "3000", "3500"
-	expect("a full group of version 1", 0)
-	if got, known := availableIn(func(string) string { return "" }); known {
-		t.Errorf("got %d of nothing; want it unknown", got)
-	}
-}

@@ -101,29 +101,6 @@ func startRuntimePolling() error {
 	return errors.Join(r.Close(), w.Close())
 }
 
-// tableLimit is how many descriptors a table of this process takes; 0 where that is not known. Package os has raised the soft
-// limit to the hard one.
-func tableLimit() int {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return 0
-	}
-	return int(min(l.Cur, math.MaxInt32))
-}
-
-// ephemeralPorts is how many ports the kernel gives out for connections from one address to another; 0 where that is not known.
-func ephemeralPorts() int {
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
-	if err != nil {
-		return 0
-	}
-	var low, high int
-	if _, err := fmt.Sscan(string(text), &low, &high); err != nil {
-		return 0
-	}
-	return high - low + 1
-}
-
 // TryTable reports whether threads of this process can have descriptor tables of their own.
 func TryTable() error {
 	var err error

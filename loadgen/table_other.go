@@ -6,7 +6,3 @@ import "errors"
 
 // TryTable reports that threads have no descriptor tables of their own on this system.
 func TryTable() error { return errors.ErrUnsupported }
-
-func tableLimit() int { return 0 }
-
-func ephemeralPorts() int { return 0 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/scenarios"
 )
 
@@ -60,21 +61,7 @@ func significant(v float64) string {
 }
 
 // formatCount writes a whole number with its thousands apart: 1,234,567.
-func formatCount(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	sign := ""
-	if n < 0 {
-		sign, s = "−", s[1:]
-	}
-	var b strings.Builder
-	for i, c := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return sign + b.String()
-}
+func formatCount(n int64) string { return strings.Replace(thousands.Of(n), "-", "−", 1) }
 
 // formatShare writes a share of one in percent, with as many digits as tell it from the whole: 99.9987%.
 func formatShare(share float64) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/loadgen"
 	"github.com/weirbench/weir/results"
 )
@@ -16,14 +17,13 @@ const RunIDKey = "run_id"
 
 // environment describes the machine and the software of the run.
 func (r *run) environment() *results.Environment {
-	cpu, kernel, memory := machine()
 	revision, modified := gitState()
 	extra := loadgen.Spread(r.o.Plan, r.target.URLs())
 	extra[RunIDKey] = r.id.name
 	return &results.Environment{
 		WeirVersion: r.o.Version, GitRevision: revision, GitModified: modified,
 		GoVersion: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
-		Kernel: kernel, CPU: cpu, Cores: runtime.NumCPU(), MemoryBytes: memory,
+		Kernel: machine.KernelRelease(machine.Files()), CPU: machine.CPUModel(machine.Files()), Cores: runtime.NumCPU(), MemoryBytes: totalMemory(),
 		Kafka: r.kafka.Description, Gateway: r.target.Description,
 		StartedAtNS: time.Now().UnixNano(), Command: r.o.Command, ReceiveStamps: loadgen.ReceiveStampsFor(r.target.URL),
 		Reader: loadgen.ReaderFor(r.o.Plan, r.target.URL),

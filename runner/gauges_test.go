@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/testbed"
 )
@@ -86,16 +87,12 @@ func TestNetCounts(t *testing.T) {
 // TestForeignCPU: what weir's and the pipeline's processes used is no neighbour's;
 // where a part's use is not known, nobody can tell.
 func TestForeignCPU(t *testing.T) {
-	b, cores := parseBusy("cpu  10 20 30 400 50 6 7 8 9 10\ncpu0 1 1 1 1 1 1 1 1\ncpu1 1 1 1 1 1 1 1 1\nintr 5\n")
-	if want := (busyWatch{busy: 81, interrupts: 13, hard: 6, all: 531}); b != want || cores != 2 {
-		t.Errorf("got %+v of %d cores; want %+v of 2", b, cores, want)
-	}
-	was := busyWatch{all: 1000}
-	for now, want := range map[busyWatch]busyShares{
-		{busy: 50, interrupts: 20, all: 1100}:          {all: 0.5, processes: 0.5}, // processes are charged for what interrupts them
-		{busy: 50, interrupts: 20, hard: 1, all: 1100}: {all: 0.5, processes: 0.3},
+	was := machine.ProcessorTime{Idle: 1000}
+	for now, want := range map[machine.ProcessorTime]busyShares{
+		{User: 20, Steal: 10, SoftIRQ: 20, Idle: 1050}:         {all: 0.5, processes: 0.5}, // processes are charged for what interrupts them
+		{User: 20, Steal: 10, SoftIRQ: 19, IRQ: 1, Idle: 1050}: {all: 0.5, processes: 0.3},
 	} {
-		if got := now.since(was); got != want {
+		if got := busySince(now, was); got != want {
 			t.Errorf("%+v: got %+v; want %+v", now, got, want)
 		}
 	}
@@ -109,8 +106,8 @@ func TestForeignCPU(t *testing.T) {
 	foreign := func(parts ...*part) (share float64, known bool) {
 		g := &gauges{first: true, parts: parts}
 		g.read()
-		g.busy.busy -= 1000 // ticks of processes, more than were spent since
-		g.busy.all -= 2000
+		g.busy.last.User -= 1000 // ticks of processes, more than were spent since
+		g.busy.last.Idle -= 1000
 		g.last = g.last.Add(-1000 * time.Second) // so that what this test uses itself is nothing
 		got := g.read()
 		share, known = got[results.GaugeForeignCPU]

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/runner"
 	"github.com/weirbench/weir/scenarios"
 )
@@ -118,11 +119,11 @@ func figureLines(f *runner.Figures, columns, rows int) []string {
 	lines := []string{
 		fmt.Sprintf("  %-10s %s %s", f.Phase, bar(f, 20), timeLeft(f)),
 		"  clients    " + connected(f),
-		fmt.Sprintf("  rates      %s/s sent, %s/s delivered", thousands(int64(f.SentPerSecond)), thousands(int64(f.DeliveredPerSecond))),
+		fmt.Sprintf("  rates      %s/s sent, %s/s delivered", thousands.Of(int64(f.SentPerSecond)), thousands.Of(int64(f.DeliveredPerSecond))),
 		"  e2e        " + latencySoFar(f),
 	}
 	if f.Warnings > 0 {
-		lines[1] += fmt.Sprintf("; %s warnings", thousands(f.Warnings))
+		lines[1] += fmt.Sprintf("; %s warnings", thousands.Of(f.Warnings))
 	}
 	if rows > 0 && rows < 2*len(lines) {
 		lines = lines[:1]
@@ -138,15 +139,15 @@ func connected(f *runner.Figures) string {
 	if f.Closing {
 		return "closing"
 	}
-	return fmt.Sprintf("%s of %s connected", thousands(int64(f.Clients)), thousands(int64(f.Planned)))
+	return fmt.Sprintf("%s of %s connected", thousands.Of(int64(f.Clients)), thousands.Of(int64(f.Planned)))
 }
 
 // latencySoFar is what the measure phases have had.
 func latencySoFar(f *runner.Figures) string {
 	if f.Deliveries == 0 {
-		return fmt.Sprintf("p99 -, nothing measured yet; missing %s", thousands(f.Missing))
+		return fmt.Sprintf("p99 -, nothing measured yet; missing %s", thousands.Of(f.Missing))
 	}
-	return fmt.Sprintf("p99 %v so far of %s deliveries; missing %s", roundDuration(f.P99), thousands(f.Deliveries), thousands(f.Missing))
+	return fmt.Sprintf("p99 %v so far of %s deliveries; missing %s", roundDuration(f.P99), thousands.Of(f.Deliveries), thousands.Of(f.Missing))
 }
 
 // bar draws how much of the phase is over: of its time, or while clients connect of them.
@@ -183,19 +184,6 @@ func roundDuration(d time.Duration) time.Duration {
 		return d.Round(100 * time.Microsecond)
 	}
 	return d.Round(10 * time.Microsecond)
-}
-
-// thousands writes 1234567 as 1,234,567.
-func thousands(n int64) string {
-	digits := fmt.Sprint(n)
-	sign := ""
-	if n < 0 {
-		sign, digits = "-", digits[1:]
-	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
 }
 
 // cut shortens a line to so many characters and leaves out what is none.

@@ -207,11 +207,3 @@ func TestPlainLines(t *testing.T) {
 		t.Error("a quiet run shows progress")
 	}
 }
-
-func TestThousands(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -999: "-999"} {
-		if got := thousands(n); got != want {
-			t.Errorf("got %s; want %s", got, want)
-		}
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirbench/weir/internal/doctor"
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/scenarios"
 )
@@ -134,7 +135,7 @@ func expected(n int64, lessThanOne bool) string {
 	if lessThanOne {
 		return "less than one"
 	}
-	return thousands(n)
+	return thousands.Of(n)
 }
 
 // printCost prints the cost as a table.
@@ -142,7 +143,7 @@ func printCost(w io.Writer, path string, c cost) error {
 	fmt.Fprintf(w, "%s is right and will cost about\n", printable(path))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(what, figure string) { fmt.Fprintf(t, "  %s\t%s\n", what, figure) }
-	row("connections", thousands(int64(c.Connections)))
+	row("connections", thousands.Of(int64(c.Connections)))
 	fewMessages, fewDeliveries := c.LessThanOne()
 	row("messages", fmt.Sprintf("%s, %s", expected(c.Messages, fewMessages), doctor.Bytes(c.ProducedBytes)))
 	row("deliveries", fmt.Sprintf("%s, %s; %s/s at the peak", expected(c.Deliveries, fewDeliveries), doctor.Bytes(c.DeliveredBytes),

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
 )
@@ -163,8 +164,8 @@ func (f Finding) String() string {
 
 // read returns a file of the kernel's without the white space around it; ok is false where it is not there.
 func (m Machine) read(path string) (string, bool) {
-	data, err := fs.ReadFile(m.Files, path)
-	return strings.TrimSpace(string(data)), err == nil
+	text, err := machine.Text(m.Files, path)
+	return text, err == nil
 }
 
 // number reads a file that holds one number.

@@ -82,13 +82,4 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.2f %s", x, units[i])
 }
 
-// count writes 1234567 as 1,234,567.
-func count[T int | int64 | uint64](n T) string {
-	digits := fmt.Sprint(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
 func percent(share float64) string { return fmt.Sprintf("%.0f%%", 100*share) }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirbench/weir/internal/machine"
 	"github.com/weirbench/weir/loadgen"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
@@ -18,7 +19,7 @@ import (
 // Local is this machine. allowed lists hosts that may be loaded although they are not loopback.
 func Local(allowed []string) Machine {
 	return Machine{
-		Files:       os.DirFS("/"),
+		Files:       machine.Files(),
 		Cores:       runtime.NumCPU(),
 		Descriptors: descriptorLimits,
 		Tables:      loadgen.TryTable,
@@ -45,6 +46,33 @@ func Local(allowed []string) Machine {
 			return t.Stop(ctx)
 		},
 	}
+}
+
+func descriptorLimits() (soft, hard uint64, ok bool) {
+	soft, hard, err := machine.DescriptorLimits()
+	return soft, hard, err == nil
+}
+
+// watch is the moment that the machine is watched for.
+const watch = 500 * time.Millisecond
+
+// processorShares reads the processors' time at both ends of a moment.
+func processorShares(ctx context.Context) (busy, stolen float64, ok bool) {
+	first, _, err := machine.ReadProcessorTime(machine.Files())
+	if err != nil {
+		return 0, 0, false
+	}
+	select {
+	case <-time.After(watch):
+	case <-ctx.Done():
+	}
+	second, _, err := machine.ReadProcessorTime(machine.Files())
+	spent := second.Since(first)
+	all := float64(spent.All())
+	if err != nil || all <= 0 {
+		return 0, 0, false
+	}
+	return float64(spent.Busy()) / all, float64(spent.Steal) / all, true
 }
 
 // onceOnly tries once, for the two checks that look at what came of it.

@@ -3,30 +3,17 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// The moments that the machine is watched for.
-const (
-	watch     = 500 * time.Millisecond
-	waitEvery = time.Millisecond
-)
-
-func descriptorLimits() (soft, hard uint64, ok bool) {
-	var l unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l)
-	return l.Cur, l.Max, err == nil
-}
+// waitEvery parts the instants that are waited for, while the machine is watched.
+const waitEvery = time.Millisecond
 
 func freeBytes(dir string) (uint64, bool) {
 	dir, err := nearestDir(dir)
@@ -60,51 +47,6 @@ func clockState() (ClockState, bool) {
 		c.Step = step
 	}
 	return c, true
-}
-
-// processorShares reads /proc/stat at both ends of a moment.
-func processorShares(ctx context.Context) (busy, stolen float64, ok bool) {
-	first, err := processorTimes()
-	if err != nil {
-		return 0, 0, false
-	}
-	select {
-	case <-time.After(watch):
-	case <-ctx.Done():
-	}
-	second, err := processorTimes()
-	all := second.all - first.all
-	if err != nil || all <= 0 {
-		return 0, 0, false
-	}
-	return 1 - (second.idle-first.idle)/all, (second.stolen - first.stolen) / all, true
-}
-
-type times struct{ all, idle, stolen float64 }
-
-// processorTimes is the first line of /proc/stat, proc_stat(5), in ticks.
-func processorTimes() (t times, err error) {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return t, err
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	for i, f := range strings.Fields(strings.TrimPrefix(line, "cpu")) {
-		v, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			return t, fmt.Errorf("read /proc/stat: %w", err)
-		}
-		switch i {
-		case 3, 4:
-			t.idle += v
-		case 7:
-			t.stolen = v
-		}
-		if i < 8 { // guest time stands in user time already
-			t.all += v
-		}
-	}
-	return t, nil
 }
 
 // tryTiming waits on a thread of its own that is set up like a pacing thread, and ends with the goroutine.

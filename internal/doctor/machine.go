@@ -3,17 +3,18 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"path"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/weirbench/weir/internal/machine"
+	"github.com/weirbench/weir/internal/thousands"
 )
 
 // cpu: the pipeline and the generator share the processors.
 func cpu(_ context.Context, m Machine, _ Needs) Finding {
 	const few = 2
 	cores, limited := float64(m.Cores), ""
-	if quota, known := m.quota(); known && quota < cores {
+	if quota, known := machine.CoreQuota(m.Files); known && quota < cores {
 		cores, limited = quota, fmt.Sprintf(" (the control group allows that of %d)", m.Cores)
 	}
 	word := "processors"
@@ -26,40 +27,6 @@ func cpu(_ context.Context, m Machine, _ Needs) Finding {
 			"%s: generator, Kafka and gateway will wait for each other", text)
 	}
 	return ok("%s", text)
-}
-
-// quota is how many processors the control group allows; known is false where it sets no bound.
-func (m Machine) quota() (cores float64, known bool) {
-	var quota, period float64
-	text, there := m.inControlGroup("cpu.max")
-	if n, _ := fmt.Sscan(text, &quota, &period); there && n == 2 && period > 0 {
-		return quota / period, true
-	}
-	q, there := m.number("sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-	p, also := m.number("sys/fs/cgroup/cpu/cpu.cfs_period_us")
-	if there && also && q > 0 && p > 0 {
-		return float64(q) / float64(p), true
-	}
-	return 0, false
-}
-
-// inControlGroup reads a file of this process's control group (version 2), or of the nearest above it that has one.
-func (m Machine) inControlGroup(name string) (text string, ok bool) {
-	group := "/"
-	if lines, there := m.read("proc/self/cgroup"); there {
-		for line := range strings.Lines(lines) {
-			if g, found := strings.CutPrefix(strings.TrimSpace(line), "0::"); found && g != "" {
-				group = path.Clean("/" + g)
-			}
-		}
-	}
-	for {
-		text, ok = m.read(path.Join("sys/fs/cgroup", group, name))
-		if ok && !strings.HasPrefix(text, "max") || group == "/" {
-			return text, ok
-		}
-		group = path.Dir(group)
-	}
 }
 
 // load: what else runs, here or on the host, makes the generator late.
@@ -91,40 +58,22 @@ func governor(_ context.Context, m Machine, _ Needs) Finding {
 
 // memory: what the plan's run takes against what is there.
 func memory(_ context.Context, m Machine, n Needs) Finding {
-	available, where, known := m.availableMemory()
+	available, known := machine.AvailableMemory(m.Files)
 	if !known {
 		return unknown()
+	}
+	where := ""
+	if available.ByGroup {
+		where = " in the control group"
 	}
 	need := int64(processBytes + connectionBytes*n.Clients)
 	if n.Plan != nil {
 		need = MemoryBytes(n.Plan)
 	}
-	if available < need {
-		return lacking(n, "end what else runs, raise the limit, or take fewer clients or a shorter stall", "%s available%s, about %s needed", Bytes(available), where, Bytes(need))
+	if available.Bytes < need {
+		return lacking(n, "end what else runs, raise the limit, or take fewer clients or a shorter stall", "%s available%s, about %s needed", Bytes(available.Bytes), where, Bytes(need))
 	}
-	return ok("%s available%s, about %s needed", Bytes(available), where, Bytes(need))
-}
-
-// availableMemory is the smaller of what the kernel and the control group have left.
-func (m Machine) availableMemory() (bytes int64, where string, known bool) {
-	text, _ := m.read("proc/meminfo")
-	for line := range strings.Lines(text) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
-			bytes, known = kib<<10, true
-		}
-	}
-	limit, ok := m.inControlGroup("memory.max")
-	most, err := strconv.ParseInt(limit, 10, 64)
-	if !ok || err != nil {
-		return bytes, "", known
-	}
-	used, _ := m.inControlGroup("memory.current")
-	current, _ := strconv.ParseInt(used, 10, 64)
-	if left := max(most-current, 0); !known || left < bytes {
-		return left, " in the control group", true
-	}
-	return bytes, "", known
+	return ok("%s available%s, about %s needed", Bytes(available.Bytes), where, Bytes(need))
 }
 
 // clockSource: each message takes several readings of the clock.
@@ -193,7 +142,7 @@ func timing(ctx context.Context, m Machine, _ Needs) Finding {
 	if !known {
 		return unknown()
 	}
-	text := fmt.Sprintf("a wait for an instant ends late by %v (p50), %v (p99), of %s", t.P50.Round(time.Microsecond), t.P99.Round(time.Microsecond), count(t.Waits))
+	text := fmt.Sprintf("a wait for an instant ends late by %v (p50), %v (p99), of %s", t.P50.Round(time.Microsecond), t.P99.Round(time.Microsecond), thousands.Of(t.Waits))
 	if t.P99 > time.Millisecond {
 		return warn("try again when the machine is quiet, and see pacing and cpu load above",
 			"%s: a run whose send lag p99 is above 1 ms is invalid unless its e2e p99 is five times that", text)

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/weirbench/weir/internal/machine"
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/scenarios"
 	"github.com/weirbench/weir/testbed"
 )
@@ -33,20 +35,20 @@ func descriptors(_ context.Context, m Machine, n Needs) Finding {
 		mend = ", or let weir call close_range with CLOSE_RANGE_UNSHARE, which a seccomp profile may forbid"
 	}
 	need := uint64(held + spareDescriptors)
-	there := count(hard)
+	there := thousands.Of(hard)
 	if hard > math.MaxInt64 { // RLIM_INFINITY
 		there = "unlimited"
 	}
 	raised := ""
 	if soft < hard {
-		raised = fmt.Sprintf("; weir raises its own soft limit of %s to that", count(soft))
+		raised = fmt.Sprintf("; weir raises its own soft limit of %s to that", thousands.Of(soft))
 	}
 	if hard < need {
 		return lacking(n, fmt.Sprintf("raise the hard limit: LimitNOFILE=%d in a systemd unit, nofile in /etc/security/limits.conf, "+
 			"or docker run --ulimit nofile=%d%s", need, need, mend),
-			"%s descriptors a process, %s for %s clients%s%s", there, count(need), count(n.Clients), ofInstances(n), tables)
+			"%s descriptors a process, %s for %s clients%s%s", there, thousands.Of(need), thousands.Of(n.Clients), ofInstances(n), tables)
 	}
-	return ok("%s descriptors a process, %s for %s clients%s%s%s", there, count(need), count(n.Clients), ofInstances(n), tables, raised)
+	return ok("%s descriptors a process, %s for %s clients%s%s%s", there, thousands.Of(need), thousands.Of(n.Clients), ofInstances(n), tables, raised)
 }
 
 // instances is how many gateways the plan's clients are spread over.
@@ -66,22 +68,20 @@ func ofInstances(n Needs) string {
 
 // ports: a connection needs a local port that no other between the same two addresses has.
 func ports(_ context.Context, m Machine, n Needs) Finding {
-	text, known := m.read("proc/sys/net/ipv4/ip_local_port_range")
-	var low, high int
-	if _, err := fmt.Sscan(text, &low, &high); !known || err != nil {
+	there, err := machine.EphemeralPorts(m.Files)
+	if err != nil {
 		return unknown()
 	}
-	there := high - low + 1 - m.reservedPorts(low, high)
 	need, group := portsNeeded(n)
 	const mend = "connect from several addresses: source_addresses: [127.0.0.2, 127.0.0.3] in the client group, " +
 		"or widen the range: sysctl -w net.ipv4.ip_local_port_range='10000 65535'"
 	if there < need && group == "" && toLoopback(n) {
-		return ok("%s ports for connections from one address to another, %s needed: weir connects from several addresses by itself", count(there), count(need))
+		return ok("%s ports for connections from one address to another, %s needed: weir connects from several addresses by itself", thousands.Of(there), thousands.Of(need))
 	}
 	if there < need {
-		return lacking(n, mend, "%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
+		return lacking(n, mend, "%s ports for connections from one address to another, %s needed%s", thousands.Of(there), thousands.Of(need), group)
 	}
-	return ok("%s ports for connections from one address to another, %s needed%s", count(there), count(need), group)
+	return ok("%s ports for connections from one address to another, %s needed%s", thousands.Of(there), thousands.Of(need), group)
 }
 
 // toLoopback reports whether the plan's clients connect to 127.0.0.0/8, where weir has other source addresses.
@@ -129,22 +129,6 @@ func portsNeeded(n Needs) (need int, group string) {
 	return need, group
 }
 
-// reservedPorts counts those of the range that are not given out: "8080,9000-9010".
-func (m Machine) reservedPorts(low, high int) int {
-	text, _ := m.read("proc/sys/net/ipv4/ip_local_reserved_ports")
-	total := 0
-	for part := range strings.SplitSeq(text, ",") {
-		var a, b int
-		if n, _ := fmt.Sscanf(part, "%d-%d", &a, &b); n == 0 {
-			continue
-		} else if n == 1 {
-			b = a
-		}
-		total += max(min(b, high)-max(a, low)+1, 0)
-	}
-	return total
-}
-
 // backlog: connections that the gateway has not accepted yet wait in a queue of this length at most.
 func backlog(_ context.Context, m Machine, _ Needs) Finding {
 	const enough = 1024
@@ -155,7 +139,7 @@ func backlog(_ context.Context, m Machine, _ Needs) Finding {
 	case n < enough:
 		return warn("sysctl -w net.core.somaxconn=4096", "net.core.somaxconn is %d: a burst of connections may be refused or take a second more", n)
 	}
-	return ok("net.core.somaxconn is %s", count(n))
+	return ok("net.core.somaxconn is %s", thousands.Of(n))
 }
 
 // portReuse: ports of closed connections are kept for a minute, unless the kernel may use them again.
@@ -182,9 +166,9 @@ func conntrack(_ context.Context, m Machine, n Needs) Finding {
 	need := int64(n.Clients + spareDescriptors)
 	if most-used < need {
 		return lacking(n, fmt.Sprintf("sysctl -w net.netfilter.nf_conntrack_max=%d", used+2*need),
-			"%s of %s connection tracking entries are free, %s needed: beyond them packets are dropped", count(max(most-used, 0)), count(most), count(need))
+			"%s of %s connection tracking entries are free, %s needed: beyond them packets are dropped", thousands.Of(max(most-used, 0)), thousands.Of(most), thousands.Of(need))
 	}
-	return ok("%s of %s connection tracking entries are free, %s needed", count(most-used), count(most), count(need))
+	return ok("%s of %s connection tracking entries are free, %s needed", thousands.Of(most-used), thousands.Of(most), thousands.Of(need))
 }
 
 // kafka reaches the plan's cluster.

@@ -25,6 +25,10 @@ var forbidden = map[string][]string{
 	"internal/nulltarget": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal/settings", "internal/hosts", "internal/kafkasec", "cmd"},
 	// It asks internal/hosts alone, which knows nobody.
 	"internal/kafkasec": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal/settings", "internal/doctor", "cmd"},
+	// It reads what the kernel tells, for whoever asks.
+	"internal/machine": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
+	// It writes numbers, for whoever shows them.
+	"internal/thousands": {"scenarios", "results", "loadgen", "testbed", "runner", "report", "gateway", "internal", "cmd"},
 }
 
 func TestForbiddenEdges(t *testing.T) {

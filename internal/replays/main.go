@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/weirbench/weir/internal/benchtable"
 	"github.com/weirbench/weir/results"
 	"github.com/weirbench/weir/scenarios"
 )
@@ -41,7 +42,7 @@ func main() {
 type comparison struct {
 	phases []phase
 	all    [2]results.Series
-	ratios []float64 // of each phase with replays to the one without before it
+	ratios benchtable.Sample // of each phase with replays to the one without before it
 }
 
 type phase struct {
@@ -133,9 +134,10 @@ func (c *comparison) write(out io.Writer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	low, high := c.ratios.Range()
 	ratio := float64(c.all[1].Quantile(0.99)) / float64(c.all[0].Quantile(0.99))
 	fmt.Fprintf(out, "p99 of the live clients beside replays ÷ without: %.2f of all together; %.2f in the median of %d pairs of phases (%.2f to %.2f)\n",
-		ratio, median(c.ratios), len(c.ratios), slices.Min(c.ratios), slices.Max(c.ratios))
+		ratio, c.ratios.Median(), len(c.ratios), low, high)
 	switch {
 	case sums[1] == 0:
 		return errors.New("nothing was replayed in the phases with replays")
@@ -147,10 +149,4 @@ func (c *comparison) write(out io.Writer) error {
 
 func span(s results.Series, q float64) string {
 	return time.Duration(s.Quantile(q)).Round(10 * time.Microsecond).String()
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

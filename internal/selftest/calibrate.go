@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/report"
 	"github.com/weirbench/weir/results"
 )
@@ -85,7 +86,7 @@ func (c *calibrating) run(w Work) (*Measured, error) {
 
 func (c *calibrating) floor() error {
 	w := Work{Name: "floor", Clients: 100, Keys: 10, Rate: 100, WarmUp: time.Second, Length: 4 * time.Second}
-	c.say("floor: %d clients, %s deliveries/s", w.Clients, whole(w.PerSecond()))
+	c.say("floor: %d clients, %s deliveries/s", w.Clients, thousands.Rounded(w.PerSecond()))
 	got, err := c.run(w)
 	if err != nil {
 		return fmt.Errorf("measure the floor: %w", err)
@@ -124,7 +125,7 @@ func (c *calibrating) echo() {
 		c.remark("there was no time to measure the echo")
 		return
 	}
-	c.say("echo: %d clients publish and read it back, %s a second", w.Clients, whole(w.PerSecond()))
+	c.say("echo: %d clients publish and read it back, %s a second", w.Clients, thousands.Rounded(w.PerSecond()))
 	got, err := c.run(w)
 	if err != nil {
 		c.remark("the echo could not be measured: %v", err)
@@ -142,7 +143,7 @@ func (c *calibrating) dials() {
 		c.remark("there was no time to measure the dials")
 		return
 	}
-	c.say("dials: %s clients as fast as they can", whole(float64(w.Clients)))
+	c.say("dials: %s clients as fast as they can", thousands.Of(w.Clients))
 	got, err := c.run(w)
 	if err == nil {
 		var rate float64
@@ -166,7 +167,7 @@ func (c *calibrating) surely(perS int) (Step, bool) {
 		return first, true // what is known of it
 	}
 	if again.Turned == "" {
-		c.remark("%s deliveries/s held at the second try; at the first: %s", whole(again.PerS), first.Turned)
+		c.remark("%s deliveries/s held at the second try; at the first: %s", thousands.Rounded(again.PerS), first.Turned)
 	}
 	return again, true
 }
@@ -178,7 +179,7 @@ func (c *calibrating) step(perS int, try string) (Step, bool) {
 		Name: fmt.Sprintf("step-%d%s", perS, try), Clients: stepClients, Keys: stepKeys, Rate: max(1, perS/perMessage),
 		WarmUp: time.Second, Length: 3 * time.Second, Every: 500 * time.Millisecond, Drain: 2 * time.Second,
 	}
-	c.say("ceiling: %s deliveries/s", whole(w.PerSecond()))
+	c.say("ceiling: %s deliveries/s", thousands.Rounded(w.PerSecond()))
 	got, err := c.run(w)
 	if c.ctx.Err() != nil {
 		return Step{}, false
@@ -189,7 +190,7 @@ func (c *calibrating) step(perS int, try string) (Step, bool) {
 	}
 	if err != nil {
 		c.failed = true
-		c.remark("%s deliveries/s could not be tried, nor any further rate: %v", whole(w.PerSecond()), err)
+		c.remark("%s deliveries/s could not be tried, nor any further rate: %v", thousands.Rounded(w.PerSecond()), err)
 		return Step{}, false
 	}
 	return stepOf(w, got.Summary, read), true
@@ -209,7 +210,7 @@ func stepOf(w Work, s *report.Summary, read flow) Step {
 	case s.Health.State == report.HealthInvalid:
 		step.Turned = healthReasons(s)
 	case step.Achieved < achieved:
-		step.Turned = fmt.Sprintf("%s/s of %s/s arrived", whole(read.Arrived), whole(step.PerS))
+		step.Turned = fmt.Sprintf("%s/s of %s/s arrived", thousands.Rounded(read.Arrived), thousands.Rounded(step.PerS))
 	}
 	return step
 }

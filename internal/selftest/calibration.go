@@ -3,10 +3,10 @@ package selftest
 import (
 	"fmt"
 	"io"
-	"math"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/weirbench/weir/internal/thousands"
 	"github.com/weirbench/weir/report"
 )
 
@@ -95,11 +95,11 @@ func (c Ceiling) text() string {
 	case c.HeldPerS == 0 && c.TurnedPerS == 0:
 		return "not measured"
 	case c.TurnedPerS == 0:
-		return fmt.Sprintf("at least %s deliveries/s, the highest rate that was tried", whole(c.HeldPerS))
+		return fmt.Sprintf("at least %s deliveries/s, the highest rate that was tried", thousands.Rounded(c.HeldPerS))
 	case c.HeldPerS == 0:
-		return fmt.Sprintf("below %s deliveries/s, the lowest rate that was tried: %s", whole(c.TurnedPerS), c.Why)
+		return fmt.Sprintf("below %s deliveries/s, the lowest rate that was tried: %s", thousands.Rounded(c.TurnedPerS), c.Why)
 	}
-	return fmt.Sprintf("%s deliveries/s hold, %s do not: %s", whole(c.HeldPerS), whole(c.TurnedPerS), c.Why)
+	return fmt.Sprintf("%s deliveries/s hold, %s do not: %s", thousands.Rounded(c.HeldPerS), thousands.Rounded(c.TurnedPerS), c.Why)
 }
 
 // Print writes it for people.
@@ -110,14 +110,14 @@ func (c *Calibration) Print(w io.Writer) error {
 	}
 	line("machine", "%s", strings.Join(nonEmpty(fmt.Sprintf("%d cores", c.Cores), c.CPU, c.Kernel, "weir "+c.WeirVersion), ", "))
 	if f := c.Floor; f != nil {
-		line("floor", "p50 %s, p99 %s end to end; %d clients, %s deliveries/s, health %s", span(f.P50NS), span(f.P99NS), f.Clients, whole(f.PerS), f.Health)
+		line("floor", "p50 %s, p99 %s end to end; %d clients, %s deliveries/s, health %s", span(f.P50NS), span(f.P99NS), f.Clients, thousands.Rounded(f.PerS), f.Health)
 	}
 	if f := c.Echo; f != nil {
 		line("echo", "p50 %s, p99 %s from publishing to reading it; %d clients, %s deliveries/s, health %s", span(f.P50NS), span(f.P99NS), f.Clients,
-			whole(f.PerS), f.Health)
+			thousands.Rounded(f.PerS), f.Health)
 	}
 	if d := c.Dials; d != nil {
-		line("dials", "%s/s, up to %s clients", whole(d.PerS), whole(float64(d.Clients)))
+		line("dials", "%s/s, up to %s clients", thousands.Rounded(d.PerS), thousands.Of(d.Clients))
 	}
 	line("ceiling", "%s", c.Ceiling.text())
 	if err := c.printSteps(&b); err != nil {
@@ -137,7 +137,7 @@ func (c *Calibration) printSteps(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\ndeliveries/s\tarrived\thealth\tp50\tp99\tgenerator\ttarget\tmachine busy\t")
 	for _, s := range c.Steps {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", whole(s.PerS), percent(&s.Achieved), orDash(string(s.Health)), span(s.P50NS), span(s.P99NS),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", thousands.Rounded(s.PerS), percent(&s.Achieved), orDash(string(s.Health)), span(s.P50NS), span(s.P99NS),
 			micros(s.GeneratorUS), micros(s.TargetUS), percent(s.MachineBusy))
 	}
 	fmt.Fprintln(t, "\t\t\t\t\tµs a delivery\tµs a delivery\t\t")
@@ -167,20 +167,4 @@ func micros(v *float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f", *v)
-}
-
-// whole is a number with its thousands parted.
-func whole(v float64) string {
-	digits := fmt.Sprintf("%.0f", math.Abs(v))
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	if v < 0 {
-		return "-" + b.String()
-	}
-	return b.String()
 }

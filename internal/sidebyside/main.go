@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/weirbench/weir/report"
-	"github.com/weirbench/weir/results"
 )
 
 func main() {
@@ -28,7 +27,7 @@ func write(w io.Writer, dirs []string) (failed int, err error) {
 	var runs []*report.Summary
 	var without, doubted []string
 	for _, dir := range dirs {
-		s, err := complete(dir)
+		s, err := report.SummariseComplete(dir)
 		if err != nil {
 			without = append(without, fmt.Sprintf("- %s: %v", dir, err))
 			continue
@@ -66,22 +65,4 @@ func footer(w io.Writer, title string, lines []string) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n\n%s\n", title, strings.Join(lines, "\n"))
 	return err
-}
-
-// complete summarises a run that came to its end. The figures of any other are not those of the whole work.
-func complete(dir string) (*report.Summary, error) {
-	run, err := results.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := report.Summarise(run)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("summarise: %w", err)
-	case s.Run.Error != "":
-		return nil, fmt.Errorf("%s: %s", s.Run.Target, s.Run.Error)
-	case s.Status != results.StatusComplete:
-		return nil, fmt.Errorf("%s: the run is %s", s.Run.Target, s.Status)
-	}
-	return s, nil
 }
