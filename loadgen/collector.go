@@ -12,6 +12,8 @@ import (
 // which is the only one that calls the engine's sink.
 type collector struct {
 	engine *Engine
+	pool   *recorderPool
+	spares results.Spares // of the interval before
 	index  int
 	lastAt int64
 	// What only the collector can measure: deliveries that had to wait for the observer, and fan-out spreads.
@@ -50,7 +52,7 @@ func newCollector(e *Engine, pool *recorderPool) *collector {
 	c := &collector{
 		followers: func(o *sample) int64 { return e.swarm.expectations[o.producer].prompt(o.partition, o.key) },
 		varies:    varying,
-		engine:    e, lastAt: time.Now().UnixNano(),
+		engine:    e, pool: pool, lastAt: time.Now().UnixNano(),
 		late:    newMeter(meterLayout{e.topo.clientCells(), []results.Stage{results.StageGateway}, nil}, pool),
 		spread:  newMeter(meterLayout{e.topo.producerCells(), []results.Stage{results.StageSpread}, nil}, pool),
 		spreads: map[spreadKey]*sample{}, totals: map[countKey]int64{},
@@ -64,7 +66,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 	now := time.Now().UnixNano()
 	iv := &results.Interval{Index: c.index, StartAt: c.lastAt, EndAt: now, Phase: c.engine.phaseName(), Gauges: map[string]float64{}}
 	c.index, c.lastAt = c.index+1, now
-	t := newTally()
+	t := newTally(&c.spares)
 	var spread []sample
 	for _, w := range c.engine.swarm.workers {
 		r := w.handOver()
@@ -106,6 +108,7 @@ func (c *collector) collect(final bool) (*results.Interval, error) {
 		c.totals[key] += n
 	}
 	t.fill(iv)
+	c.pool.trim()
 	c.gauges(iv)
 	return iv, nil
 }

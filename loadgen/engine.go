@@ -31,7 +31,9 @@ type Options struct {
 	TopicName func(string) string
 	// Partitions is how many partitions each topic of the plan really has.
 	Partitions map[string]int
-	// Sink takes each interval with the events since the last one, in order, from one goroutine. An error ends the run.
+	// Sink takes each interval with the events since the last one, in order, from one goroutine. An error ends the run. When
+	// it returns the interval's series are the engine's again, which leaves the interval without any: what is to be kept of
+	// them must be merged or encoded by then.
 	Sink func(*results.Interval, []results.Event) error
 	// Gauges adds to each interval's gauges; nil adds nothing. It is called from the same goroutine.
 	Gauges func() map[string]float64
@@ -212,6 +214,7 @@ func (e *Engine) deliver(final bool) error {
 	if err := e.options.Sink(iv, events); err != nil {
 		return fmt.Errorf("keep an interval: %w", err)
 	}
+	e.collector.spares.Take(iv)
 	return nil
 }
 

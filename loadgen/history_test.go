@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -234,7 +233,7 @@ func drawPublishers(t *rapid.T, p *scenarios.Plan, topics int) {
 // cell of each of thousands of histories would be most of their time.
 func oneRecorder() *recorderPool {
 	r := results.NewRecorder()
-	return &recorderPool{sync.Pool{New: func() any { return r }}}
+	return &recorderPool{fresh: func() *results.Recorder { return r }}
 }
 
 func newHistory(t *rapid.T, clean bool, pool *recorderPool) *history {

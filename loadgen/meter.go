@@ -24,18 +24,47 @@ type meterLayout struct {
 	counters []string
 }
 
-// recorderPool keeps empty recorders, since one takes some 156 KB and is needed only while its cell is active.
-type recorderPool struct{ pool sync.Pool }
+// recorderPool keeps empty recorders, since one takes some 86 KB and is needed only while its cell is active. It is no
+// sync.Pool, which two collections between hand-overs empty.
+type recorderPool struct {
+	fresh func() *results.Recorder
 
-func newRecorderPool() *recorderPool {
-	return &recorderPool{sync.Pool{New: func() any { return results.NewRecorder() }}}
+	mu   sync.Mutex
+	free []*results.Recorder
+	idle int // the fewest that were free at once since the last trim
 }
 
-func (p *recorderPool) get() *results.Recorder { return p.pool.Get().(*results.Recorder) }
+func newRecorderPool() *recorderPool { return &recorderPool{fresh: results.NewRecorder} }
+
+func (p *recorderPool) get() *results.Recorder {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.free) - 1
+	if last < 0 {
+		return p.fresh()
+	}
+	r := p.free[last]
+	p.free[last] = nil
+	p.free = p.free[:last]
+	p.idle = min(p.idle, last)
+	return r
+}
 
 func (p *recorderPool) put(r *results.Recorder) {
 	r.Reset()
-	p.pool.Put(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, r)
+}
+
+// trim gives up the recorders that nobody needed since the last trim, which was an interval ago.
+func (p *recorderPool) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := len(p.free) - p.idle
+	clear(p.free[kept:])
+	p.free = p.free[:kept]
+	p.idle = kept
 }
 
 func newMeter(layout meterLayout, pool *recorderPool) *meter {
@@ -90,6 +119,7 @@ func (m *meter) handOverLocked(lock sync.Locker) reading {
 
 // tally merges readings of one interval. Histograms are merged, percentiles never are.
 type tally struct {
+	spares *results.Spares
 	series map[seriesKey]*results.Series
 	order  []seriesKey
 	counts map[countKey]int64
@@ -106,8 +136,9 @@ type countKey struct {
 	label results.Label
 }
 
-func newTally() *tally {
-	return &tally{series: map[seriesKey]*results.Series{}, counts: map[countKey]int64{}}
+// newTally takes its histograms from spares.
+func newTally(spares *results.Spares) *tally {
+	return &tally{spares: spares, series: map[seriesKey]*results.Series{}, counts: map[countKey]int64{}}
 }
 
 // add merges a reading and gives its recorders back.
@@ -131,13 +162,13 @@ func (t *tally) add(r reading) error {
 }
 
 func (t *tally) addRecorder(key seriesKey, rec *results.Recorder) error {
-	if have := t.series[key]; have != nil {
-		return rec.AddTo(have)
+	have := t.series[key]
+	if have == nil {
+		have = &results.Series{Stage: key.stage, Label: key.label}
+		t.series[key] = have
+		t.order = append(t.order, key)
 	}
-	s := rec.Series(key.stage, key.label)
-	t.series[key] = &s
-	t.order = append(t.order, key)
-	return nil
+	return t.spares.AddTo(have, rec)
 }
 
 func (t *tally) addCount(name string, label results.Label, n int64) {

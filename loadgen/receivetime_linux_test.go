@@ -52,7 +52,7 @@ func TestReceiveTimeOfALateReader(t *testing.T) {
 	if err := w.takeRead(c, w.space.data[:n], kernelAt, readAt, io.Discard); err != nil {
 		t.Fatal(err)
 	}
-	sum := newTally()
+	sum := newTally(new(results.Spares))
 	if err := sum.add(w.meter.handOverLocked(&w.mu)); err != nil {
 		t.Fatal(err)
 	}

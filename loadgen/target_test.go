@@ -170,13 +170,22 @@ func (o *oddTarget) deliver(fetches kgo.Fetches) {
 // runThrough runs the plan to its end and returns the account and what was told on the way.
 func runThrough(t *testing.T, plan *scenarios.Plan, during func(e *Engine)) (*results.Audit, []*results.Interval, []results.Event) {
 	t.Helper()
-	var intervals []*results.Interval
+	var given, intervals []*results.Interval
 	var events []results.Event
 	e, err := Start(t.Context(), Options{
 		Plan: plan, Run: 77, Seeds: plan.Kafka.Seeds, URL: plan.Gateway.URL, Partitions: map[string]int{"t": plan.Kafka.Topics[0].Partitions},
 		TopicName: func(s string) string { return s },
 		Sink: func(iv *results.Interval, evs []results.Event) error {
-			intervals, events = append(intervals, iv), append(events, evs...)
+			kept := *iv
+			kept.Series = nil
+			for _, s := range iv.Series { // the engine's again once this returns
+				var own results.Series
+				if err := results.MergeSeries(&own, s); err != nil {
+					return err
+				}
+				kept.Series = append(kept.Series, own)
+			}
+			given, intervals, events = append(given, iv), append(intervals, &kept), append(events, evs...)
 			return nil
 		},
 	})
@@ -196,6 +205,11 @@ func runThrough(t *testing.T, plan *scenarios.Plan, during func(e *Engine)) (*re
 	audit, _, err := e.Finish(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, iv := range given {
+		if iv.Series != nil {
+			t.Errorf("interval %d has %d series still; want none, the engine makes later ones in their memory", iv.Index, len(iv.Series))
+		}
 	}
 	return audit, intervals, events
 }

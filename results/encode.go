@@ -27,17 +27,16 @@ type storedSeries struct {
 	Negative  string `json:"negative,omitempty"`
 }
 
-// encodeInterval turns an interval into its stored form. A gauge that is no finite
-// number has no value and is left out.
-func encodeInterval(in *Interval) (*storedInterval, error) {
+// interval turns an interval into its stored form. A gauge that is no finite number has no value and is left out.
+func (e *encoder) interval(in *Interval) (*storedInterval, error) {
 	out := &storedInterval{Interval: *in, Series: make([]storedSeries, len(in.Series))}
 	out.Gauges = finite(in.Gauges)
 	for i, s := range in.Series {
-		positive, err := encodeHistogram(s.Histogram)
+		positive, err := e.histogram(s.Histogram)
 		if err != nil {
 			return nil, fmt.Errorf("series %s: %w", s.Stage, err)
 		}
-		negative, err := encodeHistogram(s.Negative)
+		negative, err := e.histogram(s.Negative)
 		if err != nil {
 			return nil, fmt.Errorf("series %s, negative values: %w", s.Stage, err)
 		}

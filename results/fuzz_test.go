@@ -59,12 +59,13 @@ func readAll(t *testing.T, data []byte) {
 		}
 	}
 	r.Status()
+	e := newEncoder()
 	var set SeriesSet
 	for in, err := range r.Intervals() {
 		if err != nil {
 			break
 		}
-		if _, err := encodeInterval(in); err != nil {
+		if _, err := e.interval(in); err != nil {
 			t.Fatalf("an interval that was read cannot be written: %v", err)
 		}
 		for _, s := range in.Series {

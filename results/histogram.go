@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"sync"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -18,31 +17,33 @@ const (
 	compressedCookie = 0x1c849304 | 0x10
 )
 
-// encoder is the memory of one encoding: a compressor's is several times what it compresses.
+// encoder writes histograms in memory of its own, of which a compressor takes most: several times what it compresses. It
+// belongs to the one who writes intervals rather than to a sync.Pool, which two collections between intervals empty.
 type encoder struct {
-	plain []byte
-	out   bytes.Buffer
-	zip   *zlib.Writer
+	sparse *hdrhistogram.PackedHistogram // what the library lets be read of a histogram without a copy of all counts
+	plain  []byte
+	out    bytes.Buffer
+	zip    *zlib.Writer
 }
 
-var encoders = sync.Pool{New: func() any {
-	e := new(encoder)
+func newEncoder() *encoder {
+	e := &encoder{sparse: hdrhistogram.NewPacked(LowestNS, HighestNS, SignificantDigits)}
 	e.zip = zlib.NewWriter(&e.out)
 	return e
-}}
+}
 
-// encodeHistogram writes the base64 V2 compressed form that HdrHistogram's tools read; "" for an empty histogram. It is
+// histogram writes the base64 V2 compressed form that HdrHistogram's tools read; "" for an empty histogram. It is
 // hdrhistogram's Encode without its garbage, which collections during a run would pay for: see docs/BENCHMARKS.md.
-func encodeHistogram(h *hdrhistogram.Histogram) (string, error) {
+func (e *encoder) histogram(h *hdrhistogram.Histogram) (string, error) {
 	if total(h) == 0 {
 		return "", nil
 	}
 	if err := checkGeometry(h); err != nil {
 		return "", err
 	}
-	e := encoders.Get().(*encoder)
-	defer encoders.Put(e)
-	e.plain = appendHistogram(e.plain[:0], h.Export().Counts)
+	e.sparse.Reset()
+	e.sparse.MergeFrom(h) // drops nothing: the geometry is the same, and h's total is in range
+	e.plain = appendHistogram(e.plain[:0], e.sparse)
 	e.out.Reset()
 	e.out.Write(make([]byte, 8)) // the compressed form's own header, filled in below
 	e.zip.Reset(&e.out)
@@ -60,7 +61,7 @@ func encodeHistogram(h *hdrhistogram.Histogram) (string, error) {
 
 // appendHistogram appends the V2 form: the header, and each count as a signed integer of variable length, where a
 // negative one stands for so many zeros. Zeros at the end are left out.
-func appendHistogram(dst []byte, counts []int64) []byte {
+func appendHistogram(dst []byte, h *hdrhistogram.PackedHistogram) []byte {
 	head := len(dst)
 	dst = binary.BigEndian.AppendUint32(dst, plainCookie)
 	dst = binary.BigEndian.AppendUint32(dst, 0) // length of the counts, below
@@ -70,20 +71,17 @@ func appendHistogram(dst []byte, counts []int64) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(HighestNS))
 	dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(1)) // conversion ratio
 	body := len(dst)
-	zeros := int64(0)
-	for _, n := range counts {
-		if n == 0 {
-			zeros++
-			continue
-		}
-		switch {
+	next := 0
+	for v, n := range h.ForEachBucket {
+		i := bucketIndex(v)
+		switch zeros := int64(i - next); {
 		case zeros == 1:
 			dst = appendZigZag(dst, 0)
 		case zeros > 1:
 			dst = appendZigZag(dst, -zeros)
 		}
-		zeros = 0
 		dst = appendZigZag(dst, n)
+		next = i + 1
 	}
 	binary.BigEndian.PutUint32(dst[head+4:], uint32(len(dst)-body))
 	return dst

@@ -8,9 +8,10 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// TestEncodedHistogramsAreTheLibrarys decodes with the library what encodeHistogram wrote.
+// TestEncodedHistogramsAreTheLibrarys decodes with the library what the encoder wrote.
 func TestEncodedHistogramsAreTheLibrarys(t *testing.T) {
 	draw := rand.New(rand.NewPCG(1, 2))
+	e := newEncoder()
 	for range 300 {
 		h := NewHistogram()
 		for range 1 + draw.IntN(200) {
@@ -20,7 +21,12 @@ func TestEncodedHistogramsAreTheLibrarys(t *testing.T) {
 				t.Fatalf("record %d: %v", value, err)
 			}
 		}
-		encoded, err := encodeHistogram(h)
+		if draw.IntN(2) == 0 { // above what a recorder gives it, and the last that it can hold
+			if err := h.RecordValue(1<<40 - 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		encoded, err := e.histogram(h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,10 +53,11 @@ func BenchmarkEncodeHistogram(b *testing.B) {
 	for range 10_000 {
 		_ = h.RecordValue(int64(5e6 * math.Exp(draw.NormFloat64()/2)))
 	}
+	e := newEncoder()
 	b.Run("weir", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := encodeHistogram(h); err != nil {
+			if _, err := e.histogram(h); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,6 +1,8 @@
 package results
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"math/bits"
 
@@ -8,18 +10,26 @@ import (
 )
 
 // Recorder collects the values of one series in the generator's hot path. It belongs to one worker at a time and has
-// no lock. The zero value is ready and takes its histogram's memory (some 180 KB) with the first value; NewRecorder
-// takes it at once. The histogram for negative values is only made when the first one comes.
+// no lock. The zero value is ready and takes its counts' memory (86 KB) with the first value; NewRecorder takes it at
+// once. The counts for negative values are only made when the first one comes. How many values there are is derived
+// when it is asked for, and so are the histograms: see Series, AddTo and Spares.
 type Recorder struct {
-	positive  *hdrhistogram.Histogram
-	negative  *hdrhistogram.Histogram
+	positive *counts
+	minNS    int64 // above maxNS where nothing was recorded
+	maxNS    int64
+	// The sum in two's complement, 128 bits: exact whatever is recorded, and without a branch.
+	sumHigh   int64
+	sumLow    uint64
 	overflow  int64
 	underflow int64
-	minNS     int64
-	maxNS     int64
-	// The sum in two's complement, 128 bits: exact whatever is recorded, and without a branch.
-	sumHigh int64
-	sumLow  uint64
+	rare      *rare // the struct takes one cache line with this
+}
+
+// rare is what few recorders have.
+type rare struct {
+	negative *counts // of magnitudes
+	// What counts could not hold, by the bucket's index: values in whole 2³².
+	carriedPositive, carriedNegative map[int]int64
 }
 
 // NewRecorder returns an empty recorder whose memory is taken already, so that no Record of a value ≥ 0 allocates.
@@ -30,7 +40,7 @@ func NewRecorder() *Recorder {
 }
 
 func (r *Recorder) prepare() {
-	r.positive = NewHistogram()
+	r.positive = new(counts)
 	r.minNS, r.maxNS = math.MaxInt64, math.MinInt64
 }
 
@@ -48,7 +58,11 @@ func (r *Recorder) Record(ns int64) {
 		r.recordOutside(ns)
 		return
 	}
-	_ = r.positive.RecordValue(ns) // within the range, as just checked
+	i := bucketIndex(ns)
+	r.positive[i]++
+	if r.positive[i] == 0 {
+		r.carryPositive(i)
+	}
 }
 
 func (r *Recorder) recordOutside(ns int64) {
@@ -58,74 +72,132 @@ func (r *Recorder) recordOutside(ns int64) {
 	case ns < -HighestNS:
 		r.underflow++
 	default:
-		if r.negative == nil {
-			r.negative = NewHistogram()
-		}
-		_ = r.negative.RecordValue(-ns)
+		r.recordNegative(bucketIndex(-ns))
 	}
 }
 
-// Empty reports whether nothing was recorded since the start or the last Reset.
-func (r *Recorder) Empty() bool { return r.Count() == 0 }
-
-// Count is the number of values recorded since the start or the last Reset.
-func (r *Recorder) Count() int64 {
-	return total(r.positive) + total(r.negative) + r.overflow + r.underflow
+func (r *Recorder) recordNegative(i int) {
+	u := r.needRare()
+	if u.negative == nil {
+		u.negative = new(counts)
+	}
+	u.negative[i]++
+	if u.negative[i] == 0 {
+		u.carriedNegative = carry(u.carriedNegative, i)
+	}
 }
+
+// carryPositive goes on with a count that is zero again after 2³² values.
+func (r *Recorder) carryPositive(i int) {
+	u := r.needRare()
+	u.carriedPositive = carry(u.carriedPositive, i)
+}
+
+func carry(to map[int]int64, i int) map[int]int64 {
+	if to == nil {
+		to = make(map[int]int64)
+	}
+	to[i] += 1 << 32
+	return to
+}
+
+func (r *Recorder) needRare() *rare {
+	if r.rare == nil {
+		r.rare = new(rare)
+	}
+	return r.rare
+}
+
+// Empty reports whether nothing was recorded since the start or the last Reset.
+func (r *Recorder) Empty() bool { return r.positive == nil || r.minNS > r.maxNS }
+
+// Count is the number of values recorded since the start or the last Reset. It adds all buckets up.
+func (r *Recorder) Count() int64 {
+	return r.positives().total() + r.negatives().total() + r.overflow + r.underflow
+}
+
+// positives is what was recorded in the histogram's range. The exact extremes bound where it can be.
+func (r *Recorder) positives() part {
+	if r.Empty() {
+		return part{}
+	}
+	p := part{counts: r.positive, low: within(r.minNS), high: within(r.maxNS)}
+	if r.rare != nil {
+		p.carried = r.rare.carriedPositive
+	}
+	return p
+}
+
+// negatives is what was recorded below zero, down to −HighestNS.
+func (r *Recorder) negatives() part {
+	if r.Empty() || r.rare == nil {
+		return part{}
+	}
+	return part{
+		counts: r.rare.negative, carried: r.rare.carriedNegative,
+		low: within(-max(r.maxNS, -HighestNS)), high: within(-max(r.minNS, -HighestNS)),
+	}
+}
+
+func within(ns int64) int64 { return min(max(ns, 0), HighestNS) }
 
 // Reset empties the recorder and keeps its memory.
 func (r *Recorder) Reset() {
 	if r.Empty() {
 		return
 	}
-	positive, negative := r.positive, r.negative
-	positive.Reset()
-	if negative != nil {
-		negative.Reset()
+	for _, p := range []part{r.positives(), r.negatives()} {
+		_, counts := p.used()
+		clear(counts)
 	}
-	*r = Recorder{positive: positive, negative: negative, minNS: math.MaxInt64, maxNS: math.MinInt64}
+	if r.rare != nil {
+		r.rare.carriedPositive, r.rare.carriedNegative = nil, nil
+	}
+	*r = Recorder{positive: r.positive, rare: r.rare, minNS: math.MaxInt64, maxNS: math.MinInt64}
 }
 
 // Series returns what was recorded as a series of its own: it shares no memory with the recorder.
 func (r *Recorder) Series(stage Stage, label Label) Series {
-	s := r.view()
-	s.Stage, s.Label = stage, label
-	if s.Histogram == nil {
-		s.Histogram = NewHistogram()
-	} else {
-		s.Histogram = s.Histogram.Clone()
-	}
-	if s.Negative != nil {
-		s.Negative = s.Negative.Clone()
-	}
+	s := Series{Stage: stage, Label: label}
+	_ = r.addTo(&s, NewHistogram) // cannot fail into an empty series short of 2⁶³ values
 	return s
 }
 
 // AddTo merges what was recorded into dst, whose stage must be set; it spares the copy that Series makes. The errors
 // are those of MergeSeries, none of which a recorder's own series causes short of 2⁶³ values.
-func (r *Recorder) AddTo(dst *Series) error {
-	s := r.view()
-	s.Stage, s.Label = dst.Stage, dst.Label
-	return MergeSeries(dst, s)
-}
+func (r *Recorder) AddTo(dst *Series) error { return r.addTo(dst, NewHistogram) }
 
-// view is the recorder's content as a series that shares its histograms.
-func (r *Recorder) view() Series {
+// addTo is AddTo that takes the histograms which dst has not from fresh, an empty one each.
+func (r *Recorder) addTo(dst *Series, fresh func() *hdrhistogram.Histogram) error {
+	if err := errors.Join(checkGeometry(dst.Histogram), checkGeometry(dst.Negative)); err != nil {
+		return fmt.Errorf("merge series %s: %w", dst.Stage, err)
+	}
+	have, positives, negatives := dst.Count(), r.positives(), r.negatives()
+	below := negatives.total()
+	if positives.total()+below+r.overflow+r.underflow > math.MaxInt64-have {
+		return fmt.Errorf("merge series %s: %w", dst.Stage, errTooMany)
+	}
+	if dst.Histogram == nil {
+		dst.Histogram = fresh()
+	}
 	if r.Empty() {
-		return Series{}
+		return nil
 	}
-	s := Series{
-		Histogram: r.positive,
-		Overflow:  r.overflow,
-		Underflow: r.underflow,
-		SumNS:     r.sum(),
-		MinNS:     r.minNS,
-		MaxNS:     r.maxNS,
+	positives.addTo(dst.Histogram)
+	if below > 0 {
+		if dst.Negative == nil {
+			dst.Negative = fresh()
+		}
+		negatives.addTo(dst.Negative)
 	}
-	if total(r.negative) > 0 {
-		s.Negative = r.negative
+	if have == 0 {
+		dst.MinNS, dst.MaxNS = r.minNS, r.maxNS
 	}
-	return s
+	dst.MinNS, dst.MaxNS = min(dst.MinNS, r.minNS), max(dst.MaxNS, r.maxNS)
+	dst.Overflow += r.overflow
+	dst.Underflow += r.underflow
+	dst.SumNS = addSaturating(dst.SumNS, r.sum())
+	return nil
 }
 
 // sum is the sum within int64; at its end where it left the range.

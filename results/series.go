@@ -182,6 +182,8 @@ func lowestEquivalent(v int64) int64 {
 // errGeometry says that a histogram was not made by NewHistogram.
 var errGeometry = errors.New("histogram has another range or precision than weir's (make it with results.NewHistogram)")
 
+var errTooMany = errors.New("more values than int64 counts")
+
 func checkGeometry(h *hdrhistogram.Histogram) error {
 	if h == nil || h.LowestTrackableValue() == LowestNS && h.HighestTrackableValue() == HighestNS &&
 		h.SignificantFigures() == SignificantDigits {
@@ -222,7 +224,7 @@ func mergeable(dst *Series, src Series) error {
 		}
 	}
 	if src.Count() > math.MaxInt64-dst.Count() {
-		return errors.New("more values than int64 counts")
+		return errTooMany
 	}
 	return nil
 }

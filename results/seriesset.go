@@ -1,7 +1,6 @@
 package results
 
 import (
-	"errors"
 	"fmt"
 	"math"
 )
@@ -23,7 +22,7 @@ type seriesKey struct {
 // not of NewHistogram's geometry, more values than int64 counts) the set is unchanged.
 func (s *SeriesSet) Add(src Series) error {
 	if s.totals[src.Stage] > math.MaxInt64-src.Count() {
-		return fmt.Errorf("add series %s: %w", src.Stage, errors.New("more values than int64 counts"))
+		return fmt.Errorf("add series %s: %w", src.Stage, errTooMany)
 	}
 	key := seriesKey{src.Stage, src.Label}
 	dst := s.byKey[key]

@@ -32,8 +32,9 @@ type Writer struct {
 	closeOut func() error
 	now      func() time.Time
 	buf      bytes.Buffer
-	limit    int   // of a record's payload
-	end      int64 // of the last whole record
+	encoder  *encoder // made with the first interval
+	limit    int      // of a record's payload
+	end      int64    // of the last whole record
 	unsynced bool
 	syncedAt time.Time
 	lost     error // the first record that was not written
@@ -125,7 +126,10 @@ func (w *Writer) Interval(in *Interval) error {
 	if in == nil {
 		return w.lose(kindIvl, errNothing)
 	}
-	stored, err := encodeInterval(in)
+	if w.encoder == nil {
+		w.encoder = newEncoder()
+	}
+	stored, err := w.encoder.interval(in)
 	if err != nil {
 		return w.lose(kindIvl, err)
 	}
