@@ -89,10 +89,15 @@ func TestGCBudgetPutsCollectionsOff(t *testing.T) {
 	if found, _ := g.news(); len(found) != 0 {
 		t.Errorf("half of the budget was allocated, and collected %d times", len(found))
 	}
-	allocate(3 * budget)
-	found, _ := g.news()
+	var found []collection
+	for range 100 { // a collection goes on beside what allocates, and on a busy machine it takes its time
+		allocate(2 * budget)
+		if found, _ = g.news(); len(found) > 0 {
+			break
+		}
+	}
 	if len(found) == 0 {
-		t.Error("three times the budget was allocated, and nothing collected")
+		t.Error("many times the budget was allocated, and nothing collected")
 	}
 	kept = append(kept, make([]byte, budget/2)) // live from now on
 	runtime.GC()
