@@ -16,6 +16,9 @@ type program struct {
 	missing string // why there is none; empty where there is
 }
 
+// bareAcceptor is the server program that is dialled.
+const bareAcceptor = "acceptor"
+
 // builtIn is where client programs are built.
 const builtIn = "bin/bench"
 
