@@ -214,6 +214,15 @@ func TestPacingTable(t *testing.T) {
 	}
 }
 
+func TestStalledTable(t *testing.T) {
+	table := stalledTable([]repeat{{4, 10}, {5, 20}, noRepeat()}, []repeat{{4, 12}, {5, 20}, {1, 1}})
+	for i, want := range []string{"p50|4.50 (4.00–5.00)|4.00 (1.00–5.00)|1.00 (1.00–1.00)", "p99|15.0 (10.0–20.0)|12.0 (1.00–20.0)|1.10 (1.00–1.20)"} {
+		if got := strings.Join(table.Rows[i], "|"); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 // TestSuperlinear has a cost a delivery that rises, and memory that grows faster than the clients; what grows with them is
 // none.
 func TestSuperlinear(t *testing.T) {
@@ -323,7 +332,7 @@ func TestInTurn(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,pacing,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
+	if s, err := parse(nil, io.Discard); err != nil || s.rounds != 5 || s.parts != "clients,gateways,dial,pacing,stalled,aa" || !strings.HasPrefix(s.out, "results/runs/bench-") {
 		t.Errorf("got %+v, %v", s, err)
 	}
 	for _, wrong := range [][]string{{"-parts", "clients,all"}, {"-rounds", "0"}, {"-measure", "2s"}, {"-only", "weir,gorila"}, {"-works", "broad"}, {"-no-such-flag"}} {

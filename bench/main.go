@@ -41,6 +41,7 @@ const (
 	partGateways = "gateways"
 	partDial     = "dial"
 	partPacing   = "pacing"
+	partStalled  = "stalled"
 	partAA       = "aa"
 	partGrowth   = "growth"
 )
@@ -49,15 +50,15 @@ const (
 const leastMeasured = 3 * time.Second
 
 func allParts() []string {
-	return []string{partClients, partGateways, partDial, partPacing, partAA, partGrowth}
+	return []string{partClients, partGateways, partDial, partPacing, partStalled, partAA, partGrowth}
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.StringVar(&s.parts, "parts", strings.Join([]string{partClients, partGateways, partDial, partPacing, partAA}, ","), "what to compare, of "+strings.Join(allParts(), ","))
-	flags.IntVar(&s.rounds, "rounds", 5, "rounds of clients, gateways, dial and pacing")
+	flags.StringVar(&s.parts, "parts", strings.Join([]string{partClients, partGateways, partDial, partPacing, partStalled, partAA}, ","), "what to compare, of "+strings.Join(allParts(), ","))
+	flags.IntVar(&s.rounds, "rounds", 5, "rounds of clients, gateways, dial, pacing and stalled")
 	flags.IntVar(&s.aa, "aa", 10, "pairs of runs in aa")
 	flags.IntVar(&s.clients, "clients", 5000, "connections")
 	flags.DurationVar(&s.warm, "warm", 4*time.Second, "time from when all connections are open to when it is measured")
@@ -159,7 +160,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	began := time.Now()
 	parts := map[string]func(context.Context, io.Writer) error{
 		partClients: b.compareClients, partGateways: b.compareGateways, partDial: b.compareDials,
-		partPacing: b.comparePacing, partAA: b.compareRepeats, partGrowth: b.grow,
+		partPacing: b.comparePacing, partStalled: b.compareStalled, partAA: b.compareRepeats, partGrowth: b.grow,
 	}
 	var document bytes.Buffer
 	for _, part := range allParts() {

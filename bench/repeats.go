@@ -14,6 +14,8 @@ import (
 // repeat is one run of a scenario that is run again and again.
 type repeat struct{ p50, p99 float64 } // ms
 
+func noRepeat() repeat { return repeat{benchtable.Absent(), benchtable.Absent()} }
+
 const repeatedFor = "12s" // of measuring
 
 // compareRepeats runs one scenario in pairs that differ in nothing: what they differ by is what a comparison can't tell from
@@ -50,7 +52,7 @@ func (b *bench) compareRepeats(ctx context.Context, out io.Writer) error {
 func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) {
 	s, err := b.runScenario(ctx, "scenarios/quickstart.yaml", dir, "phases.warm-up=1s", "phases.measure.steady.duration="+repeatedFor)
 	if err != nil {
-		return repeat{benchtable.Absent(), benchtable.Absent()}, "none", err
+		return noRepeat(), "none", err
 	}
 	p50, p99 := milliseconds(s.Latency.E2E)
 	return repeat{p50, p99}, string(s.Health.State), nil
