@@ -286,11 +286,6 @@ func TestGrowths(t *testing.T) {
 			}
 		}
 	}
-	for i, want := range []string{"", "", " (20s at 10000)", ""} {
-		if got := longerWarm(growths(2000)[i]); got != want {
-			t.Errorf("growth %d: got %q; want %q", i, got, want)
-		}
-	}
 	if got := growths(2000)[0].steps; len(got) != 2 {
 		t.Errorf("%d steps up to 2,000 clients; want 2", len(got))
 	}

@@ -65,9 +65,6 @@ func growths(clients int) []growth {
 	}
 	for _, keys := range []int{10, 100, 1000, 10_000} {
 		sets := []string{"clients.viewers.count=1000", fmt.Sprintf("producers.feed.keys.count=%d", keys), fmt.Sprintf("clients.viewers.subscribe.keys=%d", keys/10)}
-		if keys > 1000 {
-			sets = append(sets, warmSet+"20s") // for what is left of the join: a marker for each client and key, again and again
-		}
 		all[2].steps = append(all[2].steps, step{float64(keys), "keyed", sets})
 	}
 	for _, size := range []int{128, 512, 2048, 8192, 32_768, 65_536} {
@@ -105,7 +102,7 @@ func (b *bench) grow(ctx context.Context, out io.Writer) error {
 			}
 			all = append(all, f)
 		}
-		t.Note("%s; %s of warm-up%s and %s measured, each step once.", strings.ToUpper(g.about[:1])+g.about[1:], b.warm, longerWarm(g), b.measure)
+		t.Note("%s; %s of warm-up and %s measured, each step once.", strings.ToUpper(g.about[:1])+g.about[1:], b.warm, b.measure)
 		t.Note("%s", superlinear(g, all))
 		if err := b.plot(g, all); err != nil {
 			return err
@@ -115,24 +112,6 @@ func (b *bench) grow(ctx context.Context, out io.Writer) error {
 		}
 	}
 	return nil
-}
-
-const warmSet = "phases.warm-up="
-
-// longerWarm tells of the steps whose warm-up is their own: " (20s at 10000)".
-func longerWarm(g growth) string {
-	var own []string
-	for _, s := range g.steps {
-		for _, set := range s.sets {
-			if d, is := strings.CutPrefix(set, warmSet); is {
-				own = append(own, d+" at "+short(s.x))
-			}
-		}
-	}
-	if own == nil {
-		return ""
-	}
-	return " (" + strings.Join(own, ", ") + ")"
 }
 
 func short(v float64) string { return fmt.Sprintf("%.0f", v) }
@@ -148,7 +127,7 @@ func (b *bench) step(ctx context.Context, dir string, s step) (stepFigures, erro
 	n := benchtable.Absent()
 	none := stepFigures{n, n, n, n, n, n, n, n, ""}
 	p, err := b.startRun(ctx, s.work, dir, nil, append([]string{"clients.viewers.connect_rate=5000/s",
-		warmSet + b.warm.String(), "phases.measure.steady.duration=" + b.measure.String()}, s.sets...)...)
+		"phases.warm-up=" + b.warm.String(), "phases.measure.steady.duration=" + b.measure.String()}, s.sets...)...)
 	if err != nil {
 		return none, err
 	}

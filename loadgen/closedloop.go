@@ -140,8 +140,8 @@ func (p *producer) loadClosed(s *signals) {
 			return
 		}
 		if now >= nextMark {
-			p.mark(KindJoin, p.join)
-			nextMark = now + markerEvery
+			p.markLoaded(s.loadAt.at.Add(now))
+			nextMark = now + markerTurn
 		}
 		l.goOn(p.up.lanes, s.loadAt, now)
 		client, due, ok := l.due()

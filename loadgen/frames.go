@@ -31,36 +31,10 @@ type frameReader struct {
 	deflate, compressed bool
 }
 
-// unfinished is what a read left: bytes of a frame, and payloads of a fragmented message.
+// unfinished is what a read left: bytes of one frame, and payloads of a fragmented message.
 type unfinished struct{ rest, message []byte }
 
-// leftovers is memory for what is unfinished, shared by readers of one owner since few have something unfinished at a time:
-// a message that takes several reads costs no memory that another has not had before it. Nil has none.
-type leftovers struct{ free []*unfinished }
-
-const (
-	keptLeftovers = 8         // how many of them wait for the next
-	keptRest      = 256 << 10 // bytes that each of their two parts may have
-)
-
-func (l *leftovers) get() *unfinished {
-	if l == nil || len(l.free) == 0 {
-		return new(unfinished)
-	}
-	u := l.free[len(l.free)-1]
-	l.free = l.free[:len(l.free)-1]
-	return u
-}
-
-func (l *leftovers) put(u *unfinished) {
-	if l == nil || len(l.free) == keptLeftovers || cap(u.rest) > keptRest || cap(u.message) > keptRest {
-		return
-	}
-	u.rest, u.message = u.rest[:0], u.message[:0]
-	l.free = append(l.free, u)
-}
-
-// frame is one whole message or control frame. Its payload is valid until the next feed.
+// frame is one whole message or control frame. Its payload is valid until the next is handed on.
 type frame struct {
 	opcode     byte
 	compressed bool // by permessage-deflate, which the reader leaves alone
@@ -77,14 +51,13 @@ const (
 // where the bytes do: only then is the read's time its own. What is unfinished is kept in memory from stock. The reader is
 // dead after an error.
 func (r *frameReader) feed(p []byte, stock *leftovers, each func(f frame, last bool) error) error {
-	data, inPlace := p, false
-	if u := r.unfinished; u != nil && len(u.rest) > 0 {
-		u.rest = append(u.rest, p...)
-		data, inPlace = u.rest, true
+	p, err := r.complete(p, stock, each)
+	if err != nil {
+		return err
 	}
 	at := 0
 	for {
-		f, fin, size, err := parseFrame(data[at:], r.deflate)
+		f, fin, size, err := parseFrame(p[at:], r.deflate)
 		if err != nil {
 			return err
 		}
@@ -92,30 +65,51 @@ func (r *frameReader) feed(p []byte, stock *leftovers, each func(f frame, last b
 			break
 		}
 		at += size
-		whole, ok, err := r.assemble(f, fin, stock)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		if err := each(whole, at == len(data)); err != nil {
+		if err := r.hand(f, fin, at == len(p), stock, each); err != nil {
 			return err
 		}
 	}
-	r.keep(data[at:], inPlace, stock)
+	r.keep(p[at:], stock)
 	return nil
 }
 
-// keep stores what is left of an unfinished frame, or gives back what nothing stands in any more. inPlace tells that left
-// is the tail of rest itself.
-func (r *frameReader) keep(left []byte, inPlace bool, stock *leftovers) {
-	if inPlace {
-		u := r.unfinished
-		u.rest = u.rest[:copy(u.rest, left)]
-	} else if len(left) > 0 {
+// hand passes on what a frame completes.
+func (r *frameReader) hand(f frame, fin, last bool, stock *leftovers, each func(f frame, last bool) error) error {
+	whole, ok, err := r.assemble(f, fin, stock)
+	if err != nil || !ok {
+		return err
+	}
+	return each(whole, last)
+}
+
+// complete takes from p what the unfinished frame still lacks, and returns what stands behind it.
+func (r *frameReader) complete(p []byte, stock *leftovers, each func(f frame, last bool) error) (left []byte, err error) {
+	u := r.unfinished
+	for u != nil && len(u.rest) > 0 && len(p) > 0 {
+		whole := frameLength(u.rest)
+		n := min(whole-len(u.rest), len(p))
+		u.rest = append(withRoom(u.rest, n, whole), p[:n]...)
+		p = p[n:]
+		f, fin, size, err := parseFrame(u.rest, r.deflate)
+		if err != nil {
+			return nil, err
+		}
+		if size == 0 {
+			continue
+		}
+		u.rest = u.rest[:0] // its bytes stand until something is put there
+		if err := r.hand(f, fin, len(p) == 0, stock, each); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// keep stores what is left of an unfinished frame, or gives back what nothing stands in any more.
+func (r *frameReader) keep(left []byte, stock *leftovers) {
+	if len(left) > 0 {
 		u := r.open(stock)
-		u.rest = append(u.rest[:0], left...)
+		u.rest = append(withRoom(u.rest, len(left), frameLength(left)), left...)
 	}
 	if u := r.unfinished; u != nil && len(u.rest) == 0 && r.opcode == 0 {
 		stock.put(u)

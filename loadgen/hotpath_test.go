@@ -40,7 +40,8 @@ func TestUnfinishedFramesAllocateNothing(t *testing.T) {
 // TestLeftoversAreBounded: neither one message of many bytes nor many clients with something unfinished at once keep their
 // memory taken.
 func TestLeftoversAreBounded(t *testing.T) {
-	for _, c := range []struct{ readers, size, kept int }{{1, 2 * keptRest, 0}, {1, keptRest / 4, 1}, {2 * keptLeftovers, 100, keptLeftovers}} {
+	const large = keptLeftovers / 16
+	for _, c := range []struct{ readers, size, kept int }{{1, keptLeftovers, 0}, {1, large, 1}, {30, large, 15}, {300, 100, 300}} {
 		stream := serverFrame(opBinary, true, make([]byte, c.size))
 		readers := make([]frameReader, c.readers)
 		var stock leftovers

@@ -23,3 +23,16 @@ func (p *pending) add(stream streamKey, n int32) {
 	}
 	p.total.Add(int64(n))
 }
+
+// clone returns the counts as they are.
+func (p *pending) clone() *pending {
+	c := newPending(len(p.byPart), len(p.byKey))
+	for i := range p.byPart {
+		c.byPart[i].Store(p.byPart[i].Load())
+	}
+	for i := range p.byKey {
+		c.byKey[i].Store(p.byKey[i].Load())
+	}
+	c.total.Store(p.total.Load())
+	return c
+}

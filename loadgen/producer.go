@@ -14,28 +14,6 @@ import (
 	"github.com/weirbench/weir/scenarios"
 )
 
-// markerEvery is how often markers are repeated while anybody waits for them.
-const markerEvery = 250 * time.Millisecond
-
-// markerCost is what a marker may take for each client that is connected, while there is no load: of many clients, to each of
-// which a marker may go, those that wait are not to burden those that still connect.
-const markerCost = 100 * time.Microsecond
-
-// markerRounds is how many rounds of join markers there are within the join deadline, at the least: whoever waits for one
-// has more than one chance.
-const markerRounds = 10
-
-// joinPause is how long to wait, before the load, until the join markers are repeated.
-func (p *producer) joinPause() time.Duration {
-	if p.linked == nil {
-		return markerEvery
-	}
-	return max(markerEvery, min(time.Duration(p.linked())*markerCost, p.joinDeadline/markerRounds))
-}
-
-// markerPause is how long to wait once the load has begun: those who wait then are few, or wait for what closes their stream.
-func markerPause() time.Duration { return markerEvery }
-
 // pacerGrain is the longest that the pacing goroutine sleeps without looking whether it is to stop.
 const pacerGrain = 20 * time.Millisecond
 
@@ -54,8 +32,11 @@ type producer struct {
 	client *kgo.Client
 	acks   bool
 
-	join   *pending
-	final  *pending
+	join      *pending
+	final     *pending
+	followers *pending // of each stream: final, as it was when the first final marker went
+	marking   marking
+
 	ledger *ledger
 	values *values
 	heads  *headers
@@ -141,6 +122,7 @@ func newSender(topo *topology, index int, pool *recorderPool) (*producer, error)
 		acked: newMeter(meterLayout{cells, []results.Stage{results.StageAck},
 			[]string{results.CountAcked, results.CountRefused, results.CountUndetermined, results.CountOverflow}}, pool),
 	}
+	p.followers = p.final
 	p.pool.New = func() any { return &message{Context: context.Background(), owner: p} }
 	return p, nil
 }
@@ -226,25 +208,8 @@ func (p *producer) pace(s *signals) {
 	if p.markUntil(s.finals, s.finish, KindJoin, p.join, markerPause) {
 		return
 	}
+	p.followers = p.final.clone() // of a stream that is closed for some, a marker still goes to all
 	p.markUntil(nil, s.finish, KindFinal, p.final, markerPause)
-}
-
-// markUntil sends markers to those who wait, with a pause behind each round, until next is closed, and reports true if finish
-// was closed first.
-func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *pending, pause func() time.Duration) (finished bool) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-finish:
-			return true
-		case <-next:
-			return false
-		case <-timer.C:
-			p.mark(kind, waiting)
-			timer.Reset(pause())
-		}
-	}
 }
 
 // ownPacer makes the calling goroutine's pacer and notes its thread, until done.
@@ -275,8 +240,8 @@ func (p *producer) load(s *signals) {
 				return
 			default:
 			}
-			p.mark(KindJoin, p.join)
-			nextMark = now + markerEvery
+			p.markLoaded(start.Add(now))
+			nextMark = now + markerTurn
 		}
 		due := cur.Due()
 		haste.look(due, now)
@@ -381,41 +346,6 @@ func (p *producer) seal(value []byte, at int, kind Kind, m send, key uint32, due
 		Key: key, KeySeq: m.keySeq, DueAt: dueAt, SentAt: sentAt,
 	}
 	s.seal(value, at)
-}
-
-// mark sends a marker on each stream that somebody waits for.
-func (p *producer) mark(kind Kind, waiting *pending) {
-	if waiting.total.Load() <= 0 || p.quiet {
-		return
-	}
-	for k := range waiting.byKey {
-		if waiting.byKey[k].Load() > 0 {
-			p.sendMarker(kind, uint32(k), p.shape.choose.keyPartition[k])
-		}
-	}
-	for part := range waiting.byPart {
-		if waiting.byPart[part].Load() > 0 {
-			p.sendMarker(kind, p.shape.repKey[part], uint32(part))
-		}
-	}
-}
-
-// sendMarker sends one marker. Its number is that of the message that it stands before, so that a target finds in its
-// value and its headers what it finds in a message's.
-func (p *producer) sendMarker(kind Kind, key, partition uint32) {
-	if p.up != nil {
-		p.publishMarker(kind, p.up.lanes[partition])
-		return
-	}
-	m := p.pool.Get().(*message)
-	m.phase, m.send = -1, p.ledger.at(key, partition)
-	c := &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
-	value, stampAt := p.values.composeMarker(m.record.Value, c)
-	p.address(m, value, c)
-	m.sentAt = time.Now().UnixNano()
-	p.stamp(m, stampAt, kind, m.sentAt)
-	p.unanswered.Add(1)
-	p.client.TryProduce(m, &m.record, onAnswer)
 }
 
 // flush waits for the answers to all that was sent, or until ctx ends.
