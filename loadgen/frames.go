@@ -34,7 +34,7 @@ type frameReader struct {
 // unfinished is what a read left: bytes of one frame, and payloads of a fragmented message.
 type unfinished struct{ rest, message []byte }
 
-// frame is one whole message or control frame. Its payload is valid until the next is handed on.
+// frame is one whole message or control frame. Its payload is valid until who it is handed to returns.
 type frame struct {
 	opcode     byte
 	compressed bool // by permessage-deflate, which the reader leaves alone

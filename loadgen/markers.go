@@ -23,10 +23,14 @@ const (
 	// markersAfoot is how many deliveries of a sender's markers may be under way: what a small machine delivers in a tenth of
 	// a second. It is enough to keep a fast pipeline busy, and what a slow one is behind with when the load begins.
 	markersAfoot = 20_000
-	// markersLoaded is how many deliveries a second a sender's join markers may cause beside the load. It is more where fewer
-	// than markerChances rounds would fit into the join deadline otherwise.
-	markersLoaded = 20_000
-	markerChances = 4
+	// markersLoaded is how many deliveries a second a sender's join markers may cause beside the load. It is more, up to
+	// markersLoadedMost, where a round would take longer than a second otherwise: what comes before its marker is expected of
+	// nobody. It is more than that where fewer than markerChances rounds would fit into the join deadline.
+	markersLoaded     = 20_000
+	markersLoadedMost = 100_000
+	markerChances     = 4
+	// markerShareLeast is the least share of its deliveries that a marker is taken to cause.
+	markerShareLeast = 0.25
 	// markerLook is how many streams one turn looks at, so that the schedule is not held up by many of which few wait.
 	markerLook = 10_000
 )
@@ -44,14 +48,18 @@ func markerPause() time.Duration { return markerEvery }
 
 // marking is where one sender's markers stand. A round goes over all streams and sends one marker to each that somebody
 // waits for. A marker goes to all who follow its stream, whoever of them waits: of many keys with many followers a round
-// is far more than a pipeline can deliver until the next is due, so that a round goes on as its markers arrive, and the next
-// begins when those of the last have. It belongs to the pacing goroutine.
+// is far more than a pipeline can deliver until the next is due, so that a round goes on as its markers arrive. It belongs to
+// the pacing goroutine.
 type marking struct {
 	began   time.Time // of the round
 	place   int       // in the round: the keys, then the partitions
-	sent    int64     // deliveries that markers cause, of those that the echo counts
+	sent    float64   // deliveries that markers cause, of those that the echo counts
 	echoed  int64     // all the echo had had at the last turn
 	heardAt time.Time // when that had changed last, or the first of those that count was sent
+	// share is how much of a marker's deliveries come: followers may be gone, and a target may drop what it likes.
+	share float64
+	// patience is how long to wait for the next delivery until the rest is given up.
+	patience time.Duration
 	// reach is what this round has caused of deliveries, and past what the last has.
 	reach, past int64
 	// spare is how many deliveries markers may still cause, infinite where there is no load; earnedAt is when it was counted.
@@ -89,33 +97,52 @@ func (e *markerEcho) from(sentAt int64) {
 	e.passed.Store(false)
 }
 
-// listen gives up on markers that will not arrive: nobody is connected yet, or the target is not ready or drops them. That is
-// so once none has arrived for markerEvery. Of a pipeline that delivers, what it has left out is told by those sent so much
-// later: where one has arrived the count begins anew, at the price of what is under way at that time. So there is never more
-// under way than twice markersAfoot.
-func (m *marking) listen(now time.Time) {
+// restart forgets all rounds: the next begins at once.
+func (m *marking) restart() {
+	m.began, m.place = time.Time{}, math.MaxInt
+	m.sent, m.share, m.patience = 0, 1, markerEvery
+}
+
+// listen gives up on markers that will not arrive: nobody is connected yet, the target is not ready or drops them, followers
+// are gone. That is so once none has arrived for as long as the patience is. What part of them had come until then is what is
+// counted on afterwards; where that was nothing the patience doubles, up to most, so that a target that stands still is not
+// filled. Of a pipeline that delivers, what it has left out is told by those sent so much later: where one has arrived the
+// count begins anew, at the price of what is under way at that time.
+func (m *marking) listen(most time.Duration, now time.Time) {
 	if all := m.echo.all.Load(); all != m.echoed {
-		m.echoed, m.heardAt = all, now
+		m.echoed, m.heardAt, m.patience = all, now, markerEvery
 	}
-	if m.sent > 0 && (m.echo.passed.Load() || now.Sub(m.heardAt) >= markerEvery) {
-		m.sent = 0
+	if m.sent == 0 {
+		return
 	}
+	heard := float64(m.echo.heard.Load())
+	silent := now.Sub(m.heardAt) >= m.patience
+	switch {
+	case heard > m.sent || silent && heard > 0:
+		m.share = min(1, max(markerShareLeast, m.share*heard/m.sent))
+	case m.echo.passed.Load():
+	case silent:
+		m.patience = max(markerEvery, min(2*m.patience, most))
+	default:
+		return
+	}
+	m.sent = 0
 }
 
 // afoot is how many deliveries markers are still to cause.
-func (m *marking) afoot() int64 {
+func (m *marking) afoot() float64 {
 	if m.sent == 0 {
 		return 0
 	}
-	return max(0, m.sent-m.echo.heard.Load())
+	return max(0, m.sent-float64(m.echo.heard.Load()))
 }
 
-// begin reports whether a round is under way, and begins the next where it may.
+// begin reports whether a round is under way, and begins the next where it is time.
 func (m *marking) begin(places int, pause time.Duration, now time.Time) bool {
 	if m.place < places {
 		return true
 	}
-	if now.Sub(m.began) < pause || m.afoot() > 0 {
+	if now.Sub(m.began) < pause {
 		return false
 	}
 	m.began, m.place = now, 0
@@ -123,22 +150,27 @@ func (m *marking) begin(places int, pause time.Duration, now time.Time) bool {
 	return true
 }
 
-// spend books a marker, sent at sentAt (Unix ns), that causes so many deliveries.
-func (m *marking) spend(reach, sentAt int64, now time.Time) {
+// about prepares for a marker that is about to be sent.
+func (m *marking) about(now time.Time) {
 	if m.sent == 0 {
 		m.heardAt = now
-		m.echo.from(sentAt)
+		m.echo.from(time.Now().UnixNano())
 	}
-	m.sent += reach
+}
+
+// spend books a marker that goes to so many followers.
+func (m *marking) spend(reach int64) {
+	m.sent += float64(reach) * m.share
 	m.reach += reach
 	m.spare -= float64(reach)
 }
 
 // earn adds what markers may cause beside the load since the last time: at most that of two turns at once.
 func (m *marking) earn(deadline time.Duration, now time.Time) {
-	rate := float64(markersLoaded)
+	reach := float64(max(m.reach, m.past))
+	rate := max(markersLoaded, min(reach, markersLoadedMost))
 	if deadline > 0 {
-		rate = max(rate, float64(max(m.reach, m.past))*markerChances/deadline.Seconds())
+		rate = max(rate, reach*markerChances/deadline.Seconds())
 	}
 	m.spare = min(m.spare+rate*min(now.Sub(m.earnedAt), time.Hour).Seconds(), rate*2*markerTurn.Seconds())
 	m.earnedAt = now
@@ -147,6 +179,7 @@ func (m *marking) earn(deadline time.Duration, now time.Time) {
 // markUntil sends markers to those who wait, with at least a pause from one round to the next, until next is closed, and
 // reports true if finish was closed first.
 func (p *producer) markUntil(next, finish <-chan struct{}, kind Kind, waiting *pending, pause func() time.Duration) (finished bool) {
+	p.marking.restart()
 	p.marking.spare = math.Inf(1)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -172,7 +205,7 @@ func (p *producer) markLoaded(now time.Time) {
 // mark goes on with a round of markers, or begins one, as far as it may at this turn.
 func (p *producer) mark(kind Kind, waiting *pending, pause time.Duration, now time.Time) {
 	m := &p.marking
-	m.listen(now)
+	m.listen(p.joinDeadline/markerRounds, now)
 	if waiting.total.Load() <= 0 || p.quiet {
 		return
 	}
@@ -185,8 +218,9 @@ func (p *producer) mark(kind Kind, waiting *pending, pause time.Duration, now ti
 		if !wanted {
 			continue
 		}
-		if sentAt := p.sendMarker(kind, key, partition); sentAt != 0 {
-			m.spend(p.reach(key, partition), sentAt, now)
+		m.about(now)
+		if p.sendMarker(kind, key, partition) {
+			m.spend(p.reach(key, partition))
 		}
 	}
 }
@@ -212,9 +246,9 @@ func (p *producer) reach(key, partition uint32) int64 {
 	return max(1, int64(n))
 }
 
-// sendMarker sends one marker and returns when, Unix ns, or 0 where none can go. Its number is that of the message that it
+// sendMarker sends one marker and reports whether it could. Its number is that of the message that it
 // stands before, so that a target finds in its value and its headers what it finds in a message's.
-func (p *producer) sendMarker(kind Kind, key, partition uint32) (sentAt int64) {
+func (p *producer) sendMarker(kind Kind, key, partition uint32) bool {
 	if p.up != nil {
 		return p.publishMarker(kind, p.up.lanes[partition])
 	}
@@ -223,10 +257,9 @@ func (p *producer) sendMarker(kind Kind, key, partition uint32) (sentAt int64) {
 	c := &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(key)}
 	value, stampAt := p.values.composeMarker(m.record.Value, c)
 	p.address(m, value, c)
-	sentAt = time.Now().UnixNano()
-	m.sentAt = sentAt
-	p.stamp(m, stampAt, kind, sentAt)
+	m.sentAt = time.Now().UnixNano()
+	p.stamp(m, stampAt, kind, m.sentAt)
 	p.unanswered.Add(1)
 	p.client.TryProduce(m, &m.record, onAnswer) // m is its answer's from here on
-	return sentAt
+	return true
 }

@@ -53,6 +53,7 @@ func newMarkedProducer(t *testing.T, keys int) *markedProducer {
 		p.join.add(streamKey{byKey: true, id: k}, followersEach)
 		p.final.add(streamKey{byKey: true, id: k}, followersEach)
 	}
+	p.marking.restart()
 	p.marking.spare = math.Inf(1) // there is no load
 	return &markedProducer{producer: p, markers: markers, now: time.Unix(1_000_000, 0)}
 }
@@ -137,18 +138,62 @@ func TestMarkersGoOnlyToKeysThatWait(t *testing.T) {
 	}
 }
 
-// TestMarkersOfNoDeliveryAreGivenUp: a target that is not ready, or drops all, has as many again every markerEvery.
+// TestMarkersOfNoDeliveryAreGivenUp: a target that is not ready, or drops all, has as many again after a patience that grows
+// while nothing comes, and is short again once anything does.
 func TestMarkersOfNoDeliveryAreGivenUp(t *testing.T) {
-	const keys, window, each = 1000, markersAfoot / followersEach, int(markerEvery/markerTurn) + 1
+	const keys, window = 10_000, markersAfoot / followersEach
 	p := newMarkedProducer(t, keys)
-	for i := range 5 {
-		got := 0
-		for range each {
-			got += p.turn(0)
+	p.joinDeadline = 10 * time.Second
+	until := func() (turns int) {
+		for turns = 1; p.turn(0) == 0; turns++ {
+			if turns > 1000 {
+				t.Fatal("they are never given up")
+			}
 		}
-		if got != window {
-			t.Fatalf("in the stretch %d: got %d markers; want %d", i, got, window)
+		return turns
+	}
+	if got := p.turn(0); got != window {
+		t.Fatalf("got %d markers; want %d", got, window)
+	}
+	patience := markerEvery
+	for i := range 6 {
+		if got, want := until(), int((patience+markerTurn-1)/markerTurn); got != want {
+			t.Fatalf("in the stretch %d: given up after %d turns; want %d", i, got, want)
 		}
+		patience = min(2*patience, p.joinDeadline/markerRounds)
+	}
+	p.markers.last = 0
+	p.turn(1)
+	if got, want := until(), int((markerEvery+markerTurn-1)/markerTurn); got != want {
+		t.Errorf("one has come: given up after %d turns; want %d", got, want)
+	}
+}
+
+// TestMarkersOfFollowersThatAreGone: where two of five followers are there no more, that is known after one silence, and the
+// rounds go on without any; where they are back after all, they count again.
+func TestMarkersOfFollowersThatAreGone(t *testing.T) {
+	const keys = 10_000
+	p := newMarkedProducer(t, keys)
+	sent := p.turn(0)
+	for turns := 0; p.marking.share == 1; turns++ {
+		if turns > 1000 {
+			t.Fatal("it is never known")
+		}
+		sent = p.turn(sent * followersEach * 3 / 5)
+	}
+	if got := p.marking.share; got < 0.59 || got > 0.61 {
+		t.Errorf("three of five deliveries have come: got a share of %v", got)
+	}
+	for range 10 {
+		if sent = p.turn(sent * followersEach * 3 / 5); sent == 0 {
+			t.Fatal("what is counted on has come, and no more go")
+		}
+	}
+	for range 10 {
+		sent = p.turn(sent * followersEach)
+	}
+	if got := p.marking.share; got < 0.99 {
+		t.Errorf("all deliveries come: got a share of %v", got)
 	}
 }
 
@@ -179,13 +224,13 @@ func TestMarkersBesideTheLoad(t *testing.T) {
 		deadline time.Duration
 		rate     float64 // deliveries a second
 	}{
-		{"a long deadline", time.Hour, markersLoaded},
-		{"four rounds of 200,000 deliveries within 10 s", 10 * time.Second, 80_000},
+		{"rounds of more than a second", time.Hour, markersLoadedMost},
+		{"four rounds of 200,000 deliveries within 4 s", 4 * time.Second, 200_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newMarkedProducer(t, 2000)
 			p.joinDeadline = c.deadline
-			p.marking.past = 2000 * followersEach // the round before
+			p.marking.reach = 2000 * followersEach // the round before
 			before := p.count()
 			for range seconds * turns {
 				p.now = p.now.Add(markerTurn)

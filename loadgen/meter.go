@@ -37,11 +37,19 @@ type recorderPool struct {
 func newRecorderPool() *recorderPool { return &recorderPool{fresh: results.NewRecorder} }
 
 func (p *recorderPool) get() *results.Recorder {
+	if r := p.spare(); r != nil {
+		return r
+	}
+	return p.fresh() // without the lock, since it takes its time
+}
+
+// spare takes one that is free; nil where none is.
+func (p *recorderPool) spare() *results.Recorder {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := len(p.free) - 1
 	if last < 0 {
-		return p.fresh()
+		return nil
 	}
 	r := p.free[last]
 	p.free[last] = nil

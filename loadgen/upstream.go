@@ -148,16 +148,16 @@ func (p *producer) publish(l *lane, i uint64, phase int, due time.Duration, dueA
 	return true
 }
 
-// publishMarker sends a marker, where the client is connected and the gateway has answered the one before, and returns when,
-// Unix ns, or 0.
-func (p *producer) publishMarker(kind Kind, l *lane) (sentAt int64) {
+// publishMarker sends a marker where the client is connected and the gateway has answered the one before, and reports whether
+// it did.
+func (p *producer) publishMarker(kind Kind, l *lane) bool {
 	if !p.up.gathered.Load() {
-		return 0
+		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.out == nil || l.out.full() || l.mark != 0 && time.Since(l.markedAt) < markerPatience {
-		return 0
+		return false
 	}
 	value, stampAt := p.values.composeMarker(p.up.value, &content{seq: uint64(p.ledger.sent), key: p.shape.choose.keyName(l.key)})
 	p.up.value = value
@@ -166,7 +166,7 @@ func (p *producer) publishMarker(kind Kind, l *lane) (sentAt int64) {
 	l.lastID++
 	l.mark, l.markedAt = l.lastID, time.Now()
 	l.write(value)
-	return now
+	return true
 }
 
 // write puts a value into its frame and sends it. A connection that breaks ends its session, which settles what is open.
