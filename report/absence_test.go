@@ -140,6 +140,7 @@ func TestDeliveryRatio(t *testing.T) {
 
 // The figure on top of the page has the ratio's numbers, and names what is shed.
 func TestHeadlineOfDelivered(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	conflated(f)
 	f.lose(640, shedClass)
@@ -153,6 +154,7 @@ func TestHeadlineOfDelivered(t *testing.T) {
 
 // What is conflated as declared is no fault in the page's account; what is shed beyond it is.
 func TestPageOfConflation(t *testing.T) {
+	t.Parallel()
 	for told, want := range map[int64]string{640: "", 400: "bad"} {
 		f := passing()
 		conflated(f)
@@ -169,6 +171,7 @@ func TestPageOfConflation(t *testing.T) {
 
 // A pass says what became of the rest.
 func TestPassSaysWhatTheRestWas(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	churning(f)
 	conflated(f)

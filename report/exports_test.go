@@ -75,6 +75,7 @@ func TestIntervalsCSV(t *testing.T) {
 
 // A name from the scenario is no formula in a spreadsheet, and no further line or cell.
 func TestCSVIsSafeFromHostileNames(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "steady": "steady", "": "",
 		"\t=1": " =1", "a\"b,c": "a\"b,c"} {
 		f := passing()

@@ -61,6 +61,7 @@ func checkGolden(t *testing.T, name string, got []byte) {
 }
 
 func TestGolden(t *testing.T) {
+	t.Parallel()
 	for name, f := range goldenRuns() {
 		t.Run(name, func(t *testing.T) {
 			s := f.summarise(t)
@@ -81,6 +82,7 @@ func TestGolden(t *testing.T) {
 
 // The names that scripts rely on, whatever else changes in the golden file.
 func TestFixedNames(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	if err := JSON(&out, broken().summarise(t)); err != nil {
 		t.Fatal(err)
@@ -123,6 +125,7 @@ func TestFixedNames(t *testing.T) {
 }
 
 func TestTerminalFitsItsWidth(t *testing.T) {
+	t.Parallel()
 	for _, f := range goldenRuns() {
 		f.plan.Name = strings.Repeat("a-very-long-name-", 12)
 		s := f.summarise(t)
@@ -145,6 +148,7 @@ func TestTerminalFitsItsWidth(t *testing.T) {
 }
 
 func TestTerminalLeadsWithTheVerdict(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	if err := Terminal(&out, broken().summarise(t), TerminalOptions{Color: true}); err != nil {
 		t.Fatal(err)
@@ -156,6 +160,7 @@ func TestTerminalLeadsWithTheVerdict(t *testing.T) {
 
 // Names from the scenario and the wire reach a terminal without the characters that would move its cursor.
 func TestTerminalIsSafeFromHostileNames(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	if err := Terminal(&out, hostile().summarise(t), TerminalOptions{}); err != nil {
 		t.Fatal(err)
@@ -185,6 +190,7 @@ func TestMarkdownIsSafeFromHostileNames(t *testing.T) {
 
 // A table's row stays one row, whatever its cells hold, and a code span or a table is not opened by a name.
 func TestMarkdownTablesKeepTheirColumns(t *testing.T) {
+	t.Parallel()
 	f := broken()
 	f.plan.Thresholds[0].Text = "a | b `c` \\| d\n| e |"
 	var out bytes.Buffer
@@ -207,6 +213,7 @@ func TestMarkdownTablesKeepTheirColumns(t *testing.T) {
 
 // GitHub refuses a comment of more than 65,536 characters: details go first, the verdict never.
 func TestMarkdownFitsAComment(t *testing.T) {
+	t.Parallel()
 	evil := strings.Repeat("@://&<>|`", 2000)
 	f := broken()
 	f.plan.Name, f.end.Reason, f.end.Error = evil, evil, evil
@@ -234,6 +241,7 @@ func TestMarkdownFitsAComment(t *testing.T) {
 
 // Nothing in a run is long or strange enough to break the table's hundred columns.
 func TestTerminalFitsWithHostileNames(t *testing.T) {
+	t.Parallel()
 	f := hostile()
 	long := strings.Repeat("ÄöÜ-long-", 60)
 	f.plan.Thresholds[1].Text, f.end.Reason, f.end.Error = long, long, long

@@ -34,6 +34,7 @@ func e2eAt(ns int64) results.Series {
 
 // Each rule fires above its border and not at it.
 func TestHealthRules(t *testing.T) {
+	t.Parallel()
 	tail := func(ns int64) results.Series { // p99 is small, p99.9 is ns
 		return seriesOf(results.StageSendLag, results.Label{}, append(manyOf(990, 50e3), manyOf(10, ns)...)...)
 	}
@@ -157,6 +158,7 @@ func TestHealthOfRunsThatDidNotEnd(t *testing.T) {
 }
 
 func TestGatewayStageMayBeNegative(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	in := f.intervals[4]
 	in.Series = append(in.Series, seriesOf(results.StageGateway, results.Label{Phase: "steady", Group: "viewers", Producer: "feed"}, -ms, -ms))
@@ -167,6 +169,7 @@ func TestGatewayStageMayBeNegative(t *testing.T) {
 }
 
 func TestAccountThatDoesNotAddUpIsADefect(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	f.audit.Rows[2].Expected++
 	s := f.summarise(t)

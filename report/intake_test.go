@@ -158,6 +158,7 @@ func TestWhatIsNotTaken(t *testing.T) {
 
 // Every report has what was not taken, and a pipeline that looks at the JUnit file alone fails by a case of that name.
 func TestNotTakenIsShown(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	f.absent("steady", 12, 478, 0)
 	s := f.summarise(t)
@@ -196,6 +197,7 @@ func TestNotTakenIsShown(t *testing.T) {
 // What clients publish comes up through the gateway: what the topic shows as wrong of it is the gateway's or Kafka's, and
 // breaks the contract whether anybody reads the topic or not.
 func TestReferenceOfPublishersIsChargedToTheWayUp(t *testing.T) {
+	t.Parallel()
 	const by = " by the gateway or Kafka, on the way up from the clients of talk: topic rooms as read back "
 	for _, test := range []struct {
 		name   string

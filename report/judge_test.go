@@ -152,6 +152,7 @@ func breachedAt(t *testing.T, p *scenarios.Plan, intervals []*results.Interval) 
 }
 
 func TestBreached(t *testing.T) {
+	t.Parallel()
 	label := results.Label{Phase: "m", Group: "g", Producer: "p"}
 	values := func(n int, ns int64) results.Series {
 		return seriesOf(results.StageE2E, label, slices.Repeat([]int64{ns}, n)...)

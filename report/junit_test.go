@@ -214,6 +214,7 @@ func TestJUnitUndetermined(t *testing.T) {
 }
 
 func TestJUnitConflationIsNoFailure(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	f.lose(50, shedClass)
 	conflated(f)

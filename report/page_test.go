@@ -96,6 +96,7 @@ func TestPageTellsAStall(t *testing.T) {
 
 // What Kafka's side was late with may reach the clients an interval later; it stays Kafka's.
 func TestStretchLooksUpstream(t *testing.T) {
+	t.Parallel()
 	f := stalled("")
 	before := f.intervals[3]
 	for i := range before.Series {
@@ -110,6 +111,7 @@ func TestStretchLooksUpstream(t *testing.T) {
 
 // Events that a chart could not tell apart share a mark; what is a defect by itself is told first.
 func TestPageTellsEvents(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	for i := range 200 {
 		f.events = append(f.events, results.Event{AtNS: startedAt + 6e9 + int64(i), Kind: results.EventDisconnect, Text: "client thrown out"})
@@ -127,6 +129,7 @@ func TestPageTellsEvents(t *testing.T) {
 
 // Every delivery is in the heatmap once, and its table has the same.
 func TestHeatmapHoldsEveryDelivery(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	line, err := readTimeline(f.write(t))
 	if err != nil {

@@ -116,6 +116,7 @@ func TestPopulations(t *testing.T) {
 
 // What the declared conflation covers breaks no contract; what the target sheds otherwise does.
 func TestConflationIsNoBreach(t *testing.T) {
+	t.Parallel()
 	f := passing()
 	f.lose(50, shedClass)
 	if got := f.summarise(t).Verdict; got != VerdictBroken {
