@@ -49,10 +49,10 @@ func (b *bench) head(began time.Time) string {
 	return t.String()
 }
 
-// busySince is the share of the machine that was busy between two readings; NaN where no time passed.
+// busySince is the share of the machine that was busy between two readings; NaN where they don't tell.
 func busySince(now, before machine.ProcessorTime) float64 {
-	spent := now.Since(before)
-	if spent.All() <= 0 {
+	spent, known := now.Since(before)
+	if !known {
 		return benchtable.Absent()
 	}
 	return float64(spent.Busy()) / float64(spent.All())
