@@ -60,11 +60,7 @@ func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) 
 
 // runScenario has weir run a scenario to its end and returns the summary.
 func (b *bench) runScenario(ctx context.Context, scenario, dir string, sets ...string) (*report.Summary, error) {
-	args := []string{"run", scenario, "--quiet", "--out", dir}
-	for _, set := range sets {
-		args = append(args, "--set", set)
-	}
-	p, err := start(ctx, dir+".txt", nil, nil, b.weir, args...)
+	p, err := b.startWeir(ctx, scenario, dir, nil, sets...)
 	if err != nil {
 		return nil, err
 	}
