@@ -46,10 +46,13 @@ func TestRunsAreNew(t *testing.T) {
 	for name, try := range map[string]func() error{
 		"scenarios": func() error { _, err := b.runScenario(t.Context(), "bench/scenarios/pacing.yaml", dir); return err },
 		"repeats":   func() error { _, _, err := b.repeat(t.Context(), dir); return err },
-		"gateways":  func() error { _, err := b.gatewayRun(t.Context(), "broadcast", dir, &gatewayResult{health: map[string]int{}}); return err },
-		"growth":    func() error { _, err := b.step(t.Context(), dir, step{work: "broadcast"}); return err },
-		"clients":   func() error { _, err := b.ownClients(t.Context(), "broadcast", dir); return err },
-		"base":      func() error { _, err := b.ownBase(t.Context(), "broadcast", dir); return err },
+		"gateways": func() error {
+			_, err := b.gatewayRun(t.Context(), "broadcast", dir, &gatewayResult{health: map[string]int{}})
+			return err
+		},
+		"growth":  func() error { _, err := b.step(t.Context(), dir, step{work: "broadcast"}); return err },
+		"clients": func() error { _, err := b.ownClients(t.Context(), "broadcast", dir); return err },
+		"base":    func() error { _, err := b.ownBase(t.Context(), "broadcast", dir); return err },
 		"others": func() error {
 			_, err := b.foreignClients(t.Context(), "broadcast", dir, program{name: goGorilla}, 0)
 			return err

@@ -14,7 +14,10 @@ import (
 )
 
 // othersBusy is how busy the machine was while nothing of the comparison ran: a share of 1, before each round.
-type othersBusy struct{ shares benchtable.Sample }
+type othersBusy struct {
+	shares benchtable.Sample
+	lasts  time.Duration // of a look
+}
 
 const idleLook = time.Second
 
@@ -24,7 +27,7 @@ func (o *othersBusy) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, idleLook); err != nil {
+	if err := pause(ctx, o.lasts); err != nil {
 		return err
 	}
 	after, _, err := machine.ReadProcessorTime(machine.Files())

@@ -156,7 +156,7 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	if err := newDir(s.out); err != nil {
 		return err
 	}
-	b := &bench{settings: s}
+	b := &bench{settings: s, others: othersBusy{lasts: idleLook}}
 	began := time.Now()
 	parts := map[string]func(context.Context, io.Writer) error{
 		partClients: b.compareClients, partGateways: b.compareGateways, partDial: b.compareDials,
