@@ -54,6 +54,11 @@ func TestBusySince(t *testing.T) {
 	if got := busySince(before, before); !math.IsNaN(got) {
 		t.Errorf("got %v busy of no time; want NaN", got)
 	}
+	fell := after
+	fell.Idle = before.Idle - 1
+	if got := busySince(fell, before); !math.IsNaN(got) {
+		t.Errorf("got %v busy while idle time fell; want NaN", got)
+	}
 }
 
 func TestParseK6Count(t *testing.T) {

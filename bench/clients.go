@@ -346,11 +346,11 @@ type client struct {
 	messages line
 }
 
-// startClient starts a client program, which waits for connect before it dials.
-func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string, what program) (*client, error) {
+// startClient starts a client program, which waits for connect before it dials. flags are further ones of its own.
+func (b *bench) startClient(ctx context.Context, p *pipeline, channels []string, what program, flags ...string) (*client, error) {
 	out, in := io.Pipe()
-	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, "-url", p.url, "-channels", strings.Join(channels, ","),
-		"-connections", fmt.Sprint(b.clients))
+	proc, err := start(ctx, p.dir+".client.txt", in, nil, what.path, append([]string{"-url", p.url, "-channels", strings.Join(channels, ","),
+		"-connections", fmt.Sprint(b.clients)}, flags...)...)
 	if err != nil {
 		return nil, err
 	}

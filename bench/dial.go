@@ -26,6 +26,11 @@ const (
 	dialsAcceptor = "acceptor"
 )
 
+func dialServers() []string { return []string{dialsGateway, dialsAcceptor} }
+
+// dialClients begins with weir.
+func dialClients() []string { return []string{weirReader, goGorilla} }
+
 // dials is all rounds of one client at one server.
 type dials struct {
 	client, server string
@@ -48,8 +53,8 @@ func (b *bench) compareDials(ctx context.Context, out io.Writer) error {
 		}
 	}
 	var all []*dials
-	for _, server := range []string{dialsGateway, dialsAcceptor} {
-		for _, client := range []string{weirReader, goGorilla} {
+	for _, server := range dialServers() {
+		for _, client := range dialClients() {
 			all = append(all, &dials{client: client, server: server, missing: with.missing(client, server)})
 		}
 	}
@@ -58,7 +63,7 @@ func (b *bench) compareDials(ctx context.Context, out io.Writer) error {
 		if err := b.others.look(ctx); err != nil {
 			return err
 		}
-		for _, i := range inTurn(len(all), round) {
+		for _, i := range dialOrder(round) {
 			d, f := all[i], noDial()
 			if d.missing == "" {
 				say("dial, round %d of %d: %s, %s", round, b.rounds, d.client, d.server)
@@ -79,6 +84,20 @@ func (b *bench) compareDials(ctx context.Context, out io.Writer) error {
 	return t.Write(out)
 }
 
+// dialOrder is the order of a round in a table of each server's clients: the clients of a server follow each other at once, weir
+// first in odd rounds and gorilla first in even ones, and so do the servers, so that every second round is the one before it
+// backwards.
+func dialOrder(round int) []int {
+	var order []int
+	clients := len(dialClients())
+	for _, server := range inTurn(len(dialServers()), round) {
+		for _, client := range inTurn(clients, round) {
+			order = append(order, server*clients+client)
+		}
+	}
+	return order
+}
+
 // missing is why a client does not dial a server; empty where it does.
 func (with dialPrograms) missing(client, server string) string {
 	switch {
@@ -96,7 +115,7 @@ func (b *bench) dialTable(all []*dials) *benchtable.Table {
 		Head:  []string{"client", "server", "connections/s", "÷ gorilla's", "µs of the client's a connection", "µs of the server's a connection"},
 	}
 	called := map[string]string{
-		weirReader: "weir", goGorilla: "gorilla's dialler, 64 dials at a time", dialsGateway: "reference gateway", dialsAcceptor: "bare acceptor",
+		weirReader: "weir", goGorilla: "gorilla's dialler", dialsGateway: "reference gateway", dialsAcceptor: "bare acceptor",
 	}
 	sample := func(d *dials, of func(dialFigures) float64) (s benchtable.Sample) {
 		for _, f := range d.rounds {
@@ -125,7 +144,7 @@ func (b *bench) dialTable(all []*dials) *benchtable.Table {
 			sample(d, func(f dialFigures) float64 { return f.cpu }).Cell(benchtable.Digits),
 			sample(d, func(f dialFigures) float64 { return f.server }).Cell(benchtable.Digits))
 	}
-	t.Note("weir was asked for %s. The clients connect, upgrade and follow nothing. Timed by the server's open descriptors, from 5%% of the connections to 95%%.", b.connectRate)
+	t.Note("weir was asked for %s; both open %d connections at a time. The clients connect, upgrade and follow nothing. Timed by the server's open descriptors, from 5%% of the connections to 95%%.", b.connectRate, dialsAtATime)
 	t.Note("What the server takes of the machine is in each rate: the bare acceptor accepts, answers the handshake and does nothing more, so that its rows say most of who dials.")
 	return t
 }

@@ -20,13 +20,16 @@ func TestDialTable(t *testing.T) {
 	table := b.dialTable(all)
 	for i, want := range []string{
 		"weir|reference gateway|3000 (2000–4000)|3.00 (2.00–4.00)|55.0 (50.0–60.0)|105 (100–110)",
-		"gorilla's dialler, 64 dials at a time|reference gateway|1000 (1000–1000)|1|110 (100–120)|115 (100–130)",
+		"gorilla's dialler|reference gateway|1000 (1000–1000)|1|110 (100–120)|115 (100–130)",
 		"weir|bare acceptor|9000|3.00|50.0|20.0",
-		"gorilla's dialler, 64 dials at a time|bare acceptor|4500 (3000–6000)|1|100 (100–100)|30.0 (30.0–30.0)",
+		"gorilla's dialler|bare acceptor|4500 (3000–6000)|1|100 (100–100)|30.0 (30.0–30.0)",
 	} {
 		if got := strings.Join(table.Rows[i], "|"); got != want {
 			t.Errorf("row %d:\ngot  %s\nwant %s", i, got, want)
 		}
+	}
+	if want := "weir was asked for 100000/s; both open 256 connections at a time. "; !strings.HasPrefix(table.Notes[0], want) {
+		t.Errorf("got %s; want %s…", table.Notes[0], want)
 	}
 	without := dialPrograms{gorilla: program{missing: "no gorilla"}, acceptor: program{missing: "no acceptor"}}
 	for _, d := range all {
@@ -36,8 +39,8 @@ func TestDialTable(t *testing.T) {
 	}
 	table = b.dialTable(all)
 	for i, want := range []string{
-		"weir|reference gateway|3000 (2000–4000)|–|55.0 (50.0–60.0)|105 (100–110)", "gorilla's dialler, 64 dials at a time|reference gateway|skipped: no gorilla",
-		"weir|bare acceptor|skipped: no acceptor", "gorilla's dialler, 64 dials at a time|bare acceptor|skipped: no acceptor",
+		"weir|reference gateway|3000 (2000–4000)|–|55.0 (50.0–60.0)|105 (100–110)", "gorilla's dialler|reference gateway|skipped: no gorilla",
+		"weir|bare acceptor|skipped: no acceptor", "gorilla's dialler|bare acceptor|skipped: no acceptor",
 	} {
 		if got := strings.Join(table.Rows[i], "|"); got != want {
 			t.Errorf("row %d, without programs:\ngot  %s\nwant %s", i, got, want)

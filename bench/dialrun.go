@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// dialsAtATime is how many connections both clients open at a time: weir's own bound (maxDials of loadgen).
+const dialsAtATime = 256
+
 // dialOnce has a client open the connections to a server of its own.
 func (b *bench) dialOnce(ctx context.Context, dir string, d *dials, with dialPrograms) (dialFigures, error) {
 	var acceptor *pipeline // nil where the gateway is dialled
@@ -70,7 +73,7 @@ func (b *bench) plainDials(ctx context.Context, dir string, acceptor *pipeline, 
 			return noDial(), err
 		}
 	}
-	c, err := b.startClient(ctx, p, nil, gorilla)
+	c, err := b.startClient(ctx, p, nil, gorilla, "-dialling", strconv.Itoa(dialsAtATime))
 	if err != nil {
 		return noDial(), err
 	}

@@ -118,9 +118,11 @@ func short(v float64) string { return fmt.Sprintf("%.0f", v) }
 
 func stepRow(s step, f stepFigures) []string {
 	const mib = 1 << 20
-	return []string{short(s.x), benchtable.Digits(f.delivered), benchtable.Digits(f.generatorCPU), benchtable.Digits(f.gatewayCPU),
-		benchtable.Digits(f.generatorBytes / mib), benchtable.Digits(f.gatewayBytes / mib), benchtable.Digits(f.p50), benchtable.Digits(f.p99),
-		benchtable.Percent(f.busy), f.health}
+	row := []string{short(s.x)}
+	for _, v := range []float64{f.delivered, f.generatorCPU, f.gatewayCPU, f.generatorBytes / mib, f.gatewayBytes / mib, f.p50, f.p99} {
+		row = append(row, figure(v, benchtable.Digits))
+	}
+	return append(row, figure(f.busy, benchtable.Percent), f.health)
 }
 
 func (b *bench) step(ctx context.Context, dir string, s step) (stepFigures, error) {
@@ -151,7 +153,10 @@ func stepFiguresOf(s *report.Summary) stepFigures {
 		delivered: s.Rates.Delivered, busy: known(s.Resources.MachineBusyMean), health: string(s.Health.State),
 	}
 	f.p50, f.p99 = milliseconds(s.Latency.E2E)
-	f.generatorCPU = known(s.Resources.Generator.CPUMean) / s.Rates.Delivered * 1e6
+	f.generatorCPU = benchtable.Absent()
+	if s.Rates.Delivered > 0 {
+		f.generatorCPU = known(s.Resources.Generator.CPUMean) / s.Rates.Delivered * 1e6
+	}
 	return f
 }
 

@@ -14,7 +14,10 @@ import (
 )
 
 // othersBusy is how busy the machine was while nothing of the comparison ran: a share of 1, before each round.
-type othersBusy struct{ shares benchtable.Sample }
+type othersBusy struct {
+	shares benchtable.Sample
+	lasts  time.Duration // of a look
+}
 
 const idleLook = time.Second
 
@@ -24,7 +27,7 @@ func (o *othersBusy) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := pause(ctx, idleLook); err != nil {
+	if err := pause(ctx, o.lasts); err != nil {
 		return err
 	}
 	after, _, err := machine.ReadProcessorTime(machine.Files())
@@ -49,10 +52,10 @@ func (b *bench) head(began time.Time) string {
 	return t.String()
 }
 
-// busySince is the share of the machine that was busy between two readings; NaN where no time passed.
+// busySince is the share of the machine that was busy between two readings; NaN where they don't tell.
 func busySince(now, before machine.ProcessorTime) float64 {
-	spent := now.Since(before)
-	if spent.All() <= 0 {
+	spent, known := now.Since(before)
+	if !known {
 		return benchtable.Absent()
 	}
 	return float64(spent.Busy()) / float64(spent.All())

@@ -153,10 +153,10 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 		return fmt.Errorf("find weir: %w (make build)", err)
 	}
 	s.weir = weir
-	if err := os.MkdirAll(s.out, 0o755); err != nil {
+	if err := newDir(s.out); err != nil {
 		return err
 	}
-	b := &bench{settings: s}
+	b := &bench{settings: s, others: othersBusy{lasts: idleLook}}
 	began := time.Now()
 	parts := map[string]func(context.Context, io.Writer) error{
 		partClients: b.compareClients, partGateways: b.compareGateways, partDial: b.compareDials,
@@ -176,6 +176,22 @@ func run(ctx context.Context, s settings, out io.Writer) error {
 	}
 	_, err = io.WriteString(out, b.head(began)+document.String())
 	return err
+}
+
+// newDir makes the directory for runs and table. One that holds anything already is refused: weir keeps to a run that is there,
+// and the tables would tell its figures as new.
+func newDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("-out %s: the directory is not empty, it holds %s (name a new one, or leave -out away)", dir, entries[0].Name())
+	}
+	return nil
 }
 
 // keep writes what there is so far.

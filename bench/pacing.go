@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/weirbench/weir/internal/benchtable"
+	"github.com/weirbench/weir/report"
 )
 
 // pacedRun is how close to its schedule one run sent.
@@ -19,8 +20,7 @@ type pacedRun struct {
 // comparePacing has weir send 20,000 records a second, as often as there are rounds, and tells how late they went out.
 func (b *bench) comparePacing(ctx context.Context, out io.Writer) error {
 	var runs []pacedRun
-	var faults []string
-	health := map[string]int{}
+	var came outcomes
 	for i := 1; i <= b.rounds; i++ {
 		if err := b.others.look(ctx); err != nil {
 			return err
@@ -30,21 +30,28 @@ func (b *bench) comparePacing(ctx context.Context, out io.Writer) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		which := fmt.Sprintf("round %d", i)
 		if err != nil {
-			faults = append(faults, fmt.Sprintf("round %d: %v", i, err))
+			came.failed(which, err)
 			continue
 		}
-		lag := s.Latency.SendLag
-		runs = append(runs, pacedRun{
-			p50: float64(lag.P50NS) / 1e6, p99: float64(lag.P99NS) / 1e6, p999: float64(lag.P999NS) / 1e6,
-			busy: known(s.Resources.MachineBusyMean), rate: s.Rates.Sent,
-		})
-		health[string(s.Health.State)]++
+		runs = append(runs, pacedRunOf(s))
+		came.ran(which, s.Health.State)
 	}
 	t := pacingTable(runs)
-	t.Note("`weir run bench/scenarios/pacing.yaml`, %d runs; health of the runs: %s.", b.rounds, tally(health))
-	t.Notes = append(t.Notes, faults...)
+	came.note(t, fmt.Sprintf("`weir run bench/scenarios/pacing.yaml`, %d runs", b.rounds))
 	return t.Write(out)
+}
+
+func pacedRunOf(s *report.Summary) pacedRun {
+	lag := s.Latency.SendLag
+	r := pacedRun{busy: known(s.Resources.MachineBusyMean), rate: s.Rates.Sent}
+	r.p50, r.p99 = milliseconds(lag)
+	r.p999 = benchtable.Absent()
+	if lag.Count > 0 {
+		r.p999 = float64(lag.P999NS) / 1e6
+	}
+	return r
 }
 
 func pacingTable(runs []pacedRun) *benchtable.Table {

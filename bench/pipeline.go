@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -35,15 +37,27 @@ const (
 
 // startRun starts a run of one of bench/scenarios.
 func (b *bench) startRun(ctx context.Context, work, dir string, env []string, sets ...string) (*pipeline, error) {
-	args := []string{"run", filepath.Join("bench", "scenarios", work+".yaml"), "--quiet", "--out", dir}
-	for _, s := range sets {
-		args = append(args, "--set", s)
-	}
-	p, err := start(ctx, dir+".txt", nil, env, b.weir, args...)
+	p, err := b.startWeir(ctx, filepath.Join("bench", "scenarios", work+".yaml"), dir, env, sets...)
 	if err != nil {
 		return nil, err
 	}
 	return &pipeline{process: p, dir: dir}, nil
+}
+
+// startWeir starts `weir run`, to which dir must be new: weir refuses one that is there, and what lay in it would be read as
+// this run's.
+func (b *bench) startWeir(ctx context.Context, scenario, dir string, env []string, sets ...string) (*process, error) {
+	switch _, err := os.Lstat(dir); {
+	case err == nil:
+		return nil, fmt.Errorf("start a run in %s: it is there already (name a new directory with -out)", dir)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	args := []string{"run", scenario, "--quiet", "--out", dir}
+	for _, s := range sets {
+		args = append(args, "--set", s)
+	}
+	return start(ctx, dir+".txt", nil, env, b.weir, args...)
 }
 
 // startPipeline starts a run with one client of weir's, which keeps the account, and waits until the gateway is there.

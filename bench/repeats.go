@@ -22,8 +22,7 @@ const repeatedFor = "12s" // of measuring
 // noise.
 func (b *bench) compareRepeats(ctx context.Context, out io.Writer) error {
 	var pairs [][2]repeat
-	var faults []string
-	health := map[string]int{}
+	var came outcomes
 	for i := 1; i <= b.aa; i++ {
 		if err := b.others.look(ctx); err != nil {
 			return err
@@ -35,36 +34,33 @@ func (b *bench) compareRepeats(ctx context.Context, out io.Writer) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			which := fmt.Sprintf("pair %d, %c", i, 'a'+side)
 			if err != nil {
-				faults = append(faults, fmt.Sprintf("pair %d: %v", i, err))
+				came.failed(which, err)
+			} else {
+				came.ran(which, state)
 			}
 			pair[side] = r
-			health[state]++
 		}
 		pairs = append(pairs, pair)
 	}
 	t := repeatsTable(pairs)
-	t.Note("`weir run quickstart` with %s measured, %d runs; health of the runs: %s.", repeatedFor, 2*b.aa, tally(health))
-	t.Notes = append(t.Notes, faults...)
+	came.note(t, fmt.Sprintf("`weir run quickstart` with %s measured, %d runs", repeatedFor, 2*b.aa))
 	return t.Write(out)
 }
 
-func (b *bench) repeat(ctx context.Context, dir string) (repeat, string, error) {
+func (b *bench) repeat(ctx context.Context, dir string) (repeat, report.HealthState, error) {
 	s, err := b.runScenario(ctx, "scenarios/quickstart.yaml", dir, "phases.warm-up=1s", "phases.measure.steady.duration="+repeatedFor)
 	if err != nil {
-		return noRepeat(), "none", err
+		return noRepeat(), "", err
 	}
 	p50, p99 := milliseconds(s.Latency.E2E)
-	return repeat{p50, p99}, string(s.Health.State), nil
+	return repeat{p50, p99}, s.Health.State, nil
 }
 
 // runScenario has weir run a scenario to its end and returns the summary.
 func (b *bench) runScenario(ctx context.Context, scenario, dir string, sets ...string) (*report.Summary, error) {
-	args := []string{"run", scenario, "--quiet", "--out", dir}
-	for _, set := range sets {
-		args = append(args, "--set", set)
-	}
-	p, err := start(ctx, dir+".txt", nil, nil, b.weir, args...)
+	p, err := b.startWeir(ctx, scenario, dir, nil, sets...)
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +93,8 @@ func repeatsTable(pairs [][2]repeat) *benchtable.Table {
 		}
 		low, high := all.Range()
 		_, most := apart.Range()
-		t.Add(f.name, benchtable.Digits(low), benchtable.Digits(all.Median()), benchtable.Digits(high), benchtable.Percent(all.Spread()),
-			benchtable.Percent(apart.Median()), benchtable.Percent(most))
+		t.Add(f.name, figure(low, benchtable.Digits), figure(all.Median(), benchtable.Digits), figure(high, benchtable.Digits),
+			figure(all.Spread(), benchtable.Percent), figure(apart.Median(), benchtable.Percent), figure(most, benchtable.Percent))
 	}
 	return t
 }

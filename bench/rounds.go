@@ -13,3 +13,6 @@ func (r rounds[F]) sample(of func(F) float64) benchtable.Sample {
 	}
 	return s
 }
+
+// figure writes one value, and a dash where there is none.
+func figure(v float64, format func(float64) string) string { return benchtable.Sample{v}.Cell(format) }

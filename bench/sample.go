@@ -73,17 +73,24 @@ const (
 	watchDialEvery = 10 * time.Millisecond
 )
 
-// watchProcess follows a process until it ends or end is called.
+// watchProcess follows a process until it ends or end is called. The first look is over when it returns: what happens from
+// then on lies within what is seen, however late the machine lets the second be.
 func watchProcess(pid int, every time.Duration) *watch {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{pid: pid, stop: cancel}
+	if w.look() != nil {
+		return w // it has ended, which is told by who waits for it
+	}
 	w.done.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for w.look() == nil {
+		for {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
+				return
+			}
+			if w.look() != nil {
 				return
 			}
 		}

@@ -16,8 +16,7 @@ const stalledReading = "clients.others.slow={every: 200ms, bytes: 4KiB}"
 // the others' latency is by that.
 func (b *bench) compareStalled(ctx context.Context, out io.Writer) error {
 	var without, with []repeat
-	var faults []string
-	health := map[string]int{}
+	var came outcomes
 	for round := 1; round <= b.rounds; round++ {
 		if err := b.others.look(ctx); err != nil {
 			return err
@@ -25,23 +24,24 @@ func (b *bench) compareStalled(ctx context.Context, out io.Writer) error {
 		say("stalled clients, round %d of %d", round, b.rounds)
 		pair := [2]repeat{noRepeat(), noRepeat()}
 		for _, i := range inTurn(len(pair), round) {
-			dir := filepath.Join(b.out, fmt.Sprintf("stalled-%d-%s", round, [2]string{"without", "with"}[i]))
+			side := [2]string{"without", "with"}[i]
+			which := fmt.Sprintf("round %d, %s", round, side)
+			dir := filepath.Join(b.out, fmt.Sprintf("stalled-%d-%s", round, side))
 			s, err := b.runScenario(ctx, "bench/scenarios/stalled.yaml", dir, [2][]string{nil, {stalledReading}}[i]...)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if err != nil {
-				faults = append(faults, fmt.Sprintf("round %d: %v", round, err))
+				came.failed(which, err)
 				continue
 			}
 			pair[i].p50, pair[i].p99 = milliseconds(s.Latency.E2E)
-			health[string(s.Health.State)]++
+			came.ran(which, s.Health.State)
 		}
 		without, with = append(without, pair[0]), append(with, pair[1])
 	}
 	t := stalledTable(without, with)
-	t.Note("`weir run bench/scenarios/stalled.yaml` without and with `--set '%s'`, %d rounds; health of the runs: %s.", stalledReading, b.rounds, tally(health))
-	t.Notes = append(t.Notes, faults...)
+	came.note(t, fmt.Sprintf("`weir run bench/scenarios/stalled.yaml` without and with `--set '%s'`, %d rounds", stalledReading, b.rounds))
 	return t.Write(out)
 }
 

@@ -19,23 +19,27 @@ func (b *busyWatch) share() (busyShares, bool) {
 	}
 	was := b.last
 	b.last = now
-	if was.All() == 0 || now.All() <= was.All() {
+	if was.All() == 0 {
 		return busyShares{}, false
 	}
-	shares := busySince(now, was)
+	shares, known := busySince(now, was)
 	shares.cores = cores
-	return shares, true
+	return shares, known
 }
 
-func busySince(now, was machine.ProcessorTime) busyShares {
-	spent := now.Since(was)
+// busySince is known where the two readings tell a share.
+func busySince(now, was machine.ProcessorTime) (_ busyShares, known bool) {
+	spent, known := now.Since(was)
+	if !known {
+		return busyShares{}, false
+	}
 	all := float64(spent.All())
 	s := busyShares{all: float64(spent.Busy()) / all}
 	s.processes = s.all
 	if interruptsApart(now) {
 		s.processes -= float64(spent.IRQ+spent.SoftIRQ) / all
 	}
-	return s
+	return s, true
 }
 
 // interruptsApart reports whether the kernel keeps the time of interrupts apart from that of the processes that they interrupt

@@ -92,9 +92,12 @@ func TestForeignCPU(t *testing.T) {
 		{User: 20, Steal: 10, SoftIRQ: 20, Idle: 1050}:         {all: 0.5, processes: 0.5}, // processes are charged for what interrupts them
 		{User: 20, Steal: 10, SoftIRQ: 19, IRQ: 1, Idle: 1050}: {all: 0.5, processes: 0.3},
 	} {
-		if got := busySince(now, was); got != want {
-			t.Errorf("%+v: got %+v; want %+v", now, got, want)
+		if got, known := busySince(now, was); got != want || !known {
+			t.Errorf("%+v: got %+v, %v; want %+v", now, got, known, want)
 		}
+	}
+	if got, known := busySince(machine.ProcessorTime{User: 50, Idle: 999}, was); known {
+		t.Errorf("got %+v while idle time fell; want it unknown", got)
 	}
 	rated := func(cores float64) *part {
 		now, spent := time.Unix(0, 0), 0.0

@@ -67,11 +67,11 @@ func processorShares(ctx context.Context) (busy, stolen float64, ok bool) {
 	case <-ctx.Done():
 	}
 	second, _, err := machine.ReadProcessorTime(machine.Files())
-	spent := second.Since(first)
-	all := float64(spent.All())
-	if err != nil || all <= 0 {
+	spent, known := second.Since(first)
+	if err != nil || !known {
 		return 0, 0, false
 	}
+	all := float64(spent.All())
 	return float64(spent.Busy()) / all, float64(spent.Steal) / all, true
 }
 

@@ -50,20 +50,36 @@ func CoreQuota(files fs.FS) (cores float64, known bool) {
 }
 
 // groupMemory is the least number of bytes that any of this process's control groups has left below its limit, of the groups
-// that CoreQuota looks at (cgroup-v2.rst, memory.max); known is false where none has a limit.
+// that CoreQuota looks at (cgroup-v2.rst, memory.max); known is false where none has a limit. The page cache that nobody has
+// used lately is memory in use to the group and yet given back before the limit kills anybody, so that it counts as left, as
+// MemAvailable counts it: the kubelet's working set is less by the same inactive_file, total_inactive_file of version 1 (Kubernetes,
+// Node-pressure Eviction, memory.available).
 func groupMemory(files fs.FS) (bytes int64, known bool) {
-	bound := func(dir, limit, usage string) {
+	bound := func(dir, limit, usage, cache string) {
 		most, limited := number(files, path.Join(dir, limit)) // else "max"
 		used, counted := number(files, path.Join(dir, usage))
-		if left := max(most-used, 0); limited && counted && (!known || left < bytes) {
+		used -= min(entry(files, path.Join(dir, "memory.stat"), cache), max(used, 0))
+		if left := max(min(most-used, most), 0); limited && counted && (!known || left < bytes) {
 			bytes, known = left, true
 		}
 	}
 	for _, dir := range controlGroups(files) {
-		bound(dir, "memory.max", "memory.current")
+		bound(dir, "memory.max", "memory.current", "inactive_file")
 	}
-	bound("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+	bound("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 	return bytes, known
+}
+
+// entry is a number of a file that holds a name and a number a line; 0 where there is none, or one below 0.
+func entry(files fs.FS, file, name string) int64 {
+	text, _ := Text(files, file)
+	for line := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			n, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			return max(n, 0)
+		}
+	}
+	return 0
 }
 
 // number reads a file that holds one whole number.

@@ -30,8 +30,25 @@ func TestProcessorTime(t *testing.T) {
 		t.Errorf("got %d busy of %d; want 81 of 531: guests' time is in user and nice already", got.Busy(), got.All())
 	}
 	later := ProcessorTime{11, 22, 33, 404, 55, 12, 14, 16}
-	if got, want := later.Since(got), (ProcessorTime{1, 2, 3, 4, 5, 6, 7, 8}); got != want {
-		t.Errorf("got %+v since; want %+v", got, want)
+	if got, known := later.Since(got); !known || got != (ProcessorTime{1, 2, 3, 4, 5, 6, 7, 8}) {
+		t.Errorf("got %+v since, %v; want 1 to 8", got, known)
+	}
+}
+
+// TestProcessorTimeThatFell: a processor that went offline takes idle time out of the sum, and what is left is no whole.
+func TestProcessorTimeThatFell(t *testing.T) {
+	before := ProcessorTime{User: 100, Idle: 1000, IOWait: 10}
+	for after, want := range map[ProcessorTime]bool{
+		{User: 150, Idle: 1050, IOWait: 10}: true,
+		{User: 150, Idle: 1000, IOWait: 10}: true,  // busy all the while
+		{User: 150, Idle: 1050, IOWait: 8}:  true,  // as the kernel may
+		{User: 150, Idle: 999, IOWait: 10}:  false, // the sum still grew
+		{User: 100, Idle: 1000, IOWait: 10}: false,
+		{User: 100, Idle: 1000, IOWait: 9}:  false,
+	} {
+		if spent, known := after.Since(before); known != want {
+			t.Errorf("%+v: got %+v, %v; want %v", after, spent, known, want)
+		}
 	}
 }
 
@@ -115,6 +132,20 @@ func TestAvailableMemory(t *testing.T) {
 	expect("a group above that has less left than its own", Memory{4000, true})
 	set("sys/fs/cgroup/memory", "memory.limit_in_bytes", "3000", "memory.usage_in_bytes", "3500")
 	expect("a full group of version 1", Memory{0, true})
+	stat := func(dir, text string) { m[dir+"/memory.stat"] = &fstest.MapFile{Data: []byte(text)} }
+	stat("sys/fs/cgroup/memory", "cache 3000\ninactive_file 2600\ntotal_inactive_file 700\n")
+	expect("page cache of version 1, with that of the groups below", Memory{200, true})
+	stat("sys/fs/cgroup/memory", "total_inactive_file 3400\n")
+	expect("a group of version 1 with little but page cache", Memory{2900, true})
+	set("sys/fs/cgroup/a/b", "memory.max", "2800", "memory.current", "2500")
+	stat("sys/fs/cgroup/a", "inactive_file 900\n")
+	expect("the page cache of another group", Memory{300, true})
+	stat("sys/fs/cgroup/a/b", "anon 400\nfile 2100\ninactive_anon 1\ninactive_file 1200\nactive_file 900\n")
+	expect("page cache, of which a part is in use", Memory{1500, true})
+	stat("sys/fs/cgroup/a/b", "inactive_file 9000\n")
+	expect("more page cache than is used", Memory{2800, true})
+	stat("sys/fs/cgroup/a/b", "inactive_file -5\ninactive_file\n")
+	expect("a figure that is none", Memory{300, true})
 	if got, known := AvailableMemory(files()); known {
 		t.Errorf("got %+v of nothing; want it unknown", got)
 	}
@@ -171,6 +202,7 @@ func FuzzFacts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, one, other string) {
 		m := files("proc/stat", one, "proc/self/cgroup", "0::/a\n"+other, "sys/fs/cgroup/cpu.max", one, "sys/fs/cgroup/a/cpu.max", other,
 			"proc/meminfo", "MemAvailable: 1 kB", "sys/fs/cgroup/memory.max", one, "sys/fs/cgroup/memory.current", other,
+			"sys/fs/cgroup/memory.stat", "inactive_file "+one,
 			"proc/sys/net/ipv4/ip_local_port_range", one, "proc/sys/net/ipv4/ip_local_reserved_ports", other)
 		if _, cores, err := ReadProcessorTime(m); cores < 0 || err == nil && !strings.HasPrefix(strings.TrimSpace(one), "cpu") {
 			t.Errorf("got %d cores, %v", cores, err)

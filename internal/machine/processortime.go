@@ -21,13 +21,15 @@ func (t ProcessorTime) Busy() int64 {
 	return t.User + t.Nice + t.System + t.IRQ + t.SoftIRQ + t.Steal
 }
 
-// Since is what was spent after an earlier reading. The kernel may take some of Idle and IOWait back, so that these can be
-// below zero.
-func (t ProcessorTime) Since(earlier ProcessorTime) ProcessorTime {
-	return ProcessorTime{
+// Since is what was spent after an earlier reading. known is false where no time passed, and where Idle fell, as it does when a
+// processor goes offline, whose idle time the kernel then keeps by another account: a share of such a sum would be of nothing.
+// IOWait alone may fall a little at any time (proc_stat(5)).
+func (t ProcessorTime) Since(earlier ProcessorTime) (spent ProcessorTime, known bool) {
+	spent = ProcessorTime{
 		t.User - earlier.User, t.Nice - earlier.Nice, t.System - earlier.System, t.Idle - earlier.Idle,
 		t.IOWait - earlier.IOWait, t.IRQ - earlier.IRQ, t.SoftIRQ - earlier.SoftIRQ, t.Steal - earlier.Steal,
 	}
+	return spent, spent.Idle >= 0 && spent.All() > 0
 }
 
 // ReadProcessorTime reads proc/stat. cores is how many processors are online.
@@ -39,8 +41,9 @@ func ReadProcessorTime(files fs.FS) (t ProcessorTime, cores int, err error) {
 	return ParseProcessorTime(text)
 }
 
-// ParseProcessorTime takes the text of /proc/stat, of which the first line sums up those of the processors that are online.
-// Further columns than those known, and further lines, may follow.
+// ParseProcessorTime takes the text of /proc/stat, of which the first line sums up all possible processors, online or not
+// (Linux, fs/proc/stat.c); cores counts the lines of those that are online. Further columns than those known, and further lines,
+// may follow.
 func ParseProcessorTime(text string) (t ProcessorTime, cores int, err error) {
 	line, rest, _ := strings.Cut(text, "\n")
 	kinds := []*int64{&t.User, &t.Nice, &t.System, &t.Idle, &t.IOWait, &t.IRQ, &t.SoftIRQ, &t.Steal}

@@ -10,8 +10,14 @@ import (
 // Of writes a count; one below zero begins with a hyphen.
 func Of[T int | int64 | uint64](n T) string { return apart(fmt.Sprint(n)) }
 
-// Rounded writes a figure to the nearest whole number, of two the even one. What is no number is written as such.
-func Rounded(v float64) string { return apart(strconv.FormatFloat(v, 'f', 0, 64)) }
+// Rounded writes a figure to the nearest whole number, of two the even one; 0 has no sign. What is no number is written as such.
+func Rounded(v float64) string {
+	number := strconv.FormatFloat(v, 'f', 0, 64)
+	if number == "-0" {
+		return "0"
+	}
+	return apart(number)
+}
 
 func apart(number string) string {
 	digits := strings.TrimPrefix(number, "-")

@@ -21,7 +21,7 @@ func TestOf(t *testing.T) {
 
 func TestRounded(t *testing.T) {
 	for v, want := range map[float64]string{
-		0: "0", 0.5: "0", 1.5: "2", 999.4: "999", 999.6: "1,000", 1234567.8: "1,234,568", -1999.6: "-2,000", math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
+		0: "0", 0.5: "0", -0.4: "0", -0.5: "0", -0.6: "-1", 1.5: "2", 999.4: "999", 999.6: "1,000", 1234567.8: "1,234,568", -1999.6: "-2,000", math.Inf(1): "+Inf", math.Inf(-1): "-Inf",
 	} {
 		if got := Rounded(v); got != want {
 			t.Errorf("%v: got %s; want %s", v, got, want)
