@@ -5,6 +5,8 @@ type carriage interface {
 	// schedule has a writer take what waits in the client's queue, whose mutex is held and which has marked itself
 	// scheduled.
 	schedule()
+	// fetch does what queue.fetch does, for schedule.
+	fetch() (sum int)
 	// sever drops the connection.
 	sever()
 	// pause has f run in a goroutine, and nothing more is read from the client before it returns. It is called by who

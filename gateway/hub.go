@@ -39,6 +39,7 @@ type hub struct {
 	seq       uint64            // number of the record being fanned out
 	encoder   recordEncoder
 	pressed   []*queue // became half full, and whoever publishes has yet to hear of it
+	fetched   int      // see queue.fetch
 	memory    memory
 
 	tellers tellers
@@ -222,7 +223,10 @@ func (h *hub) fanOut(ch *channel, msg *message) {
 		return
 	}
 	var queued int64
-	for _, m := range ch.members {
+	for i, m := range ch.members {
+		if i%fetchAhead == 0 {
+			h.fetch(ch.members[i:min(i+fetchAhead, len(ch.members))])
+		}
 		c := m.client
 		if c.lastSeq == h.seq { // has it by another channel
 			continue
@@ -234,6 +238,18 @@ func (h *hub) fanOut(ch *channel, msg *message) {
 		queued += h.push(msg, m)
 	}
 	h.counters.queued.Add(queued)
+}
+
+// fetch brings what a fan-out needs of so many members into the processor's cache: see queue.fetch.
+func (h *hub) fetch(members []*member) {
+	for _, m := range members {
+		h.fetched += m.client.queue.fetch() + int(m.client.lastSeq)
+	}
+	for _, m := range members {
+		if carriage := m.client.queue.carriage; carriage != nil {
+			h.fetched += carriage.fetch()
+		}
+	}
 }
 
 // push puts a message of records into a client's queue, and returns 1 if the

@@ -29,9 +29,8 @@ type polled struct {
 	paused     func() // runs before reading goes on; nil for none
 
 	// Of who writes.
-	pending *burst  // what the socket did not take; nil for nothing
-	next    *polled // in the writers' list
-	timed   bool    // writeBy is of the burst in hand; written under mu
+	pending *burst // what the socket did not take; nil for nothing
+	timed   bool   // writeBy is of the burst in hand; written under mu
 
 	mu           sync.Mutex
 	number, turn int32  // the place at the poller; constant
@@ -368,6 +367,8 @@ func (l *polled) stopExpiry() {
 }
 
 func (l *polled) schedule() { l.writers.push(l) }
+
+func (l *polled) fetch() (sum int) { return l.fd }
 
 func (l *polled) sever() {
 	l.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,12 +57,10 @@ func (h *testHub) dialStill(t *testing.T, handle handlerOf, channels ...string) 
 // writeAll writes until no client is in the writers' list.
 func (h *testHub) writeAll() {
 	w := &h.polls.writers
-	for w.first != nil {
-		for l := w.take(); l != nil; {
-			next := l.next
-			l.next = nil
+	for w.list.n > 0 {
+		var turn [writersTurn]*polled
+		for _, l := range turn[:w.take(&turn)] {
 			l.write()
-			l = next
 		}
 	}
 }
@@ -280,8 +279,10 @@ func TestPolledResumeHeedsItsDeadline(t *testing.T) {
 
 // writeOne writes all that one client has.
 func (p *polls) writeOne() {
-	for p.writers.first != nil {
-		p.writers.take().write()
+	for p.writers.list.n > 0 {
+		var turn [writersTurn]*polled
+		p.writers.take(&turn)
+		turn[0].write()
 	}
 }
 
@@ -304,11 +305,9 @@ func TestWritersShare(t *testing.T) {
 		}
 		w.idle = tt.idle
 		for i, want := range tt.want {
-			got := 0
-			for l := w.take(); l != nil; l = l.next {
-				got++
-			}
-			if idle := max(0, tt.idle-i-1); got != want || w.waiting > 0 && w.idle != idle {
+			var turn [writersTurn]*polled
+			got := w.take(&turn)
+			if idle := max(0, tt.idle-i-1); got != want || w.list.n > 0 && w.idle != idle || slices.Contains(turn[:got], nil) {
 				t.Errorf("%d waiting, %d idle, take %d: got %d, leaving %d idle; want %d, leaving %d",
 					tt.waiting, tt.idle, i, got, w.idle, want, idle)
 			}

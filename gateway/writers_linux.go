@@ -16,12 +16,12 @@ const writersTurn = 64
 // is put into its queue, and leaves it with what fits a burst; if there is more then, it goes to the end. Writers
 // that are busy are not woken, so that a fan-out to thousands costs a wake-up for each of a few goroutines.
 type writers struct {
-	mu          sync.Mutex
-	first, last *polled
-	waiting     int       // in the list
-	idle        int       // goroutines that wait and are not yet woken
-	wake        sync.Cond // by mu
-	stopped     bool
+	mu      sync.Mutex
+	list    deque[*polled] // keeps its room, 8 bytes a client
+	idle    int            // goroutines that wait and are not yet woken
+	wake    sync.Cond      // by mu
+	stopped bool
+	fetched int // see queue.fetch
 }
 
 func (w *writers) init() { w.wake.L = &w.mu }
@@ -30,47 +30,34 @@ func (w *writers) init() { w.wake.L = &w.mu }
 func (w *writers) push(l *polled) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.last == nil {
-		w.first = l
-	} else {
-		w.last.next = l
-	}
-	w.last = l
-	w.waiting++
-	if w.idle > 0 && (w.waiting == 1 || w.waiting%writersTurn == 0) {
+	w.list.push(l)
+	if w.idle > 0 && (w.list.n == 1 || w.list.n%writersTurn == 0) {
 		w.idle--
 		w.wake.Signal()
 	}
 }
 
-// take returns the first of the list, linked, once there are any, and nil when the writers are to end. It leaves the
-// writers that are idle their share, and wakes one for it, which does the same.
-func (w *writers) take() *polled {
+// take takes the first of the list, once there are any, into turn and returns how many; 0 when the writers are to end. It
+// leaves the writers that are idle their share, and wakes one for it, which does the same.
+func (w *writers) take(turn *[writersTurn]*polled) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.first == nil {
+	for w.list.n == 0 {
 		if w.stopped {
-			return nil
+			return 0
 		}
 		w.idle++
 		w.wake.Wait()
 	}
-	first := w.first
-	n := min(max(1, w.waiting/(w.idle+1)), writersTurn)
-	end := first
-	for range n - 1 {
-		end = end.next
+	n = min(max(1, w.list.n/(w.idle+1)), writersTurn)
+	for i := range n {
+		turn[i] = w.list.pop()
 	}
-	w.first, end.next = end.next, nil
-	if w.first == nil {
-		w.last = nil
-	}
-	w.waiting -= n
-	if w.waiting > 0 && w.idle > 0 {
+	if w.list.n > 0 && w.idle > 0 {
 		w.idle--
 		w.wake.Signal()
 	}
-	return first
+	return n
 }
 
 func (w *writers) stop() {
@@ -82,15 +69,31 @@ func (w *writers) stop() {
 
 // run writes until the writers are stopped.
 func (w *writers) run() {
-	for l := w.take(); l != nil; l = w.take() {
-		for l != nil {
-			next := l.next
-			l.next = nil
+	var turn [writersTurn]*polled
+	fetched := 0
+	for n := w.take(&turn); n > 0; n = w.take(&turn) {
+		for i, l := range turn[:n] {
+			if i%fetchAhead == 0 {
+				fetched += fetchLines(turn[i:min(i+fetchAhead, n)])
+			}
 			l.write()
-			l = next
 		}
+		clear(turn[:n])
 		runtime.Gosched() // since the system calls did not
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fetched += fetched
+}
+
+// fetchLines does what queue.fetch does for clients that are about to be written for, and that nobody else writes for.
+func fetchLines(lines []*polled) (sum int) {
+	for _, l := range lines {
+		if sum += l.client.queue.fetch(); l.pending != nil {
+			sum++
+		}
+	}
+	return sum
 }
 
 // write writes what one burst holds, or what is left of the last. Whoever calls it has the client to itself, and
