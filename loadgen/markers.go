@@ -55,7 +55,8 @@ type marking struct {
 	place   int       // in the round: the keys, then the partitions
 	sent    float64   // deliveries that markers cause, of those that the echo counts
 	echoed  int64     // all the echo had had at the last turn
-	heardAt time.Time // when that had changed last, or the first of those that count was sent
+	counted int64     // of these, those that count
+	heardAt time.Time // when that had changed last, or the first of them was sent
 	// share is how much of a marker's deliveries come: followers may be gone, and a target may drop what it likes.
 	share float64
 	// patience is how long to wait for the next delivery until the rest is given up.
@@ -109,13 +110,16 @@ func (m *marking) restart() {
 // filled. Of a pipeline that delivers, what it has left out is told by those sent so much later: where one has arrived the
 // count begins anew, at the price of what is under way at that time.
 func (m *marking) listen(most time.Duration, now time.Time) {
-	if all := m.echo.all.Load(); all != m.echoed {
-		m.echoed, m.heardAt, m.patience = all, now, markerEvery
+	if all := m.echo.all.Load(); all != m.echoed { // one from long ago tells that the target goes on, and no more
+		m.echoed, m.patience = all, markerEvery
 	}
 	if m.sent == 0 {
 		return
 	}
-	heard := float64(m.echo.heard.Load())
+	if counted := m.echo.heard.Load(); counted != m.counted {
+		m.counted, m.heardAt = counted, now
+	}
+	heard := float64(m.counted)
 	silent := now.Sub(m.heardAt) >= m.patience
 	switch {
 	case heard > m.sent || silent && heard > 0:
@@ -153,7 +157,7 @@ func (m *marking) begin(places int, pause time.Duration, now time.Time) bool {
 // about prepares for a marker that is about to be sent.
 func (m *marking) about(now time.Time) {
 	if m.sent == 0 {
-		m.heardAt = now
+		m.counted, m.heardAt = 0, now
 		m.echo.from(time.Now().UnixNano())
 	}
 }

@@ -226,9 +226,7 @@ func (w *worker) takeNotice(c *client, payload []byte) {
 // takeMarker takes a join or final marker.
 func (w *worker) takeMarker(c *client, s *Stamp) {
 	w.marked = true
-	if !w.swarm.groups[c.group].slow { // on purpose: it tells nothing of the pipeline
-		w.swarm.producers[s.Producer].marking.echo.take(s.SentAt)
-	}
+	w.swarm.producers[s.Producer].marking.echo.take(s.SentAt)
 	stream, seq := w.swarm.topo.groups[c.group].streamOf(c.index, s)
 	if stream < 0 {
 		return

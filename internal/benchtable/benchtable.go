@@ -65,10 +65,10 @@ func Ratios(s, base Sample) Sample {
 	return out
 }
 
-// Spread is (high − low) ÷ median; NaN where there is no value or the median is 0.
+// Spread is (high − low) ÷ median; NaN where there are fewer than two values or the median is 0.
 func (s Sample) Spread() float64 {
 	low, high := s.Range()
-	if m := s.Median(); m != 0 {
+	if m := s.Median(); m != 0 && s.Count() > 1 {
 		return (high - low) / m
 	}
 	return math.NaN()

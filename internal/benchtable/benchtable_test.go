@@ -58,8 +58,10 @@ func TestSpread(t *testing.T) {
 	if got := (Sample{9, 10, 12}).Spread(); got != 0.3 {
 		t.Errorf("got %v; want 0.3", got)
 	}
-	if got := (Sample{}).Spread(); !math.IsNaN(got) {
-		t.Errorf("got %v of nothing; want NaN", got)
+	for _, few := range []Sample{{}, {5}} {
+		if got := few.Spread(); !math.IsNaN(got) {
+			t.Errorf("got %v of %v; want NaN", got, few)
+		}
 	}
 }
 
