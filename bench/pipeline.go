@@ -53,7 +53,7 @@ func (b *bench) startWeir(ctx context.Context, scenario, dir string, env []strin
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	args := []string{"run", scenario, "--quiet", "--out", dir}
+	args := []string{"run", scenario, "--quiet", "--out", dir, "--lift-limits"} // the flags of bench bound what is loaded
 	for _, s := range sets {
 		args = append(args, "--set", s)
 	}
