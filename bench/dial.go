@@ -35,7 +35,7 @@ func dialClients() []string { return []string{weirReader, goGorilla} }
 type dials struct {
 	client, server string
 	missing        string // why there are none; empty where there are
-	rounds         []dialFigures
+	rounds         rounds[dialFigures]
 }
 
 // dialPrograms are those that weir is compared with, and by.
@@ -117,17 +117,11 @@ func (b *bench) dialTable(all []*dials) *benchtable.Table {
 	called := map[string]string{
 		weirReader: "weir", goGorilla: "gorilla's dialler", dialsGateway: "reference gateway", dialsAcceptor: "bare acceptor",
 	}
-	sample := func(d *dials, of func(dialFigures) float64) (s benchtable.Sample) {
-		for _, f := range d.rounds {
-			s = append(s, of(f))
-		}
-		return s
-	}
 	rate := func(f dialFigures) float64 { return f.rate }
 	base := map[string]benchtable.Sample{}
 	for _, d := range all {
 		if d.client == goGorilla {
-			base[d.server] = sample(d, rate)
+			base[d.server] = d.rounds.sample(rate)
 		}
 	}
 	for _, d := range all {
@@ -138,11 +132,11 @@ func (b *bench) dialTable(all []*dials) *benchtable.Table {
 		}
 		ratio := "1"
 		if d.client != goGorilla {
-			ratio = benchtable.Ratios(sample(d, rate), base[d.server]).Cell(benchtable.Digits)
+			ratio = benchtable.Ratios(d.rounds.sample(rate), base[d.server]).Cell(benchtable.Digits)
 		}
-		t.Add(client, server, sample(d, rate).Cell(benchtable.Digits), ratio,
-			sample(d, func(f dialFigures) float64 { return f.cpu }).Cell(benchtable.Digits),
-			sample(d, func(f dialFigures) float64 { return f.server }).Cell(benchtable.Digits))
+		t.Add(client, server, d.rounds.sample(rate).Cell(benchtable.Digits), ratio,
+			d.rounds.sample(func(f dialFigures) float64 { return f.cpu }).Cell(benchtable.Digits),
+			d.rounds.sample(func(f dialFigures) float64 { return f.server }).Cell(benchtable.Digits))
 	}
 	t.Note("weir was asked for %s; both open %d connections at a time. The clients connect, upgrade and follow nothing. Timed by the server's open descriptors, from 5%% of the connections to 95%%.", b.connectRate, dialsAtATime)
 	t.Note("What the server takes of the machine is in each rate: the bare acceptor accepts, answers the handshake and does nothing more, so that its rows say most of who dials.")

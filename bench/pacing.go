@@ -19,7 +19,7 @@ type pacedRun struct {
 
 // comparePacing has weir send 20,000 records a second, as often as there are rounds, and tells how late they went out.
 func (b *bench) comparePacing(ctx context.Context, out io.Writer) error {
-	var runs []pacedRun
+	var runs rounds[pacedRun]
 	var came outcomes
 	for i := 1; i <= b.rounds; i++ {
 		if err := b.others.look(ctx); err != nil {
@@ -54,17 +54,13 @@ func pacedRunOf(s *report.Summary) pacedRun {
 	return r
 }
 
-func pacingTable(runs []pacedRun) *benchtable.Table {
+func pacingTable(runs rounds[pacedRun]) *benchtable.Table {
 	t := &benchtable.Table{
 		Title: "Pacing: how late 20,000 records a second of 128 B are sent",
 		Head:  []string{"sent a second", "send lag p50, ms", "p99", "p99.9", "machine busy"},
 	}
 	cell := func(of func(pacedRun) float64, format func(float64) string) string {
-		var s benchtable.Sample
-		for _, r := range runs {
-			s = append(s, of(r))
-		}
-		return s.Cell(format)
+		return runs.sample(of).Cell(format)
 	}
 	t.Add(cell(func(r pacedRun) float64 { return r.rate }, benchtable.Digits), cell(func(r pacedRun) float64 { return r.p50 }, benchtable.Digits),
 		cell(func(r pacedRun) float64 { return r.p99 }, benchtable.Digits), cell(func(r pacedRun) float64 { return r.p999 }, benchtable.Digits),

@@ -16,6 +16,19 @@ type repeat struct{ p50, p99 float64 } // ms
 
 func noRepeat() repeat { return repeat{benchtable.Absent(), benchtable.Absent()} }
 
+// repeatFigure is one of a repeat's figures.
+type repeatFigure struct {
+	name string
+	of   func(repeat) float64
+}
+
+func repeatFigures() []repeatFigure {
+	return []repeatFigure{
+		{"p50", func(r repeat) float64 { return r.p50 }},
+		{"p99", func(r repeat) float64 { return r.p99 }},
+	}
+}
+
 const repeatedFor = "12s" // of measuring
 
 // compareRepeats runs one scenario in pairs that differ in nothing: what they differ by is what a comparison can't tell from
@@ -78,13 +91,7 @@ func repeatsTable(pairs [][2]repeat) *benchtable.Table {
 		Title: "A/A: the same scenario twice, again and again",
 		Head:  []string{"figure", "lowest", "median", "highest", "(highest − lowest) ÷ median", "a pair's difference ÷ its mean: median", "largest"},
 	}
-	for _, f := range []struct {
-		name string
-		of   func(repeat) float64
-	}{
-		{"e2e p50, ms", func(r repeat) float64 { return r.p50 }},
-		{"e2e p99, ms", func(r repeat) float64 { return r.p99 }},
-	} {
+	for _, f := range repeatFigures() {
 		var all, apart benchtable.Sample
 		for _, p := range pairs {
 			a, b := f.of(p[0]), f.of(p[1])
@@ -93,7 +100,7 @@ func repeatsTable(pairs [][2]repeat) *benchtable.Table {
 		}
 		low, high := all.Range()
 		_, most := apart.Range()
-		t.Add(f.name, figure(low, benchtable.Digits), figure(all.Median(), benchtable.Digits), figure(high, benchtable.Digits),
+		t.Add("e2e "+f.name+", ms", figure(low, benchtable.Digits), figure(all.Median(), benchtable.Digits), figure(high, benchtable.Digits),
 			figure(all.Spread(), benchtable.Percent), figure(apart.Median(), benchtable.Percent), figure(most, benchtable.Percent))
 	}
 	return t

@@ -15,7 +15,7 @@ const stalledReading = "clients.others.slow={every: 200ms, bytes: 4KiB}"
 // compareStalled has the same clients get the same messages with and without slow ones among them, in turn, and tells what
 // the others' latency is by that.
 func (b *bench) compareStalled(ctx context.Context, out io.Writer) error {
-	var without, with []repeat
+	var without, with rounds[repeat]
 	var came outcomes
 	for round := 1; round <= b.rounds; round++ {
 		if err := b.others.look(ctx); err != nil {
@@ -45,22 +45,13 @@ func (b *bench) compareStalled(ctx context.Context, out io.Writer) error {
 	return t.Write(out)
 }
 
-func stalledTable(without, with []repeat) *benchtable.Table {
+func stalledTable(without, with rounds[repeat]) *benchtable.Table {
 	t := &benchtable.Table{
 		Title: "Slow clients among others: 10 records/s of 4 KiB to 1,000 clients",
 		Head:  []string{"e2e of the clients that read as fast as they can", "all do, ms", "50 are slow, ms", "with ÷ without"},
 	}
-	for _, f := range []struct {
-		name string
-		of   func(repeat) float64
-	}{
-		{"p50", func(r repeat) float64 { return r.p50 }},
-		{"p99", func(r repeat) float64 { return r.p99 }},
-	} {
-		var a, b benchtable.Sample
-		for i := range without {
-			a, b = append(a, f.of(without[i])), append(b, f.of(with[i]))
-		}
+	for _, f := range repeatFigures() {
+		a, b := without.sample(f.of), with.sample(f.of)
 		t.Add(f.name, a.Cell(benchtable.Digits), b.Cell(benchtable.Digits), benchtable.Ratios(b, a).Cell(benchtable.Digits))
 	}
 	return t

@@ -176,19 +176,7 @@ func parseFrame(data []byte, deflate bool) (f frame, fin bool, size int, err err
 	if f.opcode > opBinary && f.opcode < opClose || f.opcode > opPong {
 		return frame{}, false, 0, fmt.Errorf("%w: unknown opcode %#x", errFrame, f.opcode)
 	}
-	length, head := uint64(data[1]&0x7f), 2
-	switch length {
-	case 126:
-		if head = 4; len(data) < head {
-			return frame{}, false, 0, nil
-		}
-		length = uint64(binary.BigEndian.Uint16(data[2:]))
-	case 127:
-		if head = 10; len(data) < head {
-			return frame{}, false, 0, nil
-		}
-		length = binary.BigEndian.Uint64(data[2:])
-	}
+	head, length := frameHead(data)
 	if length > maxFrame {
 		return frame{}, false, 0, fmt.Errorf("%w: a frame of %d bytes", errFrame, length)
 	}
@@ -198,6 +186,22 @@ func parseFrame(data []byte, deflate bool) (f frame, fin bool, size int, err err
 	}
 	f.payload = data[head:size:size]
 	return f, data[0]&0x80 != 0, size, nil
+}
+
+// frameHead is how long the header of a frame and the payload behind it are, which two bytes or more begin; the payload 0
+// where not all of the header is there. A server's frame has no mask.
+func frameHead(data []byte) (head int, length uint64) {
+	switch length = uint64(data[1] & 0x7f); {
+	case length == 126 && len(data) < 4:
+		return 4, 0
+	case length == 126:
+		return 4, uint64(binary.BigEndian.Uint16(data[2:]))
+	case length == 127 && len(data) < 10:
+		return 10, 0
+	case length == 127:
+		return 10, binary.BigEndian.Uint64(data[2:])
+	}
+	return 2, length
 }
 
 // appendClientFrame appends a final, masked frame as a client sends it. The mask is fixed: it protects intermediaries

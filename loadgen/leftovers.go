@@ -1,7 +1,5 @@
 package loadgen
 
-import "encoding/binary"
-
 // leftovers is memory for what is unfinished, shared by readers of one owner since few have something unfinished at a time:
 // a message that takes several reads costs no memory that another has not had before it. Nil has none.
 type leftovers struct {
@@ -55,18 +53,6 @@ func frameLength(data []byte) int {
 	if len(data) < 2 {
 		return 2
 	}
-	switch length := int(data[1] & 0x7f); length {
-	case 126:
-		if len(data) < 4 {
-			return 4
-		}
-		return 4 + int(binary.BigEndian.Uint16(data[2:]))
-	case 127:
-		if len(data) < 10 {
-			return 10
-		}
-		return 10 + int(binary.BigEndian.Uint64(data[2:]))
-	default:
-		return 2 + length
-	}
+	head, length := frameHead(data)
+	return head + int(length)
 }

@@ -250,8 +250,8 @@ func (p *producer) reach(key, partition uint32) int64 {
 	return max(1, int64(n))
 }
 
-// sendMarker sends one marker and reports whether it could. Its number is that of the message that it
-// stands before, so that a target finds in its value and its headers what it finds in a message's.
+// sendMarker sends one marker and reports whether it could. Its number is that of the message that it stands before, so that a
+// target finds in its value and its headers what it finds in a message's.
 func (p *producer) sendMarker(kind Kind, key, partition uint32) bool {
 	if p.up != nil {
 		return p.publishMarker(kind, p.up.lanes[partition])

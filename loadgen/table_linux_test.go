@@ -197,20 +197,7 @@ func refuseTables(t *testing.T) {
 // TestOwnTableHoldsNothingElse: a connection of the process that ends while pollers run ends for its peer, although they began
 // with copies of all descriptors.
 func TestOwnTableHoldsNothingElse(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
+	peer, conn := testkit.TCPPair(t)
 	url := pollTarget(t, func(c net.Conn, r *bufio.Reader, accept string) {
 		_, _ = io.WriteString(c, switching(accept))
 		go func() { _, _ = io.Copy(io.Discard, r); _ = c.Close() }()

@@ -17,8 +17,9 @@ const (
 	bucketCount = (topShift-unitBits)<<(subBucketBits-1) + HighestNS>>topShift + 1
 )
 
-// bucketIndex returns the index of v's bucket, v ≥ 0; below bucketCount for v ≤ HighestNS. It is HdrHistogram's countsArrayIndex for weir's
-// geometry: each doubling of the value from 2²⁰ ns on has half as many buckets as there are below, 2¹⁰.
+// bucketIndex returns the index of v's bucket, v ≥ 0; below bucketCount for v ≤ HighestNS. It is HdrHistogram's
+// countsArrayIndex for weir's geometry: each doubling of the value from 2²⁰ ns on has half as many buckets as there are
+// below, 2¹⁰.
 func bucketIndex(v int64) int {
 	shift := bits.Len64(uint64(v)|(1<<(unitBits+subBucketBits)-1)) - subBucketBits
 	return (shift-unitBits)<<(subBucketBits-1) + int(v>>(shift&63))
